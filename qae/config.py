@@ -1,0 +1,105 @@
+"""The method's axis as a record: which advantage, which K, which definition of the quantile.
+
+Torch-free, because the sweep validates it at plan time.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from qae.errors import ConfigError
+
+
+class AdvantageRule(StrEnum):
+    """How scores of a group become advantages."""
+
+    QUANTILE = "quantile"  # the paper's eq. 3 for 0 < K < 1, otherwise GRPO's mean
+    MEDIAN = "median"  # MC-GRPO (arXiv 2601.22582): median baseline, pivot response dropped
+    POS_MASK = "pos_mask"  # eq. 7: positives masked on easy groups, negatives everywhere
+    NEG_MASK = "neg_mask"  # eq. 8: negatives masked on hard groups, positives everywhere
+    POSITIVE_ONLY = "positive_only"  # PSR (arXiv 2506.01347)
+    NEGATIVE_ONLY = "negative_only"  # NSR (arXiv 2506.01347)
+
+
+class QuantileDefinition(StrEnum):
+    """Which K-quantile of an empirical distribution."""
+
+    INVERSE_CDF = "inverse_cdf"  # the paper: inf{x : F(x) >= K}
+    LINEAR = "linear"  # the released code: torch.quantile's interpolation
+
+
+@dataclass(frozen=True)
+class AdvantageConfig:
+    """The `algorithm.*` keys that decide the advantage.
+
+    Attributes:
+        quantile_k: K; 0 < K < 1 selects the K-quantile, any other number GRPO's mean, exactly.
+        rule: see `AdvantageRule`.
+        definition: see `QuantileDefinition`.
+        norm_by_std: divide by the group's standard deviation (verl's ``norm_adv_by_std_in_grpo``).
+    """
+
+    quantile_k: float = -1.0
+    rule: AdvantageRule = AdvantageRule.QUANTILE
+    definition: QuantileDefinition = QuantileDefinition.INVERSE_CDF
+    norm_by_std: bool = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.quantile_k, bool) or not isinstance(self.quantile_k, int | float):
+            raise ConfigError(
+                "algorithm.quantile_k",
+                self.quantile_k,
+                "give a number; 0 < K < 1 is the K-quantile, anything else (default -1) the mean",
+            )
+        if math.isnan(self.quantile_k):
+            raise ConfigError(
+                "algorithm.quantile_k", self.quantile_k, "NaN is neither a quantile nor the mean; give a number"
+            )
+        if self.rule in (AdvantageRule.POS_MASK, AdvantageRule.NEG_MASK) and not self.uses_quantile:
+            raise ConfigError(
+                "algorithm.quantile_k", self.quantile_k, f"algorithm.advantage={self.rule} needs 0 < K < 1"
+            )
+
+    @property
+    def uses_quantile(self) -> bool:
+        """Whether K selects the quantile (True) or the mean (False)."""
+        return 0.0 < self.quantile_k < 1.0
+
+    @classmethod
+    def from_mapping(cls, algorithm: Mapping[str, object]) -> "AdvantageConfig":
+        """Read verl's `algorithm` section; keys of verl that do not concern the advantage are left alone.
+
+        Raises:
+            ConfigError: a value outside its closed set, or a K that is not a number.
+        """
+        quantile_k = algorithm.get("quantile_k", -1.0)
+        return cls(
+            quantile_k=quantile_k,  # type: ignore[arg-type]  # __post_init__ refuses what is not a number
+            rule=_member(AdvantageRule, "algorithm.advantage", algorithm.get("advantage", "quantile")),
+            definition=_member(
+                QuantileDefinition,
+                "algorithm.quantile_definition",
+                algorithm.get("quantile_definition", "inverse_cdf"),
+            ),
+            norm_by_std=_boolean(
+                "algorithm.norm_adv_by_std_in_grpo", algorithm.get("norm_adv_by_std_in_grpo", True)
+            ),
+        )
+
+
+_E = TypeVar("_E", bound=StrEnum)
+
+
+def _member(kind: type[_E], key: str, value: object) -> _E:
+    try:
+        return kind(value)  # type: ignore[arg-type]  # a non-string is no member and ends below
+    except ValueError:
+        raise ConfigError(key, value, f"choose one of {', '.join(kind)}") from None
+
+
+def _boolean(key: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ConfigError(key, value, "give true or false")
+    return value

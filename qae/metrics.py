@@ -1,0 +1,218 @@
+"""Names of everything that is logged, each with its definition, unit and source.
+
+verl's names where verl has one; ours begin with ``qae/``. The step axis everywhere is ``training/global_step``.
+A metric that is undefined at a step (the entropy of a class with no token) is absent from that step's line.
+Names avoid the substrings max, min, sum and total, by which verl picks a reduction.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A logged quantity.
+
+    Attributes:
+        name: key in metrics.jsonl and on W&B.
+        label: axis label for people.
+        unit: unit of the value; "1" for a pure number, "fraction" for one in [0, 1].
+        definition: what it is, exactly.
+        source: where the definition comes from.
+    """
+
+    name: str
+    label: str
+    unit: str
+    definition: str
+    source: str
+
+
+_ALL: list[Metric] = []
+
+
+def _metric(name: str, label: str, unit: str, definition: str, source: str) -> Metric:
+    metric = Metric(name, label, unit, definition, source)
+    _ALL.append(metric)
+    return metric
+
+
+_VERL = "verl"
+_OURS = "this toolkit"
+
+GLOBAL_STEP = _metric(
+    "training/global_step", "Global step", "rollout batches", "Rollout batches trained on so far", _VERL
+)
+ENTROPY = _metric(
+    "actor/entropy",
+    "Policy entropy",
+    "nats/token",
+    "Full-vocabulary softmax entropy of the rollout policy at temperature 1, before the update: mean over "
+    "all response tokens of the batch that is trained on",
+    "verl ray_trainer.py (token-mean)",
+)
+ENTROPY_SEQUENCE = _metric(
+    "qae/entropy_sequence_mean",
+    "Policy entropy (length-normalised)",
+    "nats/token",
+    "Mean over responses of each response's mean token entropy",
+    "paper sec. 4.3, 'token-averaged (length-normalised) policy entropy'",
+)
+POLICY_LOSS = _metric("actor/pg_loss", "Policy loss", "1", "Policy loss, mean over the step's updates", _VERL)
+CLIP_FRACTION = _metric(
+    "actor/pg_clipfrac",
+    "Clipped tokens",
+    "fraction",
+    "Response tokens where the clipped surrogate is the larger loss, mean over the step's updates",
+    "verl core_algos.py compute_policy_loss_vanilla",
+)
+CLIP_FRACTION_LOWER = _metric(
+    "actor/pg_clipfrac_lower",
+    "Dual-clipped tokens",
+    "fraction",
+    "Response tokens where the dual clip binds (negative advantage), mean over the step's updates",
+    "verl core_algos.py compute_policy_loss_vanilla",
+)
+PPO_KL = _metric(
+    "actor/ppo_kl",
+    "KL(old, new), k1 estimate",
+    "nats/token",
+    "Token mean of log pi_old - log pi_new, mean over the step's updates",
+    "verl core_algos.py",
+)
+GRAD_NORM = _metric(
+    "actor/grad_norm", "Gradient norm", "1", "Norm before clipping, mean over the step's updates", _VERL
+)
+LEARNING_RATE = _metric("actor/lr", "Learning rate", "1", "Learning rate of the step", _VERL)
+LENGTH_MEAN = _metric(
+    "response_length/mean", "Response length", "tokens", "Mean response length of the batch, end token included", _VERL
+)
+LENGTH_CLIP_RATIO = _metric(
+    "response_length/clip_ratio",
+    "Responses cut at the length limit",
+    "fraction",
+    "Responses as long as data.max_response_length",
+    _VERL,
+)
+SCORE_MEAN = _metric(
+    "critic/score/mean", "Training accuracy", "fraction", "Mean score of the batch that is trained on", _VERL
+)
+SCORE_GENERATED_MEAN = _metric(
+    "qae/generated_score_mean",
+    "Training accuracy (all generated)",
+    "fraction",
+    "Mean score of all generated responses, before dynamic sampling",
+    _OURS,
+)
+GENERATED_KEPT = _metric(
+    "qae/generated_group_fraction_kept",
+    "Groups kept by dynamic sampling",
+    "fraction",
+    "Generated groups with neither all nor no response correct",
+    "DAPO, dynamic sampling",
+)
+THROUGHPUT = _metric("perf/throughput", "Throughput", "tokens/s", "Response tokens trained on over step time", _VERL)
+STEP_TIME = _metric("timing_s/step", "Step time", "s", "Wall time of the step", _VERL)
+GENERATION_TIME = _metric("timing_s/gen", "Sampling time", "s", "Wall time of sampling in the step", _VERL)
+UPDATE_TIME = _metric("timing_s/update_actor", "Update time", "s", "Wall time of the step's updates", _VERL)
+VALIDATION_TIME = _metric("timing_s/testing", "Evaluation time", "s", "Wall time of the step's evaluation", _VERL)
+
+ZERO_FRACTION = _metric(
+    "qae/advantage_zero_fraction",
+    "Zero-advantage responses",
+    "fraction",
+    "Responses of the batch after dynamic sampling with |advantage| < 1e-6",
+    "paper sec. 5, Fig. 5c",
+)
+POSITIVE_FRACTION = _metric(
+    "qae/advantage_positive_fraction", "Positive-advantage responses", "fraction", "Responses, advantage >= 1e-6", _OURS
+)
+NEGATIVE_FRACTION = _metric(
+    "qae/advantage_negative_fraction", "Negative-advantage responses", "fraction", "Responses, advantage <= -1e-6", _OURS
+)
+BASELINE_MEAN = _metric("qae/baseline_mean", "Baseline", "score", "Mean baseline over responses", "paper eq. 3")
+HARD_GROUP_FRACTION = _metric(
+    "qae/hard_group_fraction",
+    "Hard groups",
+    "fraction",
+    "Groups whose K-quantile is their lowest score (two-valued scores: p <= 1 - K); K=0.5 under the mean",
+    "paper eq. 4",
+)
+EASY_GROUP_FRACTION = _metric(
+    "qae/easy_group_fraction",
+    "Easy groups",
+    "fraction",
+    "Groups whose K-quantile is their highest score and not their lowest (p > 1 - K)",
+    "paper eq. 4",
+)
+MULTI_VALUED_GROUP_FRACTION = _metric(
+    "qae/multi_valued_group_fraction",
+    "Groups with more than two scores",
+    "fraction",
+    "Groups with more than two distinct scores",
+    "shaped rewards, paper sec. 5 (DAPO overlong shaping)",
+)
+ENTROPY_POSITIVE = _metric(
+    "qae/entropy_positive",
+    "Entropy, positive advantage",
+    "nats/token",
+    "Token-mean entropy over responses with positive advantage",
+    "paper Fig. 4a, 5b",
+)
+ENTROPY_NEGATIVE = _metric(
+    "qae/entropy_negative",
+    "Entropy, negative advantage",
+    "nats/token",
+    "Token-mean entropy over responses with negative advantage",
+    "paper Fig. 4a, 5b",
+)
+ENTROPY_ZERO = _metric(
+    "qae/entropy_zero",
+    "Entropy, zero advantage",
+    "nats/token",
+    "Token-mean entropy over responses with zero advantage",
+    _OURS,
+)
+TOKEN_SHARE_POSITIVE = _metric(
+    "qae/token_share_positive", "Tokens, positive advantage", "fraction", "Share of response tokens", _OURS
+)
+TOKEN_SHARE_NEGATIVE = _metric(
+    "qae/token_share_negative", "Tokens, negative advantage", "fraction", "Share of response tokens", _OURS
+)
+TOKEN_SHARE_ZERO = _metric(
+    "qae/token_share_zero", "Tokens, zero advantage", "fraction", "Share of response tokens", _OURS
+)
+CENTRED_ONE = _metric(
+    "qae/centred_reward_one_fraction",
+    "R - b = 1",
+    "fraction",
+    "Responses whose score minus baseline is 1 (within 1e-6)",
+    "paper Fig. 5c, legend",
+)
+CENTRED_ZERO = _metric("qae/centred_reward_zero_fraction", "R - b = 0", "fraction", "as above, 0", "paper Fig. 5c")
+CENTRED_MINUS_ONE = _metric(
+    "qae/centred_reward_minus_one_fraction", "R - b = -1", "fraction", "as above, -1", "paper Fig. 5c"
+)
+CENTRED_OTHER = _metric(
+    "qae/centred_reward_other_fraction", "R - b, other values", "fraction", "as above, none of them", "paper Fig. 5c"
+)
+
+VAL_OVERALL = "overall"
+
+
+def pass_at(k: int, data_set: str = VAL_OVERALL) -> Metric:
+    """The unbiased pass@k on a validation data set, or pooled over all problems (`VAL_OVERALL`)."""
+    return Metric(
+        f"val/{data_set}/pass@{k}",
+        f"pass@{k}",
+        "fraction",
+        f"Mean over problems of 1 - C(n-c, {k})/C(n, {k})",
+        "Chen et al. 2021 (arXiv 2107.03374) eq. 1",
+    )
+
+
+def validation_length(data_set: str = VAL_OVERALL) -> Metric:
+    """Mean response length on a validation data set, or over all problems."""
+    return Metric(f"val/{data_set}/response_length/mean", "Response length", "tokens", "Mean over samples", _OURS)
+
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

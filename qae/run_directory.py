@@ -1,0 +1,238 @@
+"""A run is a directory: its files, how they are written so that nothing is lost, and how they are read.
+
+The trainer writes it, the launcher and the analysis read it; the form of each file is in docs/run_directory.md.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Self, TypeAlias
+
+import orjson
+
+Scalar: TypeAlias = int | float | str | bool | None
+Value: TypeAlias = "Scalar | Sequence[Scalar] | Sequence[Mapping[str, Scalar]] | Mapping[str, Scalar]"
+Record: TypeAlias = Mapping[str, Value]
+
+
+class RunStatus(StrEnum):
+    """Where a run stands."""
+
+    PLANNED = "planned"
+    QUEUED = "queued"
+    RUNNING = "running"
+    PREEMPTED = "preempted"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    STOPPED_BY_GUARD = "stopped by guard"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether launching again leaves the run alone unless it is told otherwise."""
+        return self in (RunStatus.DONE, RunStatus.FAILED, RunStatus.STOPPED_BY_GUARD)
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What `state.json` says.
+
+    Attributes:
+        status: see `RunStatus`.
+        step: last global step whose metrics are on disk; 0 before the first update.
+        total_steps: global steps that complete the run.
+        attempt: starts of the job body so far.
+        heartbeat: seconds since the epoch at the last write.
+        started: seconds since the epoch at the start of this attempt; None before.
+        start_step: step that this attempt continued from, for the rate of steps.
+        pid, host: where it runs or ran last.
+        reason: one sentence, for failed and cancelled runs.
+    """
+
+    status: RunStatus = RunStatus.PLANNED
+    step: int = 0
+    total_steps: int = 0
+    attempt: int = 0
+    heartbeat: float = 0.0
+    started: float | None = None
+    start_step: int = 0
+    pid: int | None = None
+    host: str | None = None
+    reason: str | None = None
+
+    def with_(self, **changes: object) -> "RunState":
+        """A copy with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]  # names and types are dataclass-checked
+
+
+@dataclass(frozen=True)
+class JsonLines:
+    """The readable records of a JSONL file and how many lines could not be read (a torn tail, zeros)."""
+
+    records: list[dict[str, object]] = field(default_factory=list)
+    damaged: int = 0
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The paths inside ``runs/<run id>/``."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def provenance(self) -> Path:
+        return self.path / "provenance.json"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.path / "evaluation.jsonl"
+
+    @property
+    def tokens(self) -> Path:
+        return self.path / "tokens.jsonl"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    def read_state(self) -> RunState:
+        """The state on disk, or a planned one where none was written.
+
+        Raises:
+            ValueError: state.json is not one that this version wrote.
+        """
+        try:
+            raw = self.state.read_bytes()
+        except FileNotFoundError:
+            return RunState()
+        try:
+            values = orjson.loads(raw)
+            return RunState(**{**values, "status": RunStatus(values["status"])})
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{self.state} is not a run state ({error}); move it away to start again") from error
+
+    def write_state(self, state: RunState) -> None:
+        """Replace state.json atomically."""
+        write_atomic(self.state, orjson.dumps(asdict(state), option=orjson.OPT_INDENT_2))
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a kill at any point, sees the old content or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+class JsonlWriter:
+    """Appends records to a JSONL file; each is on disk when `append` returns.
+
+    A torn last line that a killed writer left is cut off on opening, so that the next record starts on a
+    line of its own.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab+", buffering=0)
+        self._cut_torn_tail()
+
+    def append(self, *records: Record) -> None:
+        """Append one line a record and wait until the disk has them."""
+        lines = b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records)
+        self._file.write(lines)
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Close the file; everything is on disk already."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _cut_torn_tail(self) -> None:
+        size = self._file.seek(0, os.SEEK_END)
+        end = size
+        while end > 0:
+            start = max(0, end - 65536)
+            self._file.seek(start)
+            newline = self._file.read(end - start).rfind(b"\n")
+            if newline >= 0:
+                end = start + newline + 1
+                break
+            end = start
+        if end != size:
+            self._file.truncate(end)
+
+
+def read_jsonl(path: Path) -> JsonLines:
+    """Every readable record of a JSONL file; a missing file has none."""
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return JsonLines()
+    records: list[dict[str, object]] = []
+    damaged = 0
+    for line in _lines(raw):
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            damaged += 1
+            continue
+        if isinstance(record, dict):
+            records.append(record)
+        else:
+            damaged += 1
+    return JsonLines(records, damaged)
+
+
+def read_metrics(directory: RunDirectory) -> JsonLines:
+    """The run's metric lines in order of step; of lines for the same step the last one counts.
+
+    A resumed run writes the steps after its checkpoint again, and those lines supersede the earlier ones.
+    """
+    lines = read_jsonl(directory.metrics)
+    by_step = {step: record for record in lines.records if isinstance(step := record.get("step"), int)}
+    return JsonLines([by_step[step] for step in sorted(by_step)], lines.damaged)
+
+
+def read_evaluations(directory: RunDirectory) -> JsonLines:
+    """The run's evaluation lines; of lines for the same (step, data set, problem) the last one counts."""
+    lines = read_jsonl(directory.evaluation)
+    by_key = {(r.get("step"), r.get("data_set"), r.get("problem")): r for r in lines.records}
+    return JsonLines(list(by_key.values()), lines.damaged)
+
+
+def _lines(raw: bytes) -> Iterator[bytes]:
+    return (line for line in raw.split(b"\n") if line)
