@@ -83,9 +83,7 @@ class AdvantageConfig:
                 "algorithm.quantile_definition",
                 algorithm.get("quantile_definition", "inverse_cdf"),
             ),
-            norm_by_std=_boolean(
-                "algorithm.norm_adv_by_std_in_grpo", algorithm.get("norm_adv_by_std_in_grpo", True)
-            ),
+            norm_by_std=_boolean("algorithm.norm_adv_by_std_in_grpo", algorithm.get("norm_adv_by_std_in_grpo", True)),
         )
 
 

@@ -46,8 +46,8 @@ ENTROPY = _metric(
     "actor/entropy",
     "Policy entropy",
     "nats/token",
-    "Full-vocabulary softmax entropy of the rollout policy at temperature 1, before the update: mean over "
-    "all response tokens of the batch that is trained on",
+    "Full-vocabulary softmax entropy of the rollout policy at the rollout temperature, before the update: mean "
+    "over all response tokens of the batch that is trained on",
     "verl ray_trainer.py (token-mean)",
 )
 ENTROPY_SEQUENCE = _metric(
@@ -127,7 +127,11 @@ POSITIVE_FRACTION = _metric(
     "qae/advantage_positive_fraction", "Positive-advantage responses", "fraction", "Responses, advantage >= 1e-6", _OURS
 )
 NEGATIVE_FRACTION = _metric(
-    "qae/advantage_negative_fraction", "Negative-advantage responses", "fraction", "Responses, advantage <= -1e-6", _OURS
+    "qae/advantage_negative_fraction",
+    "Negative-advantage responses",
+    "fraction",
+    "Responses, advantage <= -1e-6",
+    _OURS,
 )
 BASELINE_MEAN = _metric("qae/baseline_mean", "Baseline", "score", "Mean baseline over responses", "paper eq. 3")
 HARD_GROUP_FRACTION = _metric(

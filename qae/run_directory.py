@@ -83,42 +83,52 @@ class RunDirectory:
 
     @property
     def run_id(self) -> str:
+        """The directory's name."""
         return self.path.name
 
     @property
     def config(self) -> Path:
+        """The resolved configuration."""
         return self.path / "config.yaml"
 
     @property
     def provenance(self) -> Path:
+        """Code, versions and machine of each attempt."""
         return self.path / "provenance.json"
 
     @property
     def metrics(self) -> Path:
+        """A line a step."""
         return self.path / "metrics.jsonl"
 
     @property
     def evaluation(self) -> Path:
+        """A line a step, data set and problem."""
         return self.path / "evaluation.jsonl"
 
     @property
     def tokens(self) -> Path:
+        """A line a step: high-entropy tokens and marker words."""
         return self.path / "tokens.jsonl"
 
     @property
     def state(self) -> Path:
+        """Where the run stands."""
         return self.path / "state.json"
 
     @property
     def checkpoints(self) -> Path:
+        """What the run continues from."""
         return self.path / "checkpoints"
 
     @property
     def logs(self) -> Path:
+        """What each attempt printed."""
         return self.path / "logs"
 
     @property
     def lock(self) -> Path:
+        """Held by the process that runs it."""
         return self.path / "lock"
 
     def read_state(self) -> RunState:

@@ -1,0 +1,226 @@
+"""Baselines and advantages of grouped scores: GRPO's mean, the K-quantile, the median and the masks.
+
+All rules share one path: rows are put in order of group, groups of equal size become the rows of a matrix, and
+each rule is a function of that matrix. No rule loops over groups.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from qae.config import AdvantageConfig, AdvantageRule, QuantileDefinition
+
+EPSILON = 1e-6
+# K * G as a float can lie a rounding error above the integer that it is in real numbers (paper.md 1.1's ties).
+_TIE_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class GroupAdvantages:
+    """What a rule makes of a batch, in the batch's own order.
+
+    Attributes:
+        baseline_B: the baseline b of each response's group, float (B,), in units of the score. For the masks
+            it is the quantile that routes the group; for positive-only the group's lowest score and for
+            negative-only its highest, the limits of the quantile for K -> 0 and K -> 1.
+        advantage_B: float (B,); the dropped pivot of the median rule has advantage 0.
+        kept_B: bool (B,); False for responses that the rule takes out of the update altogether, token-mean
+            denominator included (the median's pivots).
+    """
+
+    baseline_B: Tensor
+    advantage_B: Tensor
+    kept_B: Tensor
+
+
+def group_advantages(scores_B: Tensor, group_B: Tensor, config: AdvantageConfig) -> GroupAdvantages:
+    """Advantages of a batch of responses.
+
+    The quantile rule is eq. 3 of the paper; with K outside (0, 1) it is GRPO's mean, equal bit for bit to verl
+    0.9.1 `core_algos.compute_grpo_outcome_advantage`. As there, the standard deviation is Bessel-corrected,
+    1e-6 is added to it, and a group of one response has baseline 0 and standard deviation 1.
+
+    Args:
+        scores_B: one score a response, float (B,). Two-valued or not.
+        group_B: which group (prompt) the response belongs to, int64 (B,); any labels, any order, groups of any
+            size.
+        config: the rule, K, the definition of the quantile, whether to divide by the standard deviation.
+
+    Returns:
+        baselines and advantages in the order of the batch.
+
+    Raises:
+        ValueError: an empty batch, lengths that differ, or scores that are not finite; says which and where.
+    """
+    _check(scores_B, group_B)
+    baseline_B, advantage_B = torch.empty_like(scores_B), torch.empty_like(scores_B)
+    kept_B = torch.ones(len(scores_B), dtype=torch.bool, device=scores_B.device)
+    for rows_P_G in _groups_by_size(group_B):
+        scores_P_G = scores_B[rows_P_G]
+        baseline_P_1, centred_P_G, kept_P_G = _apply_rule(scores_P_G, config)
+        advantage_P_G = centred_P_G
+        if config.norm_by_std:
+            advantage_P_G = centred_P_G / (_standard_deviation(scores_P_G) + EPSILON)
+        baseline_B[rows_P_G] = baseline_P_1.expand_as(scores_P_G)
+        advantage_B[rows_P_G] = advantage_P_G
+        kept_B[rows_P_G] = kept_P_G
+    return GroupAdvantages(baseline_B, advantage_B, kept_B)
+
+
+def outcome_advantages(
+    token_level_rewards_B_T: Tensor,
+    response_mask_B_T: Tensor,
+    index_B: npt.NDArray[np.object_],
+    config: AdvantageConfig,
+) -> Tensor:
+    """The same on what verl hands to an advantage estimator.
+
+    Args:
+        token_level_rewards_B_T: float (B, T); a response's score is its sum.
+        response_mask_B_T: 1 for response tokens, (B, T).
+        index_B: uid of each response's prompt, object array (B,).
+        config: see `group_advantages`.
+
+    Returns:
+        float (B, T): each response's advantage at its tokens, 0 elsewhere.
+    """
+    with torch.no_grad():
+        scores_B = token_level_rewards_B_T.sum(dim=-1)
+        result = group_advantages(scores_B, group_index(index_B).to(scores_B.device), config)
+        return result.advantage_B.unsqueeze(-1) * response_mask_B_T
+
+
+def group_index(uids_B: npt.NDArray[np.object_]) -> Tensor:
+    """Number the groups of a batch in order of appearance: uids, object (B,) -> int64 (B,)."""
+    uids = uids_B.tolist()
+    numbers = {uid: number for number, uid in enumerate(dict.fromkeys(uids))}
+    return torch.from_numpy(np.fromiter(map(numbers.__getitem__, uids), np.int64, len(uids)))
+
+
+def quantile(scores_P_G: Tensor, k: float, definition: QuantileDefinition) -> Tensor:
+    """The K-quantile of each row.
+
+    Args:
+        scores_P_G: float (groups, group size).
+        k: strictly between 0 and 1.
+        definition: `INVERSE_CDF` is the paper's inf{x : F(x) >= K}, the ceil(K G)-th smallest score, safe
+            against rounding of K G; `LINEAR` is torch.quantile's interpolation, which the released code uses.
+
+    Returns:
+        float (groups, 1).
+    """
+    if definition is QuantileDefinition.LINEAR:
+        return torch.quantile(scores_P_G, k, dim=1, keepdim=True)
+    rank = max(1, math.ceil(k * scores_P_G.shape[1] - _TIE_TOLERANCE))
+    return scores_P_G.kthvalue(rank, dim=1, keepdim=True).values
+
+
+def _check(scores_B: Tensor, group_B: Tensor) -> None:
+    if scores_B.dim() != 1 or group_B.dim() != 1:
+        raise ValueError(
+            f"scores and groups must be vectors; got shapes {tuple(scores_B.shape)} and {tuple(group_B.shape)}"
+        )
+    if len(scores_B) != len(group_B):
+        raise ValueError(f"{len(scores_B)} scores but {len(group_B)} group labels")
+    if len(scores_B) == 0:
+        raise ValueError("the batch is empty: no score to take an advantage of")
+    finite_B = torch.isfinite(scores_B)
+    if not bool(finite_B.all()):
+        where = int((~finite_B).nonzero()[0, 0])
+        count = int((~finite_B).sum())
+        raise ValueError(
+            f"score {where} (group {int(group_B[where])}) is {float(scores_B[where])}; "
+            f"{count} of {len(scores_B)} scores are not finite"
+        )
+
+
+def _groups_by_size(group_B: Tensor) -> Iterator[Tensor]:
+    """Row indices of the groups of each size, int64 (groups, size), rows in batch order within a group."""
+    order_B = group_B.argsort(stable=True)
+    _, size_P = group_B[order_B].unique_consecutive(return_counts=True)
+    largest = int(size_P.max())
+    if bool((size_P == largest).all()):
+        yield order_B.view(-1, largest)
+        return
+    start_P = size_P.cumsum(0) - size_P
+    for size in size_P.unique().tolist():
+        yield order_B[start_P[size_P == size, None] + torch.arange(size, device=group_B.device)]
+
+
+def _apply_rule(scores_P_G: Tensor, config: AdvantageConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Baseline (P, 1), centred scores (P, G) and kept responses (P, G) under the configured rule."""
+    kept_P_G = torch.ones_like(scores_P_G, dtype=torch.bool)
+    match config.rule:
+        case AdvantageRule.QUANTILE:
+            baseline_P_1 = _quantile_or_mean(scores_P_G, config)
+            return baseline_P_1, scores_P_G - baseline_P_1, kept_P_G
+        case AdvantageRule.MEDIAN:
+            return _median(scores_P_G)
+        case AdvantageRule.POS_MASK | AdvantageRule.NEG_MASK:
+            return _masked_by_difficulty(scores_P_G, config, kept_P_G)
+        case AdvantageRule.POSITIVE_ONLY:
+            low_P_1 = scores_P_G.amin(1, keepdim=True)
+            return low_P_1, scores_P_G - low_P_1, kept_P_G
+        case AdvantageRule.NEGATIVE_ONLY:
+            high_P_1 = scores_P_G.amax(1, keepdim=True)
+            return high_P_1, scores_P_G - high_P_1, kept_P_G
+
+
+def _mean(scores_P_G: Tensor) -> Tensor:
+    if scores_P_G.shape[1] == 1:
+        return torch.zeros_like(scores_P_G)
+    return scores_P_G.mean(1, keepdim=True)
+
+
+def _standard_deviation(scores_P_G: Tensor) -> Tensor:
+    if scores_P_G.shape[1] == 1:
+        return torch.ones_like(scores_P_G)
+    return scores_P_G.std(1, keepdim=True)
+
+
+def _quantile_or_mean(scores_P_G: Tensor, config: AdvantageConfig) -> Tensor:
+    if not config.uses_quantile or scores_P_G.shape[1] == 1:
+        return _mean(scores_P_G)
+    return quantile(scores_P_G, config.quantile_k, config.definition)
+
+
+def _median(scores_P_G: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """MC-GRPO (arXiv 2601.22582): with G + 1 responses, an odd number, the pivot at the median is dropped.
+
+    The pivot is the first response, in batch order, whose score is the median. A group of even size has none:
+    its median is the mean of the two middle scores and every response is kept.
+    """
+    size = scores_P_G.shape[1]
+    kept_P_G = torch.ones_like(scores_P_G, dtype=torch.bool)
+    if size == 1:
+        return torch.zeros_like(scores_P_G), scores_P_G, kept_P_G
+    ordered_P_G = scores_P_G.sort(1).values
+    middle_P_1 = (ordered_P_G[:, [(size - 1) // 2]] + ordered_P_G[:, [size // 2]]) / 2
+    if size % 2 == 1:
+        pivot_P_1 = (scores_P_G == middle_P_1).int().argmax(1, keepdim=True)
+        kept_P_G.scatter_(1, pivot_P_1, False)
+    return middle_P_1, scores_P_G - middle_P_1, kept_P_G
+
+
+def _masked_by_difficulty(
+    scores_P_G: Tensor, config: AdvantageConfig, kept_P_G: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Eqs. 7 and 8 of the paper as advantages: +1 for right and -1 for wrong answers, one of them masked.
+
+    A response is right when its score is its group's highest and wrong when it is the lowest. The scale is the
+    span of the group, so that two-valued scores of any scale give the same advantage.
+    """
+    high_P_1, low_P_1 = scores_P_G.amax(1, keepdim=True), scores_P_G.amin(1, keepdim=True)
+    baseline_P_1 = _quantile_or_mean(scores_P_G, config)
+    hard_P_1 = baseline_P_1 <= low_P_1
+    positive_P_G, negative_P_G = scores_P_G - low_P_1, scores_P_G - high_P_1
+    if config.rule is AdvantageRule.POS_MASK:
+        positive_P_G = positive_P_G * hard_P_1
+    else:
+        negative_P_G = negative_P_G * ~hard_P_1
+    return baseline_P_1, positive_P_G + negative_P_G, kept_P_G

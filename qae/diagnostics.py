@@ -1,0 +1,106 @@
+"""What a step's advantages look like: sign shares, group difficulty, centred rewards, entropy by sign.
+
+Every function returns values under the names of `qae.metrics`; what is undefined (the mean of an empty class) is
+absent. Padding rows (mask all 0) must be left out by the caller.
+"""
+
+import torch
+from torch import Tensor
+
+from qae import metrics
+from qae.advantage import quantile
+from qae.config import QuantileDefinition
+
+ZERO_TOLERANCE = 1e-6
+
+
+def advantage_diagnostics(
+    scores_B: Tensor, group_B: Tensor, baseline_B: Tensor, advantage_B: Tensor, quantile_k: float
+) -> dict[str, float]:
+    """Shares over the responses and groups of a batch.
+
+    Args:
+        scores_B: float (B,).
+        group_B: group labels, int64 (B,).
+        baseline_B: as `qae.advantage.group_advantages` returns it, float (B,).
+        advantage_B: float (B,).
+        quantile_k: routes groups into hard and easy; outside (0, 1) it counts as 0.5.
+
+    Returns:
+        sign shares, mean baseline, hard, easy and multi-valued groups, centred-reward shares.
+    """
+    positive_B, negative_B, zero_B = _signs(advantage_B)
+    centred_B = scores_B - baseline_B
+    one_B, none_B, minus_B = ((centred_B - value).abs() < ZERO_TOLERANCE for value in (1.0, 0.0, -1.0))
+    return {
+        metrics.ZERO_FRACTION.name: _share(zero_B),
+        metrics.POSITIVE_FRACTION.name: _share(positive_B),
+        metrics.NEGATIVE_FRACTION.name: _share(negative_B),
+        metrics.BASELINE_MEAN.name: float(baseline_B.mean()),
+        metrics.CENTRED_ONE.name: _share(one_B),
+        metrics.CENTRED_ZERO.name: _share(none_B),
+        metrics.CENTRED_MINUS_ONE.name: _share(minus_B),
+        metrics.CENTRED_OTHER.name: _share(~(one_B | none_B | minus_B)),
+        **_group_shares(scores_B, group_B, quantile_k if 0 < quantile_k < 1 else 0.5),
+    }
+
+
+def entropy_by_sign(advantage_B: Tensor, entropy_B_T: Tensor, mask_B_T: Tensor) -> dict[str, float]:
+    """Token-mean entropy of the responses of each advantage sign, with the class's share of tokens.
+
+    The policy entropy is the sum of share times entropy over the three classes.
+
+    Args:
+        advantage_B: float (B,).
+        entropy_B_T: entropy at each position, nats, float (B, T); ignored where the mask is 0.
+        mask_B_T: 1 for response tokens, (B, T).
+    """
+    tokens_B = mask_B_T.sum(1)
+    entropy_B = (entropy_B_T * mask_B_T).sum(1)
+    result: dict[str, float] = {}
+    classes = zip(
+        _signs(advantage_B),
+        (metrics.ENTROPY_POSITIVE, metrics.ENTROPY_NEGATIVE, metrics.ENTROPY_ZERO),
+        (metrics.TOKEN_SHARE_POSITIVE, metrics.TOKEN_SHARE_NEGATIVE, metrics.TOKEN_SHARE_ZERO),
+        strict=True,
+    )
+    for member_B, entropy, share in classes:
+        tokens = float(tokens_B[member_B].sum())
+        result[share.name] = tokens / float(tokens_B.sum())
+        if tokens > 0:
+            result[entropy.name] = float(entropy_B[member_B].sum()) / tokens
+    return result
+
+
+def _signs(advantage_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return advantage_B >= ZERO_TOLERANCE, advantage_B <= -ZERO_TOLERANCE, advantage_B.abs() < ZERO_TOLERANCE
+
+
+def _share(member: Tensor) -> float:
+    return float(member.sum()) / member.numel()
+
+
+def _group_shares(scores_B: Tensor, group_B: Tensor, k: float) -> dict[str, float]:
+    # Sorted by score and then, stably, by group: each group's scores lie in order.
+    by_score = scores_B.argsort(stable=True)
+    order = by_score[group_B[by_score].argsort(stable=True)]
+    ordered_B = scores_B[order]
+    _, size_P = group_B[order].unique_consecutive(return_counts=True)
+    end_P = size_P.cumsum(0)
+    low_P, high_P = ordered_B[end_P - size_P], ordered_B[end_P - 1]
+    quantile_P = torch.empty_like(low_P)
+    for size in size_P.unique().tolist():
+        rows_P_G = (end_P[size_P == size, None] - size) + torch.arange(size)
+        quantile_P[size_P == size] = quantile(ordered_B[rows_P_G], k, QuantileDefinition.INVERSE_CDF)[:, 0]
+    inner = torch.zeros_like(ordered_B, dtype=torch.bool)
+    inner[1:] = ordered_B[1:] != ordered_B[:-1]
+    inner[end_P - size_P] = True
+    distinct_P = torch.zeros_like(size_P).index_add_(
+        0, torch.arange(len(size_P)).repeat_interleave(size_P), inner.long()
+    )
+    hard_P = quantile_P == low_P
+    return {
+        metrics.HARD_GROUP_FRACTION.name: _share(hard_P),
+        metrics.EASY_GROUP_FRACTION.name: _share(~hard_P & (quantile_P == high_P)),
+        metrics.MULTI_VALUED_GROUP_FRACTION.name: _share(distinct_P > 2),
+    }

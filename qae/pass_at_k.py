@@ -1,0 +1,95 @@
+"""Unbiased pass@k from counts, and intervals that treat problems as the sample. No torch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its percentile-bootstrap interval.
+
+    Attributes:
+        value: the mean over problems.
+        low, high: ends of the interval.
+        confidence: its nominal coverage, e.g. 0.95.
+        problems: how many problems it rests on.
+        seeds: how many training runs.
+    """
+
+    value: float
+    low: float
+    high: float
+    confidence: float
+    problems: int
+    seeds: int
+
+
+def pass_at_k(n: npt.ArrayLike, c: npt.ArrayLike, k: int) -> FloatArray:
+    """Probability that at least one of k samples drawn without replacement from the n is right.
+
+    1 - C(n-c, k) / C(n, k), Chen et al. 2021 (arXiv 2107.03374) eq. 1, as a product of factors in [0, 1], exact
+    for all n that fit a float.
+
+    Args:
+        n: samples of each problem, integers, any shape.
+        c: right ones among them, same shape.
+        k: 1 <= k <= every n.
+
+    Returns:
+        an estimate a problem, float64, in the shape of n.
+
+    Raises:
+        ValueError: k < 1, k > n, c > n or c < 0; names the first problem.
+    """
+    n_, c_ = np.broadcast_arrays(np.asarray(n, dtype=np.int64), np.asarray(c, dtype=np.int64))
+    if k < 1:
+        raise ValueError(f"pass@{k} is not defined; k must be at least 1")
+    for wrong, what in ((c_ < 0, "has a negative count"), (c_ > n_, "has more right answers than samples")):
+        if wrong.any():
+            first = int(np.flatnonzero(wrong)[0])
+            raise ValueError(f"problem {first} {what} (n={n_.flat[first]}, c={c_.flat[first]})")
+    if (n_ < k).any():
+        first = int(np.flatnonzero(n_ < k)[0])
+        raise ValueError(f"pass@{k} needs at least {k} samples; problem {first} has {n_.flat[first]}")
+    # C(n-c, k) / C(n, k) = prod_{i<k} (n-c-i) / (n-i)
+    draws = np.arange(k)
+    wrong_left = np.maximum((n_ - c_)[..., None] - draws, 0)
+    failure: FloatArray = np.prod(wrong_left / (n_[..., None] - draws), axis=-1)
+    return 1.0 - failure
+
+
+def bootstrap_interval(
+    values_S_P: npt.ArrayLike, *, confidence: float = 0.95, resamples: int = 4000, seed: int = 0
+) -> Estimate:
+    """Interval of the mean over seeds and problems, by resampling both.
+
+    Problems are resampled jointly for all seeds (they are the same problems) and seeds independently of them, so
+    that both sources of variation count. With one seed it is the bootstrap over problems.
+
+    Args:
+        values_S_P: one value a seed and problem, float (seeds, problems), or (problems,) for one seed.
+        confidence: nominal coverage of the percentile interval.
+        resamples: bootstrap draws.
+        seed: of the resampling; the same seed gives the same interval.
+
+    Raises:
+        ValueError: no value, a value that is not finite, or more than two dimensions.
+    """
+    values = np.atleast_2d(np.asarray(values_S_P, dtype=np.float64))
+    if values.ndim != 2 or values.size == 0:
+        raise ValueError(f"values must be (seeds, problems) and not empty; got shape {values.shape}")
+    if not np.isfinite(values).all():
+        raise ValueError("values must be finite; evaluate each problem for each seed")
+    seeds, problems = values.shape
+    generator = np.random.default_rng(seed)
+    problem_weights = generator.multinomial(problems, np.full(problems, 1 / problems), resamples) / problems
+    seed_weights = generator.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
+    means = ((problem_weights @ values.T) * seed_weights).sum(1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    return Estimate(float(values.mean()), float(low), float(high), confidence, problems, seeds)

@@ -1,0 +1,57 @@
+"""Checkpoints: written whole or not at all, the newest readable one wins."""
+
+import io
+import logging
+import pickle
+import re
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from qae.run_directory import write_atomic
+
+_NAME = re.compile(r"step-(\d+)\.pt")
+_KEPT = 2
+_log = logging.getLogger(__name__)
+
+
+def to_bytes(values: object) -> bytes:
+    """Serialise tensors and plain values as `torch.save` does."""
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    return buffer.getvalue()
+
+
+def save(directory: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Write the state after a step and drop all but the newest two.
+
+    Random number generators are not part of it: see `qae.tiny.seeding`.
+    """
+    content = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    write_atomic(directory / f"step-{step:06d}.pt", to_bytes(content))
+    for _, old in _newest_first(directory)[_KEPT:]:
+        old.unlink()
+
+
+def load_newest(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Continue from the newest readable checkpoint.
+
+    Returns:
+        its step, or 0 where there is none.
+    """
+    for step, path in _newest_first(directory):
+        try:
+            content = torch.load(path, weights_only=True)
+        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+            _log.warning("%s cannot be read (%s); trying the one before", path, error)
+            continue
+        model.load_state_dict(content["model"])
+        optimizer.load_state_dict(content["optimizer"])
+        return step
+    return 0
+
+
+def _newest_first(directory: Path) -> list[tuple[int, Path]]:
+    found = [(int(match[1]), path) for path in directory.glob("step-*.pt") if (match := _NAME.fullmatch(path.name))]
+    return sorted(found, reverse=True)

@@ -1,0 +1,121 @@
+"""Policy losses: DAPO's own, written out; every other one is verl's registered function itself."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from qae import metrics
+from qae.tiny.config import Actor
+
+
+class PolicyLoss(Protocol):
+    """A loss of one mini-batch; all arguments are float32 (responses, tokens)."""
+
+    def __call__(
+        self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Return the scalar loss and what is logged of it (`actor/pg_clipfrac` …)."""
+        ...
+
+
+def make_policy_loss(actor: Actor, group_size: int) -> PolicyLoss:
+    """The loss that `actor.policy_loss.loss_mode` names.
+
+    Args:
+        actor: verl's actor section.
+        group_size: responses a prompt; verl's configuration wants it.
+
+    Returns:
+        `DapoLoss` for the plain loss, otherwise verl's function. Importing verl takes a quarter of a minute.
+    """
+    if not actor.needs_verl:
+        return DapoLoss(actor.clip_ratio_low, actor.clip_ratio_high, actor.clip_ratio_c)
+    return VerlLoss(actor, group_size)
+
+
+class DapoLoss:
+    """Clipped surrogate with decoupled clip range and dual clip, averaged over tokens.
+
+    Equal to verl 0.9.1 `core_algos.compute_policy_loss_vanilla` with ``loss_agg_mode=token-mean`` (a test holds
+    it); written out because importing verl takes longer than fifteen training steps.
+
+    Args:
+        low: epsilon_low; ratios below 1 - low give no gradient where the advantage is negative.
+        high: epsilon_high; ratios above 1 + high give no gradient where the advantage is positive. DAPO's
+            Clip-Higher is high > low.
+        dual: for negative advantages the loss is capped at -dual * advantage.
+    """
+
+    def __init__(self, low: float, high: float, dual: float) -> None:
+        self.low, self.high, self.dual = low, high, dual
+
+    def __call__(
+        self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        log_ratio = (log_prob - old_log_prob).clamp(-20.0, 20.0)
+        ratio = log_ratio.exp()
+        unclipped = -advantages * ratio
+        clipped = -advantages * ratio.clamp(1 - self.low, 1 + self.high)
+        pessimistic = torch.maximum(unclipped, clipped)
+        cap = -advantages * self.dual
+        per_token = torch.where(advantages < 0, torch.minimum(cap, pessimistic), pessimistic)
+        tokens = response_mask.sum()
+        with torch.no_grad():
+            logged = torch.stack(
+                [
+                    (clipped > unclipped).float().mul(response_mask).sum(),
+                    ((pessimistic > cap) & (advantages < 0)).float().mul(response_mask).sum(),
+                    (-log_ratio * response_mask).sum(),
+                ]
+            ) / (tokens + 1e-8)
+        clip_fraction, dual_fraction, kl = logged.tolist()
+        return (per_token * response_mask).sum() / tokens, {
+            metrics.CLIP_FRACTION.name: clip_fraction,
+            metrics.CLIP_FRACTION_LOWER.name: dual_fraction,
+            metrics.PPO_KL.name: kl,
+        }
+
+
+class VerlLoss:
+    """One of verl's registered policy losses (`verl.trainer.ppo.core_algos.get_policy_loss_fn`)."""
+
+    def __init__(self, actor: Actor, group_size: int) -> None:
+        from verl.trainer.ppo.core_algos import get_policy_loss_fn
+        from verl.workers.config.actor import ActorConfig, PolicyLossConfig
+
+        options = actor.policy_loss
+        self._function = get_policy_loss_fn(options.loss_mode)
+        self._aggregation = actor.loss_agg_mode
+        self._config = ActorConfig(
+            strategy="fsdp",
+            rollout_n=group_size,
+            ppo_micro_batch_size_per_gpu=1,
+            clip_ratio=actor.clip_ratio_low,
+            clip_ratio_low=actor.clip_ratio_low,
+            clip_ratio_high=actor.clip_ratio_high,
+            clip_ratio_c=actor.clip_ratio_c,
+            loss_agg_mode=actor.loss_agg_mode,
+            policy_loss=PolicyLossConfig(
+                loss_mode=options.loss_mode,
+                clip_cov_ratio=options.clip_cov_ratio,
+                clip_cov_lb=options.clip_cov_lb,
+                clip_cov_ub=options.clip_cov_ub,
+                kl_cov_ratio=options.kl_cov_ratio,
+                ppo_kl_coef=options.ppo_kl_coef,
+            ),
+        )
+
+    def __call__(
+        self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        loss, logged = self._function(
+            old_log_prob=old_log_prob,
+            log_prob=log_prob,
+            advantages=advantages,
+            response_mask=response_mask,
+            loss_agg_mode=self._aggregation,
+            config=self._config,
+        )
+        known = (metrics.CLIP_FRACTION.name, metrics.CLIP_FRACTION_LOWER.name, metrics.PPO_KL.name)
+        return loss, {name: float(logged[name]) for name in known if name in logged}

@@ -1,0 +1,101 @@
+"""Sampling responses: one prefill a prompt, then token by token for the whole batch from the key-value cache."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from qae.tiny.model import Transformer
+
+# Dropping finished rows copies the caches, so it waits until this share of them is finished.
+_COMPACT_BELOW = 0.75
+
+
+@dataclass(frozen=True)
+class Responses:
+    """Sampled responses; rows of a prompt are adjacent.
+
+    Attributes:
+        ids_B_T: token ids, int64 (responses, tokens), padded after the end token.
+        log_prob_B_T: log-probability of each token under the sampling distribution, nats.
+        entropy_B_T: full-vocabulary entropy at the sampling temperature (as verl), nats, 0 in the padding.
+        mask_B_T: 1.0 for response tokens, end token included, 0.0 for padding.
+    """
+
+    ids_B_T: Tensor
+    log_prob_B_T: Tensor
+    entropy_B_T: Tensor
+    mask_B_T: Tensor
+
+
+@torch.inference_mode()
+def sample(
+    model: Transformer,
+    prompt_P_S: Tensor,
+    n: int,
+    tokens: int,
+    *,
+    pad: int,
+    end: int,
+    temperature: float,
+    top_p: float,
+    generator: torch.Generator,
+) -> Responses:
+    """Sample n responses a prompt.
+
+    Args:
+        model: the policy.
+        prompt_P_S: prompt ids, int64 (prompts, prompt length), left-padded.
+        n: responses a prompt.
+        tokens: longest response, in tokens; longer ones are cut.
+        pad, end: ids of the padding and the end token.
+        temperature: of the sampling distribution, above 0.
+        top_p: nucleus; 1.0 samples from the whole distribution.
+        generator: source of the draws.
+
+    Returns:
+        prompts * n responses.
+    """
+    prompts, prompt_length = prompt_P_S.shape
+    batch = prompts * n
+    repeat = torch.arange(prompts).repeat_interleave(n)
+    caches = model.empty_caches(prompts)
+    logits = model(prompt_P_S, caches=caches, keep_from=prompt_length - 1)[:, 0][repeat]
+    for cache in caches:
+        cache.select(repeat)
+    ids_B_T = torch.full((batch, tokens), pad)
+    log_prob_B_T, entropy_B_T, mask_B_T = torch.zeros(3, batch, tokens).unbind()
+    # Drawn up front, so that what a row draws does not depend on when others finish.
+    uniform_B_T = torch.rand(batch, tokens, generator=generator)
+    rows = torch.arange(batch)
+    alive = torch.ones(batch, dtype=torch.bool)
+    for t in range(tokens):
+        policy = torch.log_softmax(logits / temperature, -1)
+        entropy = -(policy.exp() * policy).sum(-1)
+        sampling = policy if top_p == 1 else _nucleus(policy, top_p)
+        cumulative = sampling.exp().cumsum(-1)
+        token = (cumulative < uniform_B_T[rows, t, None] * cumulative[:, -1:]).sum(-1)
+        written = rows[alive]
+        ids_B_T[written, t] = token[alive]
+        log_prob_B_T[written, t] = sampling.gather(1, token[:, None])[alive, 0]
+        entropy_B_T[written, t] = entropy[alive]
+        mask_B_T[written, t] = 1.0
+        alive &= token != end
+        left = int(alive.sum())
+        if left == 0 or t == tokens - 1:
+            break
+        if left < _COMPACT_BELOW * len(rows):
+            kept = alive.nonzero()[:, 0]
+            rows, token, alive = rows[kept], token[kept], alive[kept]
+            for cache in caches:
+                cache.select(kept)
+        logits = model(token[:, None], caches=caches, start=prompt_length + t)[:, 0]
+    return Responses(ids_B_T, log_prob_B_T, entropy_B_T, mask_B_T)
+
+
+def _nucleus(log_prob: Tensor, top_p: float) -> Tensor:
+    """Log-probabilities of the smallest set of tokens whose probability reaches top_p, renormalised."""
+    ordered, order = log_prob.sort(-1, descending=True)
+    before = ordered.exp().cumsum(-1) - ordered.exp()
+    outside = torch.zeros_like(log_prob, dtype=torch.bool).scatter(-1, order, before >= top_p)
+    return torch.log_softmax(log_prob.masked_fill(outside, -torch.inf), -1)

@@ -1,0 +1,43 @@
+"""Composed configurations for tests: the real tree with overrides, and a run that takes seconds."""
+
+from pathlib import Path
+from typing import cast
+
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+TREE = Path(__file__).parents[1] / "sweeps" / "conf"
+
+# A pretrained start of a few hundred milliseconds and steps of a few dozen.
+QUICK = (
+    "tiny.task.modulus=4",
+    "tiny.task.pretrain_operations=[1,2]",
+    "tiny.task.operations=[1,2]",
+    "tiny.task.markers=4",
+    "tiny.task.evaluation_problems=6",
+    "tiny.model.width=16",
+    "tiny.model.layers=1",
+    "tiny.model.heads=2",
+    "tiny.pretrain.examples=500",
+    "tiny.pretrain.steps=60",
+    "tiny.pretrain.batch_size=32",
+    "data.max_response_length=20",
+    "data.train_batch_size=8",
+    "data.gen_batch_size=16",
+    "actor_rollout_ref.actor.ppo_mini_batch_size=2",
+    "actor_rollout_ref.rollout.n=8",
+    "actor_rollout_ref.rollout.val_kwargs.n=16",
+    "trainer.total_training_steps=6",
+    "trainer.test_freq=2",
+    "trainer.save_freq=2",
+)
+
+
+def tiny_mapping(*overrides: str) -> dict[str, object]:
+    """The default embedded run with overrides, resolved to plain containers.
+
+    Keys that the tree does not have are added, as a user would with ``++``.
+    """
+    with initialize_config_dir(str(TREE), version_base="1.3"):
+        config = compose("config", overrides=[f"++{override}" for override in overrides])
+    return cast("dict[str, object]", OmegaConf.to_container(config, resolve=True))

@@ -1,0 +1,77 @@
+"""pass@k from counts, exactly; intervals over problems and seeds."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qae.pass_at_k import bootstrap_interval, pass_at_k
+
+
+@given(data=st.data(), n=st.integers(1, 128))
+def test_it_is_the_exact_combinatorial_value(data: st.DataObject, n: int) -> None:
+    c = data.draw(st.integers(0, n))
+    k = data.draw(st.integers(1, n))
+    exact = 1 - Fraction(math.comb(n - c, k), math.comb(n, k))
+    assert float(pass_at_k(n, c, k)) == pytest.approx(float(exact), abs=1e-12)
+
+
+def test_values_of_the_papers_setting() -> None:
+    assert float(pass_at_k(32, 1, 16)) == 0.5
+    assert float(pass_at_k(32, 0, 16)) == 0.0
+    assert float(pass_at_k(32, 17, 16)) == 1.0
+    # AMC23 has 40 problems: 96.25 is one unsolved problem and one solved once (Table 2, Clip-Cov).
+    counts = np.array([0, 1] + [32] * 38)
+    assert 100 * pass_at_k(np.full(40, 32), counts, 16).mean() == pytest.approx(96.25)
+    assert pass_at_k(np.full(40, 32), counts, 1).mean() == pytest.approx(counts.mean() / 32)
+
+
+def test_pass_at_k_grows_with_k_and_equals_the_rate_at_1() -> None:
+    n, c = np.full(33, 32), np.arange(33)
+    rows = np.array([pass_at_k(n, c, k) for k in range(1, 33)])
+    assert (np.diff(rows, axis=0) >= -1e-12).all()
+    np.testing.assert_allclose(rows[0], c / 32)
+
+
+@pytest.mark.parametrize(
+    ("n", "c", "k", "says"),
+    [
+        ([32, 8], [1, 1], 16, "problem 1 has 8"),
+        ([32, 32], [1, 33], 1, "problem 1 has more right answers"),
+        ([32, 32], [-1, 3], 1, "problem 0 has a negative count"),
+        ([32], [1], 0, "at least 1"),
+    ],
+)
+def test_impossible_counts_are_refused(n: list[int], c: list[int], k: int, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        pass_at_k(n, c, k)
+
+
+def test_the_interval_is_that_of_a_slow_direct_bootstrap() -> None:
+    values = np.random.default_rng(0).random((3, 40)) ** 2
+    estimate = bootstrap_interval(values, resamples=20_000)
+    generator = np.random.default_rng(1)
+    direct = [values[generator.integers(0, 3, 3)][:, generator.integers(0, 40, 40)].mean() for _ in range(20_000)]
+    assert estimate.value == pytest.approx(values.mean())
+    assert [estimate.low, estimate.high] == pytest.approx(np.quantile(direct, [0.025, 0.975]), abs=0.004)
+    assert (estimate.seeds, estimate.problems, estimate.confidence) == (3, 40, 0.95)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(0)
+    covered = 0
+    for trial in range(300):
+        estimate = bootstrap_interval(generator.beta(2, 3, 60), resamples=500, seed=trial)
+        covered += estimate.low <= 0.4 <= estimate.high
+    assert 0.90 <= covered / 300 <= 0.99
+
+
+def test_an_interval_is_reproducible_and_needs_finite_values() -> None:
+    values = [0.0, 1.0, 0.5]
+    assert bootstrap_interval(values) == bootstrap_interval(values)
+    for bad in ([], [0.1, float("nan")]):
+        with pytest.raises(ValueError, match="values must be"):
+            bootstrap_interval(bad)

@@ -1,0 +1,185 @@
+"""Training is deterministic, survives kills, writes what it promises and learns."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from qae import metrics
+from qae.run_directory import RunDirectory, read_evaluations, read_jsonl, read_metrics
+from qae.tiny.config import TinyConfig
+from qae.tiny.train import train
+from tests.configs import QUICK, tiny_mapping
+
+# What the clock decides; everything else must be equal bit for bit.
+CLOCK = {"time", *(name for name in metrics.METRICS if name.startswith(("timing_s/", "perf/")))}
+
+RUN = """
+import sys
+from pathlib import Path
+import torch
+from qae.run_directory import RunDirectory
+from qae.tiny.config import TinyConfig
+from qae.tiny.train import train
+from tests.configs import tiny_mapping
+torch.set_num_threads(1)
+train(TinyConfig.from_mapping(tiny_mapping(*sys.argv[3:])), RunDirectory(Path(sys.argv[1])), cache=Path(sys.argv[2]),
+      on_step=lambda step, values: print(step, flush=True), should_stop=lambda: False)
+"""
+
+
+def run(path: Path, cache: Path, *overrides: str, stop_after: int | None = None) -> int:
+    steps: list[int] = []
+    return train(
+        TinyConfig.from_mapping(tiny_mapping(*QUICK, *overrides)),
+        RunDirectory(path),
+        cache=cache,
+        on_step=lambda step, _: steps.append(step),
+        should_stop=lambda: stop_after is not None and steps[-1] >= stop_after,
+    )
+
+
+def start(path: Path, cache: Path, *overrides: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, str(path), str(cache), *QUICK, *overrides],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
+    )
+
+
+def numbers(path: Path) -> tuple[list[dict[str, object]], list[dict[str, object]], list[dict[str, object]]]:
+    directory = RunDirectory(path)
+    lines = [{k: v for k, v in line.items() if k not in CLOCK} for line in read_metrics(directory).records]
+    tokens = {line["step"]: line for line in read_jsonl(directory.tokens).records}
+    return lines, read_evaluations(directory).records, [tokens[step] for step in sorted(tokens)]  # type: ignore[type-var]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    path = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    assert run(path, cache, "algorithm.quantile_k=0.4") == 6
+    return path
+
+
+def test_a_run_writes_every_step_evaluation_and_token_line(uninterrupted: Path) -> None:
+    lines, evaluations, tokens = numbers(uninterrupted)
+    assert [line["step"] for line in lines] == list(range(7))
+    assert {line["step"] for line in evaluations} == {0, 2, 4, 6}
+    assert {(line["n"], line["data_set"]) for line in evaluations} == {(16, "chain1"), (16, "chain2")}
+    assert [line["step"] for line in tokens] == list(range(1, 7))
+    for line in lines[1:]:
+        assert line[metrics.GLOBAL_STEP.name] == line["step"]
+        unknown = {name for name in line if name not in metrics.METRICS and not name.startswith("val/")} - {"step"}
+        assert not unknown
+        signs = (metrics.ZERO_FRACTION, metrics.POSITIVE_FRACTION, metrics.NEGATIVE_FRACTION)
+        assert sum(float(line[sign.name]) for sign in signs) == pytest.approx(1)  # type: ignore[arg-type]
+
+
+def test_evaluation_summary_comes_from_the_counts(uninterrupted: Path) -> None:
+    lines, evaluations, _ = numbers(uninterrupted)
+    for step in (0, 2, 4, 6):
+        rates = [float(e["c"]) / float(e["n"]) for e in evaluations if e["step"] == step]  # type: ignore[arg-type]
+        assert lines[step][metrics.pass_at(1).name] == pytest.approx(sum(rates) / len(rates))
+
+
+def test_the_same_run_side_by_side_in_other_processes_is_equal_bit_for_bit(
+    uninterrupted: Path, cache: Path, tmp_path: Path
+) -> None:
+    together = [start(tmp_path / str(i), cache, "algorithm.quantile_k=0.4") for i in range(3)]
+    assert [process.wait(timeout=300) for process in together] == [0, 0, 0]
+    for i in range(3):
+        assert numbers(tmp_path / str(i)) == numbers(uninterrupted)
+
+
+def test_another_seed_differs(uninterrupted: Path, cache: Path, tmp_path: Path) -> None:
+    run(tmp_path / "other", cache, "algorithm.quantile_k=0.4", "seed=1")
+    assert numbers(tmp_path / "other")[0][1:] != numbers(uninterrupted)[0][1:]
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 3, 5])
+def test_a_stopped_run_continues_as_if_it_had_not_been(
+    uninterrupted: Path, cache: Path, tmp_path: Path, stop_after: int
+) -> None:
+    assert run(tmp_path / "r", cache, "algorithm.quantile_k=0.4", stop_after=stop_after) == stop_after
+    assert run(tmp_path / "r", cache, "algorithm.quantile_k=0.4") == 6
+    assert numbers(tmp_path / "r") == numbers(uninterrupted)
+    steps = [line["step"] for line in read_jsonl(RunDirectory(tmp_path / "r").metrics).records]
+    assert steps == sorted(steps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_at", ["1", "3", "4"])
+def test_a_run_killed_by_sigkill_continues_as_if_it_had_not_been(
+    uninterrupted: Path, cache: Path, tmp_path: Path, kill_at: str
+) -> None:
+    process = start(tmp_path / "r", cache, "algorithm.quantile_k=0.4")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip() == kill_at:
+            process.send_signal(signal.SIGKILL)
+            break
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    with RunDirectory(tmp_path / "r").metrics.open("ab") as file:
+        file.write(b'{"step": 99, "torn')  # what a kill in the middle of a write leaves behind
+    assert run(tmp_path / "r", cache, "algorithm.quantile_k=0.4") == 6
+    assert numbers(tmp_path / "r") == numbers(uninterrupted)
+
+
+def test_an_unreadable_newest_checkpoint_falls_back_to_the_one_before(
+    uninterrupted: Path, cache: Path, tmp_path: Path
+) -> None:
+    run(tmp_path / "r", cache, "algorithm.quantile_k=0.4", stop_after=4)
+    newest = max((tmp_path / "r" / "checkpoints").glob("*.pt"))
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert run(tmp_path / "r", cache, "algorithm.quantile_k=0.4") == 6
+    assert numbers(tmp_path / "r") == numbers(uninterrupted)
+
+
+def test_workers_that_start_together_make_one_pretrained_start(tmp_path: Path) -> None:
+    processes = [start(tmp_path / str(i), tmp_path / "cache", "trainer.total_training_steps=1") for i in range(3)]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0, 0]
+    assert len(list((tmp_path / "cache").glob("*.pt"))) == 1
+    assert numbers(tmp_path / "0") == numbers(tmp_path / "1") == numbers(tmp_path / "2")
+
+
+def test_a_finished_run_is_left_alone(uninterrupted: Path, cache: Path) -> None:
+    before = (uninterrupted / "metrics.jsonl").read_bytes()
+    started = time.perf_counter()
+    assert run(uninterrupted, cache, "algorithm.quantile_k=0.4") == 6
+    assert time.perf_counter() - started < 5
+    assert (uninterrupted / "metrics.jsonl").read_bytes() == before
+
+
+def test_random_rewards_are_random_and_the_evaluation_is_not(cache: Path, tmp_path: Path) -> None:
+    run(tmp_path / "r", cache, "data.reward_noise.random=0.3", "trainer.total_training_steps=4")
+    lines, _, _ = numbers(tmp_path / "r")
+    scores = [float(line[metrics.SCORE_GENERATED_MEAN.name]) for line in lines[1:]]  # type: ignore[arg-type]
+    assert sum(scores) / len(scores) == pytest.approx(0.3, abs=0.08)
+
+
+@pytest.mark.slow
+def test_clip_cov_draws_the_same_after_a_kill(cache: Path, tmp_path: Path) -> None:
+    cov = ("actor_rollout_ref.actor.policy_loss.loss_mode=clip_cov", "actor_rollout_ref.actor.clip_ratio_low=1")
+    run(tmp_path / "whole", cache, *cov)
+    run(tmp_path / "parts", cache, *cov, stop_after=3)
+    run(tmp_path / "parts", cache, *cov)
+    assert numbers(tmp_path / "whole") == numbers(tmp_path / "parts")
+
+
+@pytest.mark.slow
+def test_the_policy_learns(cache: Path, tmp_path: Path) -> None:
+    run(tmp_path / "r", cache, "trainer.total_training_steps=30", "actor_rollout_ref.actor.optim.lr=1e-3")
+    lines, _, _ = numbers(tmp_path / "r")
+    first, last = (float(lines[i][metrics.pass_at(1).name]) for i in (0, -1))  # type: ignore[arg-type]
+    assert last > first + 0.15
