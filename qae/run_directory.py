@@ -49,6 +49,7 @@ class RunState:
         start_step: step that this attempt continued from, for the rate of steps.
         pid, host: where it runs or ran last.
         reason: one sentence, for failed and cancelled runs.
+        latest: last known values of the few metrics that lists of runs show, by metric name.
     """
 
     status: RunStatus = RunStatus.PLANNED
@@ -61,6 +62,7 @@ class RunState:
     pid: int | None = None
     host: str | None = None
     reason: str | None = None
+    latest: Mapping[str, float] = field(default_factory=dict)
 
     def with_(self, **changes: object) -> "RunState":
         """A copy with some fields changed."""

@@ -4,7 +4,8 @@ import fcntl
 import hashlib
 import math
 import random
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,9 +26,16 @@ from qae.tiny.task import ChainedArithmetic
 _THREADS = 2
 _WARMUP_STEPS = 50
 _FINAL_LR_SHARE = 0.05
+_POLL_SECONDS = 0.2
 
 
-def pretrained_model(config: TinyConfig, arithmetic: ChainedArithmetic, cache: Path) -> Transformer:
+class PretrainingStoppedError(Exception):
+    """A stop was asked for before the supervised start was ready; nothing of it is kept."""
+
+
+def pretrained_model(
+    config: TinyConfig, arithmetic: ChainedArithmetic, cache: Path, should_stop: Callable[[], bool]
+) -> Transformer:
     """The supervised start of a run, from the cache or made now.
 
     Workers that start at the same time wait for the one that makes it.
@@ -36,12 +44,16 @@ def pretrained_model(config: TinyConfig, arithmetic: ChainedArithmetic, cache: P
         config: the run; its `tiny` section, response length and this package's code name the cached file.
         arithmetic: the task.
         cache: directory of the cached starts.
+        should_stop: asked while waiting and while training.
+
+    Raises:
+        PretrainingStoppedError: `should_stop` said yes.
     """
     path = cache / f"pretrained-{_fingerprint(config)}.pt"
     transformer = _fresh_model(config, arithmetic)
-    with _exclusive(path.with_suffix(".lock")):
+    with _exclusive(path.with_suffix(".lock"), should_stop):
         if not path.exists():
-            _train(transformer, config, arithmetic)
+            _train(transformer, config, arithmetic, should_stop)
             write_atomic(path, checkpoint.to_bytes(transformer.state_dict()))
     transformer.load_state_dict(torch.load(path, weights_only=True))
     return transformer
@@ -67,14 +79,24 @@ def _fingerprint(config: TinyConfig) -> str:
 
 
 @contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
+def _exclusive(path: Path, should_stop: Callable[[], bool]) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        # Not a blocking lock: that one would sit out a request to stop.
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if should_stop():
+                    raise PretrainingStoppedError from None
+                time.sleep(_POLL_SECONDS)
         yield
 
 
-def _train(transformer: Transformer, config: TinyConfig, arithmetic: ChainedArithmetic) -> None:
+def _train(
+    transformer: Transformer, config: TinyConfig, arithmetic: ChainedArithmetic, should_stop: Callable[[], bool]
+) -> None:
     settings = config.tiny.pretrain
     sequences_N_S, lengths_N = _sequences(config, arithmetic)
     optimizer = torch.optim.AdamW(
@@ -86,6 +108,8 @@ def _train(transformer: Transformer, config: TinyConfig, arithmetic: ChainedArit
     torch.set_num_threads(_THREADS)
     try:
         for step, rows in enumerate(batches):
+            if should_stop():
+                raise PretrainingStoppedError
             optimizer.param_groups[0]["lr"] = settings.lr * _schedule(step, settings.steps)
             ids_B_S = sequences_N_S[rows, : first + int(lengths_N[rows].max())]
             logits_B_T_V = transformer(ids_B_S[:, :-1], keep_from=first - 1)

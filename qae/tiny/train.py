@@ -15,7 +15,7 @@ from qae.tiny import checkpoint
 from qae.tiny.config import TinyConfig
 from qae.tiny.evaluate import evaluate, summarise
 from qae.tiny.losses import make_policy_loss
-from qae.tiny.pretrain import pretrained_model
+from qae.tiny.pretrain import PretrainingStoppedError, pretrained_model
 from qae.tiny.rollout import Batch, Rollouts
 from qae.tiny.task import ChainedArithmetic
 from qae.tiny.token_statistics import high_entropy_tokens, marker_counts
@@ -47,7 +47,10 @@ def train(
     """
     arithmetic = ChainedArithmetic(config.tiny.task)
     evaluation_sets = arithmetic.evaluation_sets()
-    model = pretrained_model(config, arithmetic, cache)
+    try:
+        model = pretrained_model(config, arithmetic, cache, should_stop)
+    except PretrainingStoppedError:
+        return 0
     optim = config.actor.optim
     optimizer = torch.optim.AdamW(
         model.parameters(),
@@ -87,7 +90,14 @@ def train(
             advantages = group_advantages(batch.score_B, batch.group_B, config.advantage)
             values = _describe(batch, advantages.baseline_B, advantages.advantage_B, config)
             values |= update_policy(
-                model, optimizer, loss, batch, advantages.advantage_B, batch.responses.mask_B_T, config, step
+                model,
+                optimizer,
+                loss,
+                batch,
+                advantages.advantage_B,
+                batch.responses.mask_B_T * advantages.kept_B[:, None],
+                config,
+                step,
             )
             ended = time.perf_counter()
             values |= _timing(batch, started, sampled, ended)

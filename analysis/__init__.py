@@ -1,0 +1,1 @@
+"""What came out: tidy frames, statistics, tables and figures from run directories."""

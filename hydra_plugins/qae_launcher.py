@@ -1,0 +1,51 @@
+"""`hydra/launcher=local`: runs side by side on this machine; the logic is in `sweeps.local`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.launcher import Launcher
+
+if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+
+@dataclass
+class LocalLauncherConf:
+    """Hydra's node for the launcher."""
+
+    _target_: str = "hydra_plugins.qae_launcher.LocalLauncher"
+
+
+ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLauncherConf, provider="qae")
+
+
+class LocalLauncher(Launcher):
+    """Composes every job before the first starts, so that a wrong one stops the sweep while nothing has run."""
+
+    notes: Sequence[str] = ()
+
+    def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:
+        """Keep what Hydra gives."""
+        self._context = hydra_context
+        self._config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> "Sequence[JobReturn]":
+        """Run the jobs and wait for them; each job's return value is the sweep's outcome."""
+        from hydra.core.utils import JobReturn, JobStatus, setup_globals
+
+        from sweeps.app import launch
+
+        setup_globals()
+        composed = [
+            (overrides, self._context.config_loader.load_sweep_config(self._config, list(overrides)))
+            for overrides in job_overrides
+        ]
+        outcome = launch(composed, self.notes)
+        return [
+            JobReturn(overrides=overrides, cfg=config, status=JobStatus.COMPLETED, _return_value=outcome)
+            for overrides, config in composed
+        ]

@@ -1,0 +1,51 @@
+"""`hydra/sweeper=parts`: the union of products that `sweep.parts` lists; the logic is in `sweeps.parts`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hydra.core.config_store import ConfigStore
+from hydra.plugins.sweeper import Sweeper
+
+if TYPE_CHECKING:
+    from hydra.core.utils import JobReturn
+    from hydra.plugins.launcher import Launcher
+    from hydra.types import HydraContext, TaskFunction
+    from omegaconf import DictConfig
+
+
+@dataclass
+class PartsSweeperConf:
+    """Hydra's node for the sweeper."""
+
+    _target_: str = "hydra_plugins.qae_sweeper.PartsSweeper"
+
+
+ConfigStore.instance().store(group="hydra/sweeper", name="parts", node=PartsSweeperConf, provider="qae")
+
+
+class PartsSweeper(Sweeper):
+    """Expands the command line and the configured parts into jobs and hands them to the launcher at once."""
+
+    def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:
+        """Keep what Hydra gives and make the launcher."""
+        from hydra.core.plugins import Plugins
+
+        self._context = hydra_context
+        self._config = config
+        self._launcher: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> "Sequence[JobReturn]":
+        """Launch every job of the sweep."""
+        from omegaconf import OmegaConf
+
+        from sweeps.parts import checked_parts, expand
+
+        # An experiment brings its own parts, so they are read from a composition without the sweeping keys.
+        single = [argument for argument in arguments if "," not in argument and "(" not in argument]
+        config = self._context.config_loader.load_sweep_config(self._config, single)
+        jobs, rule = expand(arguments, checked_parts(OmegaConf.to_container(config.sweep.parts)))
+        self._launcher.notes = [rule]  # type: ignore[attr-defined]  # ours; Hydra's launchers ignore it
+        return self._launcher.launch(jobs, initial_job_idx=0)

@@ -1,0 +1,132 @@
+"""The Hydra application behind `python sweep.py`: composition, the local launcher, one-sentence errors."""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from qae.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sweeps.launch import Outcome
+
+TREE = Path(__file__).parent / "conf"
+_NOT_AXES = ("sweep.", "tracking", "resources", "hydra", "experiment", "labels.")
+# A single run as composed; it is launched after Hydra has returned, which would add a line of its own to errors.
+_single: list[tuple[list[str], DictConfig]] = []
+_outcomes: list["Outcome"] = []
+
+
+def main() -> "Outcome | None":
+    """Run Hydra on the command line.
+
+    Returns:
+        what the launch came to; None for ``--help``, ``--cfg`` and the like.
+
+    Raises:
+        SystemExit: with status 2 after a sentence on stderr, for what the user typed wrong.
+    """
+    # Hydra would print a traceback or a hint at one; with this it raises, and we say it in a sentence.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        _compose_single_run()
+        if _single:
+            launch(_single, [], name="single")
+    except ConfigError as error:
+        _refuse(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        _refuse(explain(error))
+    return _outcomes[-1] if _outcomes else None
+
+
+@hydra.main(version_base="1.3", config_path=str(TREE), config_name="config")
+def _compose_single_run(config: DictConfig) -> None:
+    _single.append((list(HydraConfig.get().overrides.task), config))
+
+
+def launch(
+    composed: Sequence[tuple[Sequence[str], DictConfig]], notes: Sequence[str], name: str | None = None
+) -> "Outcome":
+    """Launch composed configurations; `main` returns what it comes to.
+
+    Args:
+        composed: each job's overrides and configuration.
+        notes: sentences to show with the plan.
+        name: the sweep's name instead of the configured one.
+    """
+    from rich.console import Console
+
+    from sweeps.launch import launch_jobs
+    from sweeps.plan import Job
+
+    jobs = []
+    for overrides, config in composed:
+        ours = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        values = cast("dict[str, object]", OmegaConf.to_container(ours, resolve=True, throw_on_missing=True))
+        if name is not None and cast("Mapping[str, object]", values["sweep"])["name"] == "default":
+            values["sweep"] = {**cast("Mapping[str, object]", values["sweep"]), "name": name}
+        axes = tuple(override for override in overrides if not override.lstrip("+").startswith(_NOT_AXES))
+        jobs.append(Job(axes, values))
+    outcome = launch_jobs(jobs, Console(), notes)
+    _outcomes.append(outcome)
+    return outcome
+
+
+def explain(error: Exception) -> str:
+    """One sentence for what Hydra or OmegaConf did not like about the command line."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        choices = list(error.options or [])
+        return f"{group or 'config'}={option} does not exist; {_nearest(option, choices)}choose one of {_list(choices)}"
+    text = str(error).replace("\n", " ").split("See https://")[0].strip()
+    if isinstance(error, ConfigCompositionException) and (match := re.match(r"Could not override '([^']+)'", text)):
+        key = match[1].lstrip("+~")
+        return (
+            f"{key} is not a key of the configuration; {_nearest(key, _known_keys())}"
+            f"`python sweep.py --cfg job` lists them all, and ++{key}=… adds one"
+        )
+    cause = f" ({str(error.__cause__).splitlines()[0]})" if error.__cause__ and str(error.__cause__) else ""
+    return f"{text.split('  ')[0]}{cause}"
+
+
+def _nearest(word: str, choices: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, choices, n=1)
+    return f"did you mean {close[0]}? " if close else ""
+
+
+def _list(choices: Sequence[str]) -> str:
+    return ", ".join(choices) if choices else "none (there is no such group)"
+
+
+def _known_keys() -> list[str]:
+    """Dotted keys of the whole tree, and its groups, for suggestions."""
+    keys: set[str] = set()
+    for path in TREE.rglob("*.yaml"):
+        if path.parent != TREE:
+            keys.add(path.parent.relative_to(TREE).as_posix())
+        content = OmegaConf.to_container(OmegaConf.load(path))
+        keys |= _dotted(content, "") if isinstance(content, dict) else set()
+    return sorted(keys)
+
+
+def _dotted(content: Mapping[object, object], prefix: str) -> set[str]:
+    keys: set[str] = set()
+    for key, value in content.items():
+        keys.add(f"{prefix}{key}")
+        if isinstance(value, Mapping):
+            keys |= _dotted(value, f"{prefix}{key}.")
+    return keys
+
+
+def _refuse(sentence: str) -> None:
+    sys.stderr.write(f"error: {sentence}\n")
+    raise SystemExit(2)

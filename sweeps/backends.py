@@ -1,0 +1,69 @@
+"""What each backend accepts and how a run of it is trained."""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import cast
+
+from qae.config import AdvantageConfig
+from qae.errors import ConfigError
+from qae.run_directory import RunDirectory
+from qae.tiny.config import TinyConfig
+
+OnStep = Callable[[int, Mapping[str, float]], None]
+
+
+class Backend(StrEnum):
+    """Who trains."""
+
+    TINY = "tiny"
+    VERL = "verl"
+
+
+def check(config: Mapping[str, object]) -> None:
+    """Refuse, at plan time, what the run's backend would refuse later.
+
+    Raises:
+        ConfigError: names the key, the value and the fix.
+    """
+    algorithm = config.get("algorithm")
+    AdvantageConfig.from_mapping(algorithm if isinstance(algorithm, Mapping) else {})
+    match _backend(config):
+        case Backend.TINY:
+            TinyConfig.from_mapping(config)
+        case Backend.VERL:
+            labels = cast("Mapping[str, object]", config.get("labels", {}))
+            raise ConfigError(
+                "model", labels.get("model"), "this version trains model=tiny only; verl's models come with a later one"
+            )
+
+
+def total_steps(config: Mapping[str, object]) -> int:
+    """Global steps that complete the run."""
+    return int(cast("Mapping[str, int]", config["trainer"])["total_training_steps"])
+
+
+def needs_verl(config: Mapping[str, object]) -> bool:
+    """Whether training imports verl."""
+    return _backend(config) is Backend.VERL or TinyConfig.from_mapping(config).actor.needs_verl
+
+
+def train(
+    config: Mapping[str, object], directory: RunDirectory, cache: Path, on_step: OnStep, should_stop: Callable[[], bool]
+) -> int:
+    """Train a run, continuing where its directory stands; imports the backend.
+
+    Returns:
+        the last finished step.
+    """
+    check(config)
+    from qae.tiny.train import train as train_tiny
+
+    return train_tiny(TinyConfig.from_mapping(config), directory, cache=cache, on_step=on_step, should_stop=should_stop)
+
+
+def _backend(config: Mapping[str, object]) -> Backend:
+    try:
+        return Backend(str(config.get("backend")))
+    except ValueError:
+        raise ConfigError("backend", config.get("backend"), f"choose one of {', '.join(Backend)}") from None

@@ -1,0 +1,135 @@
+"""The `qae` command: what a run store holds. Commands of other packages come through entry points."""
+
+import json
+import os
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qae.run_directory import RunDirectory, RunState, RunStatus
+
+if TYPE_CHECKING:
+    from sweeps.store import RunStore
+
+_ENTRY_POINTS = "qae.commands"
+
+
+class _LazyGroup(click.Group):
+    """Commands from entry points, loaded only when they are invoked or asked for help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *(point.name for point in _points())})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for point in _points():
+            if point.name == cmd_name:
+                loaded = point.load()
+                assert isinstance(loaded, click.Command)  # noqa: S101  # our own packages register them
+                return loaded
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own = {name: command.get_short_help_str() for name, command in self.commands.items()}
+        others = {point.name: f"see `qae {point.name} --help`" for point in _points()}
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted({**own, **others}.items()))
+
+
+def _points() -> Sequence[metadata.EntryPoint]:
+    return tuple(metadata.entry_points(group=_ENTRY_POINTS))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="qae-toolkit")
+def main() -> None:
+    """Look at Quantile Advantage Estimation runs: where they stand, what came out, figures."""
+
+
+@main.command()
+@click.argument("sweep", required=False)
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    default=lambda: Path(os.environ.get("QAE_RUNS", "runs")),
+    help="Run store (default: $QAE_RUNS or runs).",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a run, for scripts.")
+def status(sweep: str | None, root: Path, *, as_json: bool) -> None:
+    """Where the runs of SWEEP stand, or those of the whole store."""
+    from sweeps.store import RunStore
+
+    store = RunStore(root)
+    rows = _rows(store, sweep)
+    if as_json:
+        for directory, label, state in rows:
+            click.echo(json.dumps(_as_json(directory, label, state)))
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from sweeps import tables
+
+    table = Table(box=box.SIMPLE)
+    for column in ("run id", "axes", "status", "step", "entropy", "pass@1", "zero adv.", "attempts", "reason"):
+        table.add_column(column, overflow="fold")
+    for directory, label, state in rows:
+        table.add_row(
+            directory.run_id,
+            label,
+            _status_text(directory, state),
+            f"{state.step}/{state.total_steps}",
+            *tables.latest_cells(state),
+            str(state.attempt),
+            state.reason or "",
+        )
+    Console().print(table)
+
+
+Row = tuple[RunDirectory, str, RunState]
+
+
+def _rows(store: "RunStore", sweep: str | None) -> list[Row]:
+    labels: dict[str, str] = {}
+    names = store.sweeps()
+    if sweep is not None and sweep not in names:
+        import difflib
+
+        close = difflib.get_close_matches(sweep, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names) or 'none'}"
+        raise click.UsageError(f"no sweep '{sweep}' in {store.root}; {hint}")
+    for name in [sweep] if sweep is not None else reversed(names):
+        manifest = store.manifest(name)
+        labels |= {run.id: manifest.label(run) for run in manifest.runs}
+    if sweep is None:
+        directories = store.runs()
+        if not directories:
+            raise click.UsageError(f"no runs in {store.root}; `python sweep.py -m` makes some")
+    else:
+        directories = [store.directory(run_id) for run_id in labels]
+    return [(directory, labels.get(directory.run_id, ""), directory.read_state()) for directory in directories]
+
+
+def _status_text(directory: RunDirectory, state: RunState) -> str:
+    if state.status is RunStatus.RUNNING:
+        from sweeps.plan import is_locked
+
+        if not is_locked(directory):
+            return "interrupted"
+    return str(state.status)
+
+
+def _as_json(directory: RunDirectory, label: str, state: RunState) -> dict[str, object]:
+    return {
+        "id": directory.run_id,
+        "label": label,
+        "status": _status_text(directory, state),
+        "step": state.step,
+        "total_steps": state.total_steps,
+        "attempt": state.attempt,
+        "reason": state.reason,
+        **state.latest,
+    }

@@ -1,0 +1,81 @@
+"""A run's identity: a hash of what it computes, and of nothing else.
+
+The same computation has the same id in whatever sweep, launcher or machine. A default that changes its value
+changes the id; a new key with a neutral default must not, so it is listed in `NEUTRAL`.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from qae.config import AdvantageConfig, AdvantageRule
+
+# Top-level sections that say how to run or what to call it.
+OPERATIONAL_SECTIONS = frozenset({"labels", "tracking", "resources", "sweep", "guard", "hydra"})
+# Single keys of verl's sections with no bearing on the numbers.
+OPERATIONAL_KEYS = frozenset(
+    {
+        "trainer.save_freq",
+        "trainer.logger",
+        "trainer.project_name",
+        "trainer.experiment_name",
+        "trainer.default_local_dir",
+        "trainer.resume_mode",
+    }
+)
+# Keys that count only where they differ from the value that stands for "not there".
+NEUTRAL: dict[str, object] = {"data.reward_noise.flip": 0, "data.reward_noise.random": 0}
+
+_RULES_WITH_A_QUANTILE = (AdvantageRule.QUANTILE, AdvantageRule.POS_MASK, AdvantageRule.NEG_MASK)
+_LENGTH = 12
+
+
+def run_id(config: Mapping[str, object]) -> str:
+    """First 12 hex digits of sha256 over the canonical JSON of what the run computes.
+
+    Args:
+        config: the resolved configuration.
+    """
+    canonical = json.dumps(identity(config), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_LENGTH]
+
+
+def identity(config: Mapping[str, object]) -> dict[str, object]:
+    """The dotted keys and canonical values that the id is made of.
+
+    Numbers that are equal are the same (0.40 and 0.4, 1 and 1.0). Where K selects no quantile (outside (0, 1), or
+    under a rule that has none) it is written as -1 and the definition of the quantile is left out.
+    """
+    flat = _flatten(config)
+    kept = {
+        key: value
+        for key, value in flat.items()
+        if key.split(".")[0] not in OPERATIONAL_SECTIONS
+        and key not in OPERATIONAL_KEYS
+        and not (key in NEUTRAL and value == NEUTRAL[key])
+    }
+    algorithm = config.get("algorithm")
+    if isinstance(algorithm, Mapping):
+        advantage = AdvantageConfig.from_mapping(algorithm)
+        if not (advantage.uses_quantile and advantage.rule in _RULES_WITH_A_QUANTILE):
+            kept.pop("algorithm.quantile_definition", None)
+            kept["algorithm.quantile_k"] = -1
+    return kept
+
+
+def _flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = _canonical(value)
+    return flat
+
+
+def _canonical(value: object) -> object:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    return value

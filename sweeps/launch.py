@@ -1,0 +1,93 @@
+"""From jobs to results: plan, show, run, say what failed."""
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from rich.console import Console
+
+from qae.errors import ConfigError
+from sweeps import local, tables, tracking
+from sweeps.plan import Action, Job, Plan, make_plan
+from sweeps.progress import Progress
+from sweeps.store import RunStore, checked_name
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a launch came to.
+
+    Attributes:
+        root: of the run store.
+        sweep: its name.
+        run_ids: its runs, in order; empty after a dry run.
+        exit_code: 0, 1 where runs failed, 130 where the user stopped it.
+    """
+
+    root: Path
+    sweep: str
+    run_ids: tuple[str, ...]
+    exit_code: int
+
+
+def launch_jobs(jobs: Sequence[Job], console: Console, notes: Sequence[str] = ()) -> Outcome:
+    """Plan the jobs, run what is not done and follow it.
+
+    Args:
+        jobs: composed, resolved configurations of one sweep; `sweep`, `resources` and `tracking` are taken from
+            the first.
+        console: where tables and progress go.
+        notes: sentences to show with the plan.
+
+    Raises:
+        ConfigError: a job that could not run; nothing was started or written.
+    """
+    settings = jobs[0].config
+    sweep = cast("Mapping[str, object]", settings["sweep"])
+    tracking.check(cast("Mapping[str, object]", settings.get("tracking", {})))
+    parallel = local.side_by_side(settings)
+    store = RunStore(Path(str(sweep["root"])).expanduser().resolve())
+    plan = make_plan(jobs, store, name=checked_name(sweep["name"]), retry=_flag(sweep, "retry"))
+    _show_plan(plan, settings, parallel, console, notes)
+    if _flag(sweep, "dry_run"):
+        console.print("sweep.dry_run=true: nothing was started.")
+        return Outcome(store.root, plan.name, (), 0)
+    store.record_sweep(plan.name, [shlex.quote(argument) for argument in sys.argv], plan.manifest_runs)
+    failed = {run.run_id: run.state.reason or "failed" for run in plan.runs if run.action is Action.SKIP_FAILED}
+    interrupted = False
+    if any(run.action.runs or run.action is Action.FOLLOW for run in plan.runs):
+        with Progress(console) as progress:
+            result = local.launch(plan, store, parallel, progress)
+        failed |= result.failed
+        interrupted = result.interrupted
+    elif not failed:
+        console.print("All runs are done already.")
+    if failed:
+        console.print(tables.failure_table(failed, plan.runs))
+        console.print("Failed runs start again with sweep.retry=true; killed ones with the same command.")
+    if interrupted:
+        console.print("Stopped. The same command goes on from here.")
+    code = 130 if interrupted else int(bool(failed))
+    return Outcome(store.root, plan.name, tuple(run.run_id for run in plan.runs), code)
+
+
+def _show_plan(
+    plan: Plan, settings: Mapping[str, object], parallel: int, console: Console, notes: Sequence[str]
+) -> None:
+    threads = cast("Mapping[str, int]", settings["resources"])["threads"]
+    console.print(tables.plan_table(plan, threads))
+    if plan.duplicates:
+        console.print(f"{plan.duplicates} jobs compute what another one computes and are run once.")
+    for sentence in (*notes, *plan.warnings):
+        console.print(sentence, highlight=False)
+    console.print(f"Up to {parallel} run{'s' if parallel > 1 else ''} side by side on this machine.", highlight=False)
+
+
+def _flag(section: Mapping[str, object], key: str) -> bool:
+    value = section[key]
+    if not isinstance(value, bool):
+        raise ConfigError(f"sweep.{key}", value, "give true or false")
+    return value

@@ -1,0 +1,151 @@
+"""From composed configurations to a list of runs and what happens to each."""
+
+import fcntl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from qae.run_directory import RunDirectory, RunState, RunStatus
+from sweeps import backends
+from sweeps.identity import run_id
+from sweeps.store import ManifestRun, RunStore, axes, label
+
+
+class Action(StrEnum):
+    """What launching does with a run."""
+
+    START = "start"
+    RESUME = "resume"
+    RETRY = "retry"
+    FOLLOW = "follow"  # it runs in another process
+    SKIP_DONE = "done"
+    SKIP_FAILED = "failed before"
+
+    @property
+    def runs(self) -> bool:
+        """Whether the run has steps left that this launch takes care of."""
+        return self in (Action.START, Action.RESUME, Action.RETRY)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A composed configuration and the overrides that made it."""
+
+    overrides: tuple[str, ...]
+    config: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run of the plan.
+
+    Attributes:
+        run_id: see `sweeps.identity`.
+        overrides: what the sweep set for it.
+        config: its resolved configuration.
+        directory: where it lives.
+        state: where it stands.
+        total_steps: global steps that complete it.
+        action: what launching does with it.
+        label: the run in a few words: what sets it apart from the plan's other runs.
+    """
+
+    run_id: str
+    overrides: tuple[str, ...]
+    config: Mapping[str, object]
+    directory: RunDirectory
+    state: RunState
+    total_steps: int
+    action: Action
+    label: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a launch will do.
+
+    Attributes:
+        name: the sweep's name.
+        runs: one entry a run id, in the order of the sweep.
+        duplicates: jobs that compute what another job of the sweep computes already.
+        warnings: sentences for the user.
+    """
+
+    name: str
+    runs: tuple[PlannedRun, ...]
+    duplicates: int
+    warnings: tuple[str, ...]
+
+    @property
+    def manifest_runs(self) -> tuple[ManifestRun, ...]:
+        """The runs as a manifest lists them."""
+        return tuple(ManifestRun(run.run_id, run.overrides) for run in self.runs)
+
+
+def make_plan(jobs: Sequence[Job], store: RunStore, *, name: str, retry: bool) -> Plan:
+    """Identify the runs, look where each stands and decide; writes nothing.
+
+    Args:
+        jobs: composed configurations, resolved.
+        store: where runs are looked up.
+        name: the sweep's name.
+        retry: start failed runs again.
+
+    Raises:
+        ConfigError: a job that could not run; before anything was started.
+    """
+    varying = axes([job.overrides for job in jobs])
+    runs: dict[str, PlannedRun] = {}
+    for job in jobs:
+        backends.check(job.config)
+        identity = run_id(job.config)
+        if identity in runs:
+            continue
+        directory = store.directory(identity)
+        state = directory.read_state()
+        runs[identity] = PlannedRun(
+            run_id=identity,
+            overrides=job.overrides,
+            config=job.config,
+            directory=directory,
+            state=state,
+            total_steps=backends.total_steps(job.config),
+            action=_action(directory, state, retry=retry),
+            label=label(job.overrides, varying),
+        )
+    return Plan(name, tuple(runs.values()), len(jobs) - len(runs), tuple(_warnings(jobs)))
+
+
+def is_locked(directory: RunDirectory) -> bool:
+    """Whether a living process on this machine runs it; a dead process holds no lock."""
+    try:
+        file = directory.lock.open("rb")
+    except FileNotFoundError:
+        return False
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _action(directory: RunDirectory, state: RunState, *, retry: bool) -> Action:
+    if is_locked(directory):
+        return Action.FOLLOW
+    match state.status:
+        case RunStatus.DONE:
+            return Action.SKIP_DONE
+        case RunStatus.FAILED | RunStatus.STOPPED_BY_GUARD:
+            return Action.RETRY if retry else Action.SKIP_FAILED
+    return Action.RESUME if state.attempt > 0 else Action.START
+
+
+def _warnings(jobs: Sequence[Job]) -> list[str]:
+    odd: dict[float, None] = {}
+    for job in jobs:
+        algorithm = job.config.get("algorithm")
+        k = algorithm.get("quantile_k") if isinstance(algorithm, Mapping) else None
+        if isinstance(k, int | float) and not 0 < k < 1 and k != -1:
+            odd[float(k)] = None
+    return [f"algorithm.quantile_k={k:g} is not between 0 and 1, so the baseline is the group's mean" for k in odd]

@@ -1,0 +1,84 @@
+"""Which code, versions and machine an attempt ran on."""
+
+import os
+import platform
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+import orjson
+
+from qae.run_directory import RunDirectory, write_atomic
+
+_PACKAGES = ("torch", "verl", "transformers", "vllm", "wandb", "numpy", "hydra-core")
+_REPOSITORY = Path(__file__).parents[1]
+_LONGEST_DIFF = 1_000_000
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """One attempt.
+
+    Attributes:
+        attempt: from 1.
+        started: seconds since the epoch.
+        commit: of the toolkit's code; None outside a git checkout.
+        diff: uncommitted changes against it; None where there are none.
+        versions: installed packages that decide numbers.
+        python, host, cpu: interpreter version, host name, processor.
+    """
+
+    attempt: int
+    started: float
+    commit: str | None
+    diff: str | None
+    versions: dict[str, str]
+    python: str
+    host: str
+    cpu: str
+
+
+def record_attempt(directory: RunDirectory, attempt: int) -> None:
+    """Append this attempt to the run's provenance.json, atomically."""
+    earlier: list[object] = []
+    if directory.provenance.exists():
+        earlier = orjson.loads(directory.provenance.read_bytes())["attempts"]
+    content = {"attempts": [*earlier, asdict(_collect(attempt))]}
+    write_atomic(directory.provenance, orjson.dumps(content, option=orjson.OPT_INDENT_2))
+
+
+def _collect(attempt: int) -> Provenance:
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    diff = _git("diff", "HEAD")
+    return Provenance(
+        attempt=attempt,
+        started=time.time(),
+        commit=_git("rev-parse", "HEAD"),
+        diff=diff[:_LONGEST_DIFF] if diff else None,
+        versions=versions,
+        python=platform.python_version(),
+        host=platform.node(),
+        cpu=f"{platform.machine()}, {os.cpu_count()} cores",
+    )
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        result = subprocess.run(  # noqa: S603  # fixed arguments
+            ["git", "-C", str(_REPOSITORY), *arguments],  # noqa: S607
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=30,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()

@@ -1,0 +1,170 @@
+"""The run store: a folder of run directories, and a manifest for each sweep."""
+
+import fcntl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import orjson
+from omegaconf import OmegaConf
+
+from qae.errors import ConfigError
+from qae.run_directory import RunDirectory, write_atomic
+
+
+@dataclass(frozen=True)
+class ManifestRun:
+    """A run of a sweep.
+
+    Attributes:
+        id: its run id.
+        overrides: what the sweep set for it, ``key=value``.
+    """
+
+    id: str
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`sweeps/<name>.json`: which runs belong to a sweep.
+
+    Attributes:
+        name: the sweep's name.
+        command: the command line that launched it last.
+        created: seconds since the epoch of the last launch.
+        axes: keys that differ between its runs, with their values.
+        runs: its runs, in order of first launch.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    created: float
+    axes: Mapping[str, tuple[str, ...]]
+    runs: tuple[ManifestRun, ...]
+
+    def label(self, run: ManifestRun) -> str:
+        """A run in a few words; see `label`."""
+        return label(run.overrides, self.axes)
+
+
+@dataclass(frozen=True)
+class RunStore:
+    """All runs below a root directory."""
+
+    root: Path
+
+    @property
+    def cache(self) -> Path:
+        """Where pretrained starts are kept."""
+        return self.root / "cache"
+
+    def figures(self, sweep: str) -> Path:
+        """Where a sweep's figures go."""
+        return self.root / "figures" / sweep
+
+    def directory(self, run_id: str) -> RunDirectory:
+        """The directory of a run, whether it exists or not."""
+        return RunDirectory(self.root / run_id)
+
+    def create(self, run_id: str, config: Mapping[str, object]) -> RunDirectory:
+        """Make the run's directory with its configuration; an existing one is left as it is.
+
+        The `sweep` section, which says how it was launched, is no part of the run.
+        """
+        directory = self.directory(run_id)
+        if not directory.config.exists():
+            own = {key: value for key, value in config.items() if key != "sweep"}
+            write_atomic(directory.config, OmegaConf.to_yaml(OmegaConf.create(own)).encode())
+        return directory
+
+    def runs(self) -> list[RunDirectory]:
+        """Every run directory below the root, by id."""
+        if not self.root.is_dir():
+            return []
+        return sorted(
+            (RunDirectory(path) for path in self.root.iterdir() if (path / "config.yaml").is_file()),
+            key=lambda directory: directory.run_id,
+        )
+
+    def manifest(self, name: str) -> Manifest:
+        """Read a sweep's manifest.
+
+        Raises:
+            FileNotFoundError: there is no sweep of that name.
+        """
+        values = orjson.loads(self._manifest_path(name).read_bytes())
+        return Manifest(
+            name=values["name"],
+            command=tuple(values["command"]),
+            created=values["created"],
+            axes={key: tuple(axis) for key, axis in values["axes"].items()},
+            runs=tuple(ManifestRun(run["id"], tuple(run["overrides"])) for run in values["runs"]),
+        )
+
+    def sweeps(self) -> list[str]:
+        """Names of all sweeps, the one launched last first."""
+        paths = (self.root / "sweeps").glob("*.json")
+        return [path.stem for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+    def record_sweep(self, name: str, command: Sequence[str], runs: Sequence[ManifestRun]) -> Manifest:
+        """Write a sweep's manifest; runs launched earlier under the same name stay in it."""
+        with _exclusive(self.root / "sweeps" / ".lock"):
+            try:
+                earlier = self.manifest(name).runs
+            except FileNotFoundError:
+                earlier = ()
+            known = {run.id for run in runs}
+            everything = (*(run for run in earlier if run.id not in known), *runs)
+            manifest = Manifest(
+                name, tuple(command), time.time(), axes([run.overrides for run in everything]), everything
+            )
+            write_atomic(self._manifest_path(name), orjson.dumps(asdict(manifest), option=orjson.OPT_INDENT_2))
+            return manifest
+
+    def _manifest_path(self, name: str) -> Path:
+        return self.root / "sweeps" / f"{checked_name(name)}.json"
+
+
+def checked_name(name: object) -> str:
+    """A sweep's name that can be a file's.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not isinstance(name, str) or not name or name.startswith(".") or "/" in name:
+        raise ConfigError("sweep.name", name, "give a plain name without '/' that does not begin with a dot")
+    return name
+
+
+@contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def axes(all_overrides: Sequence[Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Keys that take more than one value over the runs (absent counts as one), with their values.
+
+    Args:
+        all_overrides: each run's ``key=value`` overrides.
+    """
+    settings = [_settings(overrides) for overrides in all_overrides]
+    keys = dict.fromkeys(key for setting in settings for key in setting)
+    values = {key: tuple(dict.fromkeys(setting.get(key, "") for setting in settings)) for key in keys}
+    return {key: found for key, found in values.items() if len(found) > 1}
+
+
+def label(overrides: Sequence[str], varying: Mapping[str, object]) -> str:
+    """A run in a few words: its overrides of the keys that vary, without their long prefixes; all if none does."""
+    settings = _settings(overrides)
+    shown = {key: value for key, value in settings.items() if key in varying} if varying else settings
+    return " ".join(f"{key.rsplit('.', 1)[-1]}={value}" for key, value in shown.items()) or "defaults"
+
+
+def _settings(overrides: Sequence[str]) -> dict[str, str]:
+    return {key: value for key, _, value in (override.lstrip("+").partition("=") for override in overrides)}
