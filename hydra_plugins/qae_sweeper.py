@@ -1,6 +1,5 @@
 """`hydra/sweeper=parts`: the union of products that `sweep.parts` lists; the logic is in `sweeps.parts`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,8 @@ from hydra.core.config_store import ConfigStore
 from hydra.plugins.sweeper import Sweeper
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hydra.core.utils import JobReturn
     from hydra.plugins.launcher import Launcher
     from hydra.types import HydraContext, TaskFunction

@@ -85,11 +85,11 @@ def _group_shares(scores_B: Tensor, group_B: Tensor, k: float) -> dict[str, floa
     by_score = scores_B.argsort(stable=True)
     order = by_score[group_B[by_score].argsort(stable=True)]
     ordered_B = scores_B[order]
-    _, size_P = group_B[order].unique_consecutive(return_counts=True)
+    _, size_P = torch.unique_consecutive(group_B[order], return_counts=True)
     end_P = size_P.cumsum(0)
     low_P, high_P = ordered_B[end_P - size_P], ordered_B[end_P - 1]
     quantile_P = torch.empty_like(low_P)
-    for size in size_P.unique().tolist():
+    for size in torch.unique(size_P).tolist():
         rows_P_G = (end_P[size_P == size, None] - size) + torch.arange(size)
         quantile_P[size_P == size] = quantile(ordered_B[rows_P_G], k, QuantileDefinition.INVERSE_CDF)[:, 0]
     inner = torch.zeros_like(ordered_B, dtype=torch.bool)

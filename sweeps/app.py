@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -70,7 +70,7 @@ def launch(
 
     jobs = []
     for overrides, config in composed:
-        ours = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         values = cast("dict[str, object]", OmegaConf.to_container(ours, resolve=True, throw_on_missing=True))
         if name is not None and cast("Mapping[str, object]", values["sweep"])["name"] == "default":
             values["sweep"] = {**cast("Mapping[str, object]", values["sweep"]), "name": name}
@@ -118,7 +118,7 @@ def _known_keys() -> list[str]:
     return sorted(keys)
 
 
-def _dotted(content: Mapping[object, object], prefix: str) -> set[str]:
+def _dotted(content: Mapping[Any, object], prefix: str) -> set[str]:
     keys: set[str] = set()
     for key, value in content.items():
         keys.add(f"{prefix}{key}")

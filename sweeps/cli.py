@@ -31,7 +31,7 @@ class _LazyGroup(click.Group):
                 return loaded
         return super().get_command(ctx, cmd_name)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         own = {name: command.get_short_help_str() for name, command in self.commands.items()}
         others = {point.name: f"see `qae {point.name} --help`" for point in _points()}
         with formatter.section("Commands"):

@@ -73,14 +73,18 @@ def launch(plan: Plan, store: RunStore, parallel: int, watch: Callable[[Sequence
     try:
         while pool.unfinished():
             pool.advance()
-            watch([replace(run, state=run.directory.read_state()) for run in plan.runs])
+            watch(_fresh(plan))
             time.sleep(_POLL_SECONDS)
     finally:
         pool.kill()
         for number, handler in previous.items():
             signal.signal(number, handler)
-    watch([replace(run, state=run.directory.read_state()) for run in plan.runs])
+    watch(_fresh(plan))
     return LocalResult(pool.failed, pool.stop_requests > 0)
+
+
+def _fresh(plan: Plan) -> list[PlannedRun]:
+    return [replace(run, state=run.directory.read_state()) for run in plan.runs]
 
 
 class _Pool:
@@ -103,7 +107,7 @@ class _Pool:
     def unfinished(self) -> bool:
         return bool(self._waiting or self._running or self._followed)
 
-    def on_signal(self, *_: object) -> None:
+    def on_signal(self, _number: int, _frame: object) -> None:
         self.stop_requests += 1
         for _, process in self._running.values():
             if self.stop_requests == 1:
@@ -113,9 +117,9 @@ class _Pool:
 
     def advance(self) -> None:
         """Reap what ended, pick up what others left, start what fits."""
-        for run, process in list(self._running.values()):
+        for running, process in list(self._running.values()):
             if not process.is_alive():
-                self._reap(run, process)
+                self._reap(running, process)
         for run in list(self._followed):
             if not is_locked(run.directory):
                 self._followed.remove(run)

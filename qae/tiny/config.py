@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import (
     ConfigKeyError,
     MissingMandatoryValue,
@@ -263,7 +263,7 @@ def _section(name: str, schema: type, values: object) -> object:
         raise ConfigError(name, values, f"give the section's keys: {', '.join(f.name for f in fields(schema))}")
     _known_keys(name, schema, values)
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), cast("DictConfig", OmegaConf.create(dict(values))))
+        merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(values)))
         return OmegaConf.to_object(merged)
     except MissingMandatoryValue as error:
         raise ConfigError(f"{name}.{error.full_key}", None, "the embedded trainer needs this key") from None

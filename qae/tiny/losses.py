@@ -53,6 +53,7 @@ class DapoLoss:
     def __call__(
         self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss and its clip fractions and KL estimate, as `PolicyLoss` says."""
         log_ratio = (log_prob - old_log_prob).clamp(-20.0, 20.0)
         ratio = log_ratio.exp()
         unclipped = -advantages * ratio
@@ -109,6 +110,7 @@ class VerlLoss:
     def __call__(
         self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
+        """Return verl's loss and what it logs, as `PolicyLoss` says."""
         loss, logged = self._function(
             old_log_prob=old_log_prob,
             log_prob=log_prob,

@@ -48,7 +48,8 @@ def sample(
         prompt_P_S: prompt ids, int64 (prompts, prompt length), left-padded.
         n: responses a prompt.
         tokens: longest response, in tokens; longer ones are cut.
-        pad, end: ids of the padding and the end token.
+        pad: id of the padding token.
+        end: id of the end token.
         temperature: of the sampling distribution, above 0.
         top_p: nucleus; 1.0 samples from the whole distribution.
         generator: source of the draws.

@@ -48,7 +48,9 @@ def update_policy(
     n = config.rollout.n
     logged: list[dict[str, float]] = []
     for _ in range(actor.ppo_epochs):
-        for prompts in torch.randperm(len(advantage_B) // n, generator=shuffling).split(actor.ppo_mini_batch_size):
+        for prompts in torch.split(
+            torch.randperm(len(advantage_B) // n, generator=shuffling), actor.ppo_mini_batch_size
+        ):
             rows = (prompts[:, None] * n + torch.arange(n)).flatten()
             objective, values = _mini_batch_loss(model, loss, batch, rows, advantage_B, mask_B_T, config)
             optimizer.zero_grad()

@@ -97,7 +97,7 @@ def test_inverse_cdf_is_the_papers_infimum_and_eq_4(size: int, tenth: int) -> No
         expected = 0.0 if Fraction(size - right, size) >= k else 1.0
         assert expected == (0.0 if Fraction(right, size) <= 1 - k else 1.0)  # eq. 4
         result = one_group(size, right, AdvantageConfig(quantile_k=tenth / 10))
-        assert result.baseline_B.unique().tolist() == [expected]
+        assert set(result.baseline_B.tolist()) == {expected}
 
 
 @pytest.mark.parametrize("size", SIZES[1:])
@@ -158,7 +158,7 @@ def test_advantages_do_not_depend_on_the_scores_scale_and_origin(
     config: AdvantageConfig, batch: tuple[Tensor, Tensor], scale: float, shift: float
 ) -> None:
     scores, groups = batch
-    labels, sizes = groups.unique(return_counts=True)
+    labels, sizes = torch.unique(groups, return_counts=True)
     several = torch.isin(groups, labels[sizes > 1])  # verl does not centre a group of one
     if not several.any():
         return
@@ -176,7 +176,7 @@ def test_the_baseline_grows_with_k_and_stays_within_the_group(batch: tuple[Tenso
         baseline = group_advantages(scores, groups, AdvantageConfig(quantile_k=k)).baseline_B
         assert (baseline >= previous).all()
         previous = baseline
-    for label in groups.unique():
+    for label in torch.unique(groups):
         members, b = scores[groups == label], previous[groups == label]
         assert len(members) == 1 or bool((b >= members.min()).all() & (b <= members.max()).all())
 

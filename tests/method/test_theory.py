@@ -105,5 +105,5 @@ def test_values_outside_their_range_are_refused() -> None:
         theory.quantile_positive_weight(0.5, 1.0)
     with pytest.raises(ValueError, match="between 0 and 1"):
         theory.grpo_weight(1.5)
-    with pytest.raises(ValueError, match="sums? to 1"):
+    with pytest.raises(ValueError, match="sum to 1"):
         theory.entropy_change([0.5, 0.6], [0, 1], 0.0)

@@ -56,8 +56,14 @@ def start(path: Path, cache: Path, *overrides: str) -> subprocess.Popen[str]:
 def numbers(path: Path) -> tuple[list[dict[str, object]], list[dict[str, object]], list[dict[str, object]]]:
     directory = RunDirectory(path)
     lines = [{k: v for k, v in line.items() if k not in CLOCK} for line in read_metrics(directory).records]
-    tokens = {line["step"]: line for line in read_jsonl(directory.tokens).records}
-    return lines, read_evaluations(directory).records, [tokens[step] for step in sorted(tokens)]  # type: ignore[type-var]
+    tokens = {int(number(line, "step")): line for line in read_jsonl(directory.tokens).records}
+    return lines, read_evaluations(directory).records, [tokens[step] for step in sorted(tokens)]
+
+
+def number(line: dict[str, object], name: str) -> float:
+    value = line[name]
+    assert isinstance(value, int | float)
+    return value
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +89,13 @@ def test_a_run_writes_every_step_evaluation_and_token_line(uninterrupted: Path) 
         unknown = {name for name in line if name not in metrics.METRICS and not name.startswith("val/")} - {"step"}
         assert not unknown
         signs = (metrics.ZERO_FRACTION, metrics.POSITIVE_FRACTION, metrics.NEGATIVE_FRACTION)
-        assert sum(float(line[sign.name]) for sign in signs) == pytest.approx(1)  # type: ignore[arg-type]
+        assert sum(number(line, sign.name) for sign in signs) == pytest.approx(1)
 
 
 def test_evaluation_summary_comes_from_the_counts(uninterrupted: Path) -> None:
     lines, evaluations, _ = numbers(uninterrupted)
     for step in (0, 2, 4, 6):
-        rates = [float(e["c"]) / float(e["n"]) for e in evaluations if e["step"] == step]  # type: ignore[arg-type]
+        rates = [number(e, "c") / number(e, "n") for e in evaluations if e["step"] == step]
         assert lines[step][metrics.pass_at(1).name] == pytest.approx(sum(rates) / len(rates))
 
 
@@ -114,7 +120,7 @@ def test_a_stopped_run_continues_as_if_it_had_not_been(
     assert run(tmp_path / "r", cache, "algorithm.quantile_k=0.4", stop_after=stop_after) == stop_after
     assert run(tmp_path / "r", cache, "algorithm.quantile_k=0.4") == 6
     assert numbers(tmp_path / "r") == numbers(uninterrupted)
-    steps = [line["step"] for line in read_jsonl(RunDirectory(tmp_path / "r").metrics).records]
+    steps = [number(line, "step") for line in read_jsonl(RunDirectory(tmp_path / "r").metrics).records]
     assert steps == sorted(steps)
 
 
@@ -164,7 +170,7 @@ def test_a_finished_run_is_left_alone(uninterrupted: Path, cache: Path) -> None:
 def test_random_rewards_are_random_and_the_evaluation_is_not(cache: Path, tmp_path: Path) -> None:
     run(tmp_path / "r", cache, "data.reward_noise.random=0.3", "trainer.total_training_steps=4")
     lines, _, _ = numbers(tmp_path / "r")
-    scores = [float(line[metrics.SCORE_GENERATED_MEAN.name]) for line in lines[1:]]  # type: ignore[arg-type]
+    scores = [number(line, metrics.SCORE_GENERATED_MEAN.name) for line in lines[1:]]
     assert sum(scores) / len(scores) == pytest.approx(0.3, abs=0.08)
 
 
@@ -181,5 +187,5 @@ def test_clip_cov_draws_the_same_after_a_kill(cache: Path, tmp_path: Path) -> No
 def test_the_policy_learns(cache: Path, tmp_path: Path) -> None:
     run(tmp_path / "r", cache, "trainer.total_training_steps=30", "actor_rollout_ref.actor.optim.lr=1e-3")
     lines, _, _ = numbers(tmp_path / "r")
-    first, last = (float(lines[i][metrics.pass_at(1).name]) for i in (0, -1))  # type: ignore[arg-type]
+    first, last = (number(lines[i], metrics.pass_at(1).name) for i in (0, -1))
     assert last > first + 0.15

@@ -1,0 +1,1 @@
+"""Comparisons with what others use, in one run each; see README.md."""

@@ -1,0 +1,133 @@
+"""What is typed: help, plans without heavy imports, and one sentence for a mistake."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "verl", "wandb", "pandas", "matplotlib", "ray", "transformers", "scipy")
+
+
+def sweep(*arguments: str, runs: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "sweep.py"), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        cwd=runs.parent,
+        env={**os.environ, "QAE_RUNS": str(runs), "COLUMNS": "200"},
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--cfg", "job"], ["-m", "sweep.dry_run=true"], ["sweep.dry_run=true"]]
+)
+def test_composing_and_planning_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys, json, runpy; sys.argv = ['sweep.py', *json.loads(sys.argv[1])]\n"
+        "try: runpy.run_path('sweep.py', run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]), file=sys.stderr)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "QAE_RUNS": str(tmp_path / "runs")},
+        check=True,
+    )
+    assert json.loads(result.stderr.splitlines()[-1]) == []
+    assert result.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_compose_path_imports_in_under_a_second() -> None:
+    code = (
+        "import time, hydra; start = time.process_time(); import sweeps.app, sweeps.launch;"
+        "print(time.process_time() - start)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert float(result.stdout) < 1
+
+
+def test_qae_help_lists_the_commands_of_all_packages_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from click.testing import CliRunner; from sweeps.cli import main\n"
+        "print(CliRunner().invoke(main, ['--help']).output)\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+    for command in ("status", "table", "figures"):
+        assert f"  {command} " in result.stdout
+
+
+def test_the_default_sweep_is_six_runs_and_a_plan_writes_nothing(tmp_path: Path) -> None:
+    result = sweep("-m", "sweep.dry_run=true", runs=tmp_path / "runs")
+    assert result.returncode == 0
+    assert "6 runs" in result.stdout
+    assert "regularizer=clip_symmetric" in result.stdout
+    assert "nothing was started" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_computation_is_planned_once(tmp_path: Path) -> None:
+    result = sweep("-m", "sweep.dry_run=true", "algorithm.quantile_k=-1,0,1.5,0.4", runs=tmp_path / "runs")
+    assert "2 runs" in result.stdout
+    assert "2 jobs compute what another one computes" in result.stdout
+    assert "algorithm.quantile_k=1.5 is not between 0 and 1, so the baseline is the group's mean" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("argument", "says"),
+    [
+        ("algorithm.quantile_k=abc", "algorithm.quantile_k='abc' cannot be used: give a number"),
+        ("algorithm.quantile_k=nan", "algorithm.quantile_k=nan cannot be used: NaN"),
+        ("regularizer=clip_hihger", "did you mean clip_higher?"),
+        ("regularizr=gspo", "did you mean regularizer?"),
+        ("algorithm.quantile_kk=0.4", "did you mean algorithm.quantile_k?"),
+        ("++actor_rollout_ref.actor.clip_ratio_hi=0.3", "did you mean actor_rollout_ref.actor.clip_ratio_high?"),
+        ("model=qwen3-8b-base", "this version trains model=tiny only"),
+        ("+experiment=fig99", "experiment=fig99 does not exist"),
+        ("tracking.mode=cloud", "choose one of auto, online, offline"),
+        ("tracking.backend=mlflow", "choose one of wandb, none"),
+        ("resources.threads=0", "resources.threads=0 cannot be used"),
+        ("resources.parallel=two", "resources.parallel='two' cannot be used"),
+        ("sweep.name=a/b", "sweep.name='a/b' cannot be used"),
+        ("sweep.retry=perhaps", "sweep.retry='perhaps' cannot be used"),
+        ("backend=jax", "backend='jax' cannot be used: choose one of tiny, verl"),
+        ("seed=[1", "error: "),
+        ("trainer.total_training_steps=0", "trainer.total_training_steps=0 cannot be used: give a number above 0"),
+    ],
+)
+@pytest.mark.parametrize("multirun", [False, True])
+def test_a_mistake_is_one_sentence_and_nothing_is_written(
+    argument: str, says: str, multirun: bool, tmp_path: Path
+) -> None:
+    result = sweep(*(["-m"] if multirun else []), argument, runs=tmp_path / "runs")
+    assert result.returncode == 2
+    assert says in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in result.stderr + result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_status_of_what_is_not_there_is_a_sentence(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from sweeps.cli import main
+
+    result = CliRunner().invoke(main, ["status", "--root", str(tmp_path / "none")])
+    assert result.exit_code == 2
+    assert "python sweep.py -m" in result.output
+    (tmp_path / "sweeps").mkdir()
+    (tmp_path / "sweeps" / "default.json").write_text("{}")
+    result = CliRunner().invoke(main, ["status", "defualt", "--root", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "did you mean default?" in result.output
