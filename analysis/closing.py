@@ -1,15 +1,14 @@
 """What a sweep ends with: the result table and the paths of its figures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from analysis import table
-from analysis.figures import MissingDataError, available
-from analysis.runs import Runs, load
+from analysis import figures, table
+from analysis.sources import run_store
 
-CLOSING_FIGURES = ("entropy_and_pass", "advantage_shares", "entropy_by_sign")
+FIGURES = ("entropy_and_pass", "advantage_shares", "entropy_by_sign")
 
 
 def show(root: Path, run_ids: Sequence[str], figures_directory: Path) -> None:
@@ -17,41 +16,28 @@ def show(root: Path, run_ids: Sequence[str], figures_directory: Path) -> None:
 
     Args:
         root: the run store.
-        run_ids: the sweep's runs.
+        run_ids: the sweep's runs, finished or not.
         figures_directory: where the figures go; its name is the sweep's.
     """
     console = Console()
-    runs = load(root, run_ids)
+    runs = run_store.load(root, run_ids)
     results = table.summarise(runs)
-    if not results:
-        console.print("No run has finished a step yet, so there is nothing to show.")
+    print_results(console, results)
+    if not results.rows:
         return
-    console.print(table.rich_table(results))
-    damaged = sum(record.damaged for record in runs.records)
-    if damaged:
-        console.print(f"{damaged} lines of the runs' files could not be read and were left out.")
-    for path in write_figures(runs, CLOSING_FIGURES, figures_directory, ("png",), source=figures_directory.name):
+    written = figures.write(runs, FIGURES, figures_directory, ("png",), source=f"sweep '{figures_directory.name}'")
+    for path in written.paths:
         console.print(f"figure: {path}", soft_wrap=True, highlight=False)
+    for name, reason in written.left_out.items():
+        console.print(f"figure {name} left out: {reason}", highlight=False)
 
 
-def write_figures(
-    runs: Runs, names: Iterable[str], directory: Path, formats: Sequence[str], *, source: str
-) -> list[Path]:
-    """Draw figures to files; one that lacks its data is left out.
-
-    Returns:
-        the paths, a figure after the other.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    paths = []
-    modules = available()
-    for name in names:
-        try:
-            figure = modules[name].draw(runs, f"sweep '{source}'")
-        except MissingDataError:
-            continue
-        for suffix in formats:
-            path = directory / f"{name}.{suffix}"
-            figure.savefig(path, metadata={"Date": None} if suffix == "svg" else None)
-            paths.append(path)
-    return paths
+def print_results(console: Console, results: table.Results) -> None:
+    """Print the table, what its numbers are, and what is not in them."""
+    if results.rows:
+        console.print(table.rich_table(results))
+        console.print(table.caption(results), style="dim", highlight=False)
+    else:
+        console.print("No run has a step or an evaluation on disk yet, so there is nothing to show.")
+    for note in results.notes:
+        console.print(note, highlight=False)

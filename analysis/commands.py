@@ -3,9 +3,9 @@
 import difflib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from analysis.runs import Runs
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+
+class _Mistake(click.ClickException):
+    """A sentence for something that the user can put right."""
+
+    exit_code = 2
 
 
 def _root_option(function: _F) -> _F:
@@ -26,69 +32,84 @@ def _root_option(function: _F) -> _F:
 
 @click.command()
 @click.argument("sweep", required=False)
-@click.option("--format", "form", type=click.Choice(["text", "markdown", "csv", "json"]), default="text")
+@click.option("--csv", "form", flag_value="csv", help="A row an arm, a column a number.")
+@click.option("--json", "form", flag_value="json", help="One object an arm.")
+@click.option("--markdown", "form", flag_value="markdown", help="For a document.")
 @_root_option
-def table(sweep: str | None, form: str, root: Path) -> None:
+def table(sweep: str | None, form: str | None, root: Path) -> None:
     """The result table of SWEEP (default: the one launched last)."""
-    from rich.console import Console
-
     from analysis import table as tables
 
-    name = _sweep(root, sweep)
-    results = tables.summarise(_load(root, name))
-    if not results:
-        raise click.UsageError(f"no run of sweep '{name}' has finished a step yet")
-    match form:
-        case "text":
-            Console().print(tables.rich_table(results))
-        case "markdown":
-            click.echo(tables.markdown(results))
-        case "csv":
-            click.echo(tables.frame(results).to_csv(index=False), nl=False)
-        case _:
-            click.echo(tables.frame(results).to_json(orient="records", indent=2))
+    name, run_ids = _sweep(root, sweep)
+    results = tables.summarise(_load(root, run_ids))
+    if not results.rows:
+        raise _Mistake(f"no run of {name} has a step on disk yet; `qae status` shows where they stand")
+    if form is None:
+        from rich.console import Console
+
+        from analysis.closing import print_results
+
+        print_results(Console(), results)
+    elif form == "markdown":
+        click.echo(tables.markdown(results))
+    elif form == "csv":
+        click.echo(tables.frame(results).to_csv(index=False), nl=False)
+    else:
+        click.echo(tables.frame(results).to_json(orient="records", indent=2))
 
 
 @click.command()
 @click.argument("sweep", required=False)
 @click.argument("names", nargs=-1)
 @click.option("--out", type=click.Path(path_type=Path), help="Folder (default: ROOT/figures/SWEEP).")
-@click.option("--format", "formats", type=click.Choice(["png", "svg", "pdf"]), multiple=True, default=("png",))
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(["png", "svg", "pdf"]),
+    multiple=True,
+    default=("png", "svg", "pdf"),
+    help="File format; can be given several times (default: all).",
+)
 @_root_option
 def figures(sweep: str | None, names: tuple[str, ...], out: Path | None, formats: tuple[str, ...], root: Path) -> None:
-    """Draw NAMES (default: all figures) of SWEEP (default: the one launched last)."""
-    from analysis.closing import write_figures
-    from analysis.figures import available
+    """Draw NAMES (default: every figure that the runs have the data for) of SWEEP (default: the one launched last)."""
+    from analysis import figures as drawing
 
-    known = list(available())
+    known = drawing.names()
     for name in names:
         if name not in known:
-            raise click.UsageError(f"no figure '{name}'; {_hint(name, known)}")
-    found = _sweep(root, sweep)
-    paths = write_figures(_load(root, found), names or known, out or root / "figures" / found, formats, source=found)
-    if not paths:
-        raise click.UsageError(f"no run of sweep '{found}' has finished a step yet")
-    for path in paths:
+            raise _Mistake(f"there is no figure '{name}'; {_hint(name, known)}")
+    title, run_ids = _sweep(root, sweep)
+    folder = out or root / "figures" / title
+    written = drawing.write(_load(root, run_ids), names or known, folder, formats, source=f"sweep '{title}'")
+    for path in written.paths:
         click.echo(str(path))
+    for name, reason in written.left_out.items():
+        click.echo(f"{name} left out: {reason}", err=True)
+    if not written.paths:
+        raise _Mistake("no figure could be drawn from these runs")
 
 
-def _sweep(root: Path, name: str | None) -> str:
+def _sweep(root: Path, name: str | None) -> tuple[str, list[str]]:
+    """A sweep's name and run ids."""
     manifests = sorted((root / "sweeps").glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    names = [path.stem for path in manifests]
-    if not names:
-        raise click.UsageError(f"no sweep in {root}; `python sweep.py -m` makes one")
-    if name is None:
-        return names[0]
-    if name not in names:
-        raise click.UsageError(f"no sweep '{name}' in {root}; {_hint(name, names)}")
-    return name
+    known = [path.stem for path in manifests]
+    if not known:
+        raise _Mistake(f"there is no sweep in {root}; `python sweep.py -m` makes one")
+    if name is not None and name not in known:
+        raise _Mistake(f"there is no sweep '{name}' in {root}; {_hint(name, known)}")
+    name = name or known[0]
+    try:
+        manifest = json.loads((root / "sweeps" / f"{name}.json").read_text())
+        return name, [cast("str", run["id"]) for run in manifest["runs"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise _Mistake(f"{root / 'sweeps' / name}.json cannot be read ({error!r}); launch the sweep again") from error
 
 
-def _load(root: Path, sweep: str) -> "Runs":
-    from analysis.runs import load
+def _load(root: Path, run_ids: Sequence[str]) -> "Runs":
+    from analysis.sources import run_store
 
-    manifest = json.loads((root / "sweeps" / f"{sweep}.json").read_text())
-    return load(root, [run["id"] for run in manifest["runs"]])
+    return run_store.load(root, run_ids)
 
 
 def _hint(word: str, known: list[str]) -> str:

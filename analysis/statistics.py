@@ -1,11 +1,11 @@
-"""Estimates with intervals: pass@k over problems and seeds, means over seeds."""
+"""Estimates with intervals: pass@k over problems and seeds, other numbers over seeds."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 from qae.pass_at_k import Estimate, bootstrap_interval, pass_at_k
 
@@ -28,52 +28,86 @@ def mean_over_seeds(values: npt.ArrayLike) -> Mean:
     Raises:
         ValueError: no value is left.
     """
-    finite = np.asarray(values, dtype=np.float64)
-    finite = finite[np.isfinite(finite)]
-    if finite.size == 0:
+    numbers = np.asarray(values, dtype=np.float64).ravel()
+    if not np.isfinite(numbers).any():
         raise ValueError("no finite value to take a mean of")
-    value = float(finite.mean())
-    if finite.size == 1:
-        return Mean(value, value, value, 1)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, finite.size - 1) * stats.sem(finite))
-    return Mean(value, value - half, value + half, int(finite.size))
+    row = means_over_seeds(pd.DataFrame(numbers[None, :])).iloc[0]
+    return Mean(float(row["value"]), float(row["low"]), float(row["high"]), int(row["seeds"]))
+
+
+def means_over_seeds(series: pd.DataFrame) -> pd.DataFrame:
+    """Mean and 95 % t-interval of every row.
+
+    Args:
+        series: a row a step, a column a seed; what is not finite is left out.
+
+    Returns:
+        index as given; columns value, low, high, seeds. Rows with no number are NaN with 0 seeds; with one seed the
+        ends equal the value.
+    """
+    numbers = series.where(np.isfinite(series.to_numpy(dtype=np.float64)))
+    seeds = numbers.count(axis=1)
+    value = numbers.mean(axis=1)
+    several = seeds > 1
+    quantile = stdtrit(np.maximum(seeds - 1, 1), (1 + CONFIDENCE) / 2)
+    half = (quantile * numbers.std(axis=1, ddof=1) / np.sqrt(seeds)).where(several, 0.0)
+    return pd.DataFrame({"value": value, "low": value - half, "high": value + half, "seeds": seeds})
+
+
+def whole_evaluations(counts: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the evaluations with as many problems as any of the same run.
+
+    An evaluation that is being written, or whose file has lost lines, is left out.
+    """
+    if counts.empty:
+        return counts
+    problems = counts.groupby(["run", "step"])["problem"].transform("size")
+    return counts[problems == problems.groupby(counts["run"]).transform("max")]
 
 
 def pass_at_k_matrix(counts: pd.DataFrame, step: int, k: int) -> npt.NDArray[np.float64]:
     """pass@k of each run and problem at a step.
 
     Args:
-        counts: columns run, step, data_set, problem, n, c.
+        counts: `whole_evaluations`; columns run, step, data_set, problem, n, c.
         step: global step of the evaluation.
         k: at most every n.
 
     Returns:
-        float (runs, problems); only runs and problems evaluated at the step, each run on every problem.
-
-    Raises:
-        ValueError: runs were evaluated on different problems.
+        float (runs, problems): the runs evaluated at the step, on the problems that all of them have.
     """
     rows = counts[counts["step"] == step]
-    values = pass_at_k(rows["n"].to_numpy(), rows["c"].to_numpy(), k)
+    values = pass_at_k(rows["n"].to_numpy(dtype=np.int64), rows["c"].to_numpy(dtype=np.int64), k)
     wide = rows.assign(value=values).pivot_table(index="run", columns=["data_set", "problem"], values="value")
-    if wide.isna().to_numpy().any():
-        raise ValueError(f"the runs were evaluated on different problems at step {step}")
-    return wide.to_numpy(dtype=np.float64)
+    return wide.dropna(axis=1).to_numpy(dtype=np.float64)
 
 
-def pass_at_k_estimate(counts: pd.DataFrame, step: int, k: int) -> Estimate:
-    """Mean pass@k at a step with its bootstrap interval over problems and seeds."""
-    return bootstrap_interval(pass_at_k_matrix(counts, step, k), confidence=CONFIDENCE)
+def pass_at_k_estimate(counts: pd.DataFrame, step: int, k: int) -> Estimate | None:
+    """Mean pass@k at a step with its 95 % bootstrap interval over seeds and problems.
+
+    Returns:
+        None where the runs have no problem in common or k exceeds the samples of one.
+    """
+    rows = counts[counts["step"] == step]
+    if rows.empty or (rows["n"] < k).any():
+        return None
+    matrix = pass_at_k_matrix(counts, step, k)
+    return bootstrap_interval(matrix, confidence=CONFIDENCE) if matrix.size else None
 
 
-def evaluated_steps(counts: pd.DataFrame) -> list[int]:
-    """Steps at which every run of the frame was evaluated, in order."""
-    if counts.empty:
-        return []
-    runs_at_step = counts.groupby("step")["run"].nunique()
-    return [int(step) for step in runs_at_step.index[runs_at_step == counts["run"].nunique()]]
+def pass_at_k_curve(counts: pd.DataFrame, k: int) -> pd.DataFrame:
+    """pass@k over steps.
 
+    Args:
+        counts: evaluations of an arm's runs.
+        k: of pass@k.
 
-def supports_k(counts: pd.DataFrame, k: int) -> bool:
-    """Whether every problem has at least k samples, so that pass@k is defined."""
-    return not counts.empty and bool((counts["n"] >= k).all())
+    Returns:
+        index step; columns value, low, high, seeds. Steps where pass@k is not defined are absent.
+    """
+    whole = whole_evaluations(counts)
+    steps = sorted(int(step) for step in whole["step"].unique())
+    estimates = {step: pass_at_k_estimate(whole, step, k) for step in steps}
+    rows = {step: (e.value, e.low, e.high, e.seeds) for step, e in estimates.items() if e is not None}
+    curve = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "seeds"])
+    return curve.rename_axis("step")

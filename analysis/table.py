@@ -1,139 +1,164 @@
 """The result table: one row an arm, every number with its interval and the sizes it rests on."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import pandas as pd
+from rich import box
 from rich.table import Table
 
 from analysis import statistics
-from analysis.runs import Runs
+from analysis.runs import ArmName, RunRecord, Runs
 from analysis.statistics import Mean
+from analysis.wording import span
 from qae import metrics
 from qae.pass_at_k import Estimate
 
 FINAL_STEPS = 5
+COLUMNS = ("arm", "seeds", "step", "entropy final", "entropy peak", "pass@1", "pass@16", "zero adv.", "length")
+_MISSING = "—"
 
 
 @dataclass(frozen=True)
 class ArmResult:
-    """What came out of an arm.
+    """What came out of an arm, over its runs that have reached the arm's last step.
 
     Attributes:
         arm: its name.
-        seeds: runs with at least one step.
-        step: global step of the last evaluation that all of them have.
+        seeds: runs that reached the last step; every number rests on these.
+        runs: runs of the arm, whatever became of them.
+        step: the last global step on disk of any of them.
         entropy_final: policy entropy, mean of the last five steps, nats/token; None before the first.
         entropy_peak: highest entropy of any step, mean over seeds.
-        pass_1, pass_16: at that evaluation; None where there is none or n is too small.
+        pass_1, pass_16: at the last evaluation that all those runs have; None where there is none or n is too small.
+        samples: samples a problem at that evaluation; 0 where there is none.
         zero_share: share of zero-advantage responses, mean over steps.
-        length: response length of the last five steps, tokens.
+        length: response length in training, mean of the last five steps, tokens.
     """
 
     arm: str
     seeds: int
-    step: int | None
+    runs: int
+    step: int
     entropy_final: Mean | None
     entropy_peak: Mean | None
     pass_1: Estimate | None
     pass_16: Estimate | None
+    samples: int
     zero_share: Mean | None
     length: Mean | None
 
 
-def summarise(runs: Runs) -> list[ArmResult]:
-    """Results of every arm that has at least one line of metrics."""
-    results = []
-    for arm in runs.arms:
-        counts = runs.counts(arm)
-        steps = statistics.evaluated_steps(counts)
-        last = steps[-1] if steps else None
-        entropy = runs.series(arm, metrics.ENTROPY.name)
-        seeds = max(entropy.shape[1], counts["run"].nunique())
-        if seeds == 0:
+@dataclass(frozen=True)
+class Results:
+    """The table's rows and what its reader must know beside them.
+
+    Attributes:
+        rows: a result an arm; arms of which nothing is on disk yet are left out.
+        notes: sentences on runs that are not in the numbers, and on what could not be read.
+    """
+
+    rows: tuple[ArmResult, ...]
+    notes: tuple[str, ...]
+
+
+def summarise(runs: Runs) -> Results:
+    """Results of every arm that has at least a step or an evaluation on disk."""
+    rows: list[ArmResult] = []
+    notes: list[str] = []
+    for arm, records in runs.arms.items():
+        last = _last_steps_of(runs, arm)
+        if last.empty:
+            notes += [f"{arm}: nothing is on disk yet ({_standing(records)})."]
             continue
-        results.append(
-            ArmResult(
-                arm=arm,
-                seeds=seeds,
-                step=last,
-                entropy_final=_mean(entropy.apply(_last_steps)),
-                entropy_peak=_mean(entropy.max()),
-                pass_1=_pass(counts, last, 1),
-                pass_16=_pass(counts, last, 16),
-                zero_share=_mean(runs.series(arm, metrics.ZERO_FRACTION.name).mean()),
-                length=_mean(runs.series(arm, metrics.LENGTH_MEAN.name).apply(_last_steps)),
-            )
-        )
-    return results
+        step = int(last.max())
+        reached = [str(run) for run in last.index[last == step]]
+        rows.append(_result(runs, arm, step, reached, len(records)))
+        behind = [record for record in records if record.id not in reached]
+        if behind:
+            notes.append(f"{arm}: {len(behind)} of {len(records)} runs not in the numbers ({_standing(behind)}).")
+    return Results(tuple(rows), (*notes, *runs.notes))
 
 
-def rich_table(results: list[ArmResult]) -> Table:
-    """The table for a terminal, with a caption that says what its numbers are."""
-    table = Table(title="Results", title_justify="left", caption=caption(results), caption_justify="left")
-    table.add_column("arm")
-    for name in ("seeds", "entropy final", "entropy peak", "pass@1", "pass@16", "zero adv.", "length"):
-        table.add_column(name, justify="right")
-    for result in results:
-        table.add_row(*_cells(result))
+def rich_table(results: Results) -> Table:
+    """The table for a terminal."""
+    table = Table(title="Results", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name == "arm" else "right")
+    for result in results.rows:
+        table.add_row(*_cells(result, "\n"))
     return table
 
 
-def markdown(results: list[ArmResult]) -> str:
-    """The table for a document."""
-    head = ["arm", "seeds", "entropy final", "entropy peak", "pass@1", "pass@16", "zero adv.", "length"]
-    rows = [head, ["---", *["--:"] * (len(head) - 1)], *(list(_cells(result)) for result in results)]
+def markdown(results: Results) -> str:
+    """The table for a document, with its caption and notes."""
+    rows = [COLUMNS, ("---", *["--:"] * (len(COLUMNS) - 1)), *(_cells(result, " ") for result in results.rows)]
     lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([*lines, "", caption(results)])
+    return "\n\n".join(["\n".join(lines), caption(results), *results.notes])
 
 
-def frame(results: list[ArmResult]) -> pd.DataFrame:
+def frame(results: Results) -> pd.DataFrame:
     """The table with a column a number, for CSV and JSON."""
-    return pd.json_normalize([asdict(result) for result in results], sep=".")
+    known = [{key: value for key, value in asdict(result).items() if value is not None} for result in results.rows]
+    return pd.json_normalize(known, sep=".")
 
 
-def caption(results: list[ArmResult]) -> str:
+def caption(results: Results) -> str:
     """What the numbers are and what they rest on."""
-    estimates = [result.pass_1 for result in results if result.pass_1 is not None]
-    problems = sorted({estimate.problems for estimate in estimates})
-    steps = sorted({result.step for result in results if result.step is not None})
-    seeds = sorted({result.seeds for result in results})
+    estimates = [row.pass_1 for row in results.rows if row.pass_1 is not None]
+    problems = span([estimate.problems for estimate in estimates])
+    samples = span([row.samples for row in results.rows if row.samples])
     return (
-        f"n = {_span(seeds)} seed(s) an arm, {_span(problems)} held-out problems, evaluated at step {_span(steps)}. "
-        f"Entropy (nats/token) and length (tokens): mean of the last {FINAL_STEPS} steps; peak: highest step; "
-        "zero adv.: mean over steps. [ ]: 95 % intervals, pass@k by bootstrap over problems and seeds, the others "
-        "Student t over seeds (none with one seed)."
+        f"n = {span([row.seeds for row in results.rows])} seed(s) an arm; pass@k: last evaluation, {problems} held-out "
+        f"problems with {samples} samples each. Entropy (nats/token) and length (tokens, in training): mean of the "
+        f"last {FINAL_STEPS} steps; peak: highest step; zero adv.: share of responses with advantage 0, mean over "
+        "steps. [ ]: 95 % intervals, for pass@k by bootstrap over problems and seeds, for the others Student t over seeds "
+        "(none with one seed)."
     )
 
 
-def _cells(result: ArmResult) -> tuple[str, ...]:
-    return (
-        result.arm,
-        str(result.seeds),
-        _interval(result.entropy_final, 2),
-        _interval(result.entropy_peak, 2),
-        _interval(result.pass_1, 3),
-        _interval(result.pass_16, 3),
-        _interval(result.zero_share, 2),
-        _interval(result.length, 1),
+def _last_steps_of(runs: Runs, arm: ArmName) -> "pd.Series[int]":
+    """Last step on disk of each of the arm's runs that has any."""
+    entropy = runs.series(arm, metrics.ENTROPY.name)
+    trained = entropy.notna().mul(entropy.index, axis=0).max()
+    evaluated = runs.counts(arm).groupby("run")["step"].max()
+    last: pd.Series[int] = pd.concat([trained, evaluated]).groupby(level=0).max().astype("int64")
+    return last
+
+
+def _result(runs: Runs, arm: ArmName, step: int, reached: Sequence[str], of: int) -> ArmResult:
+    counts = runs.counts(arm)
+    counts = statistics.whole_evaluations(counts[counts["run"].isin(reached)])
+    evaluated = _last_common_evaluation(counts)
+    entropy = _columns(runs.series(arm, metrics.ENTROPY.name), reached)
+    at_evaluation = counts[counts["step"] == evaluated]
+    return ArmResult(
+        arm=str(arm),
+        seeds=len(reached),
+        runs=of,
+        step=step,
+        entropy_final=_mean(entropy.apply(_final)),
+        entropy_peak=_mean(entropy.max()),
+        pass_1=statistics.pass_at_k_estimate(counts, evaluated, 1),
+        pass_16=statistics.pass_at_k_estimate(counts, evaluated, 16),
+        samples=int(at_evaluation["n"].min()) if len(at_evaluation) else 0,
+        zero_share=_mean(_columns(runs.series(arm, metrics.ZERO_FRACTION.name), reached).mean()),
+        length=_mean(_columns(runs.series(arm, metrics.LENGTH_MEAN.name), reached).apply(_final)),
     )
 
 
-def _interval(estimate: Mean | Estimate | None, digits: int) -> str:
-    if estimate is None:
-        return "–"  # noqa: RUF001  # an en dash for a missing number
-    text = f"{estimate.value:.{digits}f}"
-    if isinstance(estimate, Mean) and estimate.seeds == 1:
-        return text
-    return f"{text} [{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"
+def _last_common_evaluation(counts: pd.DataFrame) -> int:
+    """The last step at which all the runs were evaluated; -1 where there is none."""
+    runs_at_step = counts.groupby("step")["run"].nunique()
+    common = runs_at_step.index[runs_at_step == counts["run"].nunique()]
+    return int(common.max()) if len(common) else -1
 
 
-def _span(values: list[int]) -> str:
-    if not values:
-        return "no"
-    return str(values[0]) if len(values) == 1 else f"{values[0]} to {values[-1]}"
+def _columns(series: pd.DataFrame, runs: Sequence[str]) -> pd.DataFrame:
+    return series[[run for run in runs if run in series.columns]]
 
 
-def _last_steps(column: "pd.Series[float]") -> float:
+def _final(column: "pd.Series[float]") -> float:
     return float(column.dropna().tail(FINAL_STEPS).mean())
 
 
@@ -142,7 +167,29 @@ def _mean(values: "pd.Series[float] | pd.DataFrame") -> Mean | None:
     return statistics.mean_over_seeds(numbers) if pd.notna(numbers).any() else None
 
 
-def _pass(counts: pd.DataFrame, step: int | None, k: int) -> Estimate | None:
-    if step is None or not statistics.supports_k(counts, k):
-        return None
-    return statistics.pass_at_k_estimate(counts, step, k)
+def _standing(records: Sequence[RunRecord]) -> str:
+    """Where runs stand: "seed 3 failed at step 12, seed 4 running at step 40"."""
+    return ", ".join(f"seed {record.seed} {record.status} at step {record.step}" for record in records)
+
+
+def _cells(result: ArmResult, separator: str) -> tuple[str, ...]:
+    return (
+        result.arm,
+        str(result.seeds) if result.seeds == result.runs else f"{result.seeds} of {result.runs}",
+        str(result.step),
+        _interval(result.entropy_final, 2, separator),
+        _interval(result.entropy_peak, 2, separator),
+        _interval(result.pass_1, 3, separator),
+        _interval(result.pass_16, 3, separator),
+        _interval(result.zero_share, 2, separator),
+        _interval(result.length, 1, separator),
+    )
+
+
+def _interval(estimate: Mean | Estimate | None, digits: int, separator: str) -> str:
+    if estimate is None:
+        return _MISSING
+    text = f"{estimate.value:.{digits}f}"
+    if isinstance(estimate, Mean) and estimate.seeds == 1:
+        return text
+    return f"{text}{separator}[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"

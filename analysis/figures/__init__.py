@@ -1,0 +1,81 @@
+"""One module a figure: `draw(runs, source) -> Figure`. A new figure is one new file here."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+from matplotlib.figure import Figure
+
+from analysis.figures import style
+from analysis.figures.missing import MissingDataError
+from analysis.runs import Runs
+
+
+class FigureModule(Protocol):
+    """What a module of this package offers."""
+
+    def draw(self, runs: Runs, source: str) -> Figure:
+        """Draw the runs; `source` says in the caption where they come from.
+
+        Raises:
+            MissingDataError: the runs lack what the figure shows.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Written:
+    """Figures on disk.
+
+    Attributes:
+        paths: a file a figure and format.
+        left_out: by figure, why it could not be drawn.
+    """
+
+    paths: tuple[Path, ...]
+    left_out: dict[str, str]
+
+
+def names() -> list[str]:
+    """Every figure: the modules of this package that draw."""
+    modules = [info.name for info in pkgutil.iter_modules(__path__)]
+    return sorted(name for name in modules if hasattr(importlib.import_module(f"{__name__}.{name}"), "draw"))
+
+
+def draw(name: str, runs: Runs, source: str) -> Figure:
+    """Draw a figure in the house style.
+
+    Raises:
+        MissingDataError: the runs lack what the figure shows.
+    """
+    module = cast("FigureModule", importlib.import_module(f"{__name__}.{name}"))
+    with style.house():
+        return module.draw(runs, source)
+
+
+def write(runs: Runs, wanted: Iterable[str], directory: Path, formats: Sequence[str], *, source: str) -> Written:
+    """Draw figures to files; those that lack their data are left out.
+
+    Args:
+        runs: what to draw.
+        wanted: names of figures.
+        directory: where the files go, `<name>.<format>`.
+        formats: of png, svg and pdf.
+        source: for the captions, where the runs come from.
+    """
+    paths: list[Path] = []
+    left_out: dict[str, str] = {}
+    for name in wanted:
+        try:
+            figure = draw(name, runs, source)
+        except MissingDataError as error:
+            left_out[name] = str(error)
+            continue
+        directory.mkdir(parents=True, exist_ok=True)
+        for suffix in formats:
+            paths.append(directory / f"{name}.{suffix}")
+            style.save(figure, paths[-1])
+    return Written(tuple(paths), left_out)

@@ -1,0 +1,74 @@
+"""Curves with bands: a metric over steps with its spread over seeds, and pass@k with its interval."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis import statistics
+
+# What `over_seeds` draws, for captions.
+BAND = "95 % Student-t interval over seeds, with two seeds their range"
+_BAND_OPACITY = 0.10
+_MARKERS_ON_A_CURVE = 7
+
+
+def over_seeds(axes: Axes, series: pd.DataFrame, label: str, look: Mapping[str, Any], *, band: bool = True) -> None:
+    """Draw the mean over seeds and, with several, a band (`BAND`).
+
+    A t-interval of two seeds is 9 times as wide as their range and would only hide the others.
+
+    Args:
+        axes: where.
+        series: a row a step, a column a run.
+        label: of the line.
+        look: keywords of the line.
+        band: whether to draw the band.
+    """
+    series = series.dropna(how="all")
+    if series.empty:
+        return
+    summary = statistics.means_over_seeds(series)
+    two = summary["seeds"] == 2
+    summary["low"] = summary["low"].mask(two, series.min(axis=1))
+    summary["high"] = summary["high"].mask(two, series.max(axis=1))
+    line_with_band(axes, summary, label, look, band=band and series.shape[1] > 1)
+
+
+def pass_at_k(axes: Axes, counts: pd.DataFrame, k: int, label: str, look: Mapping[str, Any]) -> None:
+    """Draw pass@k over the evaluated steps with its 95 % bootstrap interval; nothing where it is not defined."""
+    curve = statistics.pass_at_k_curve(counts, k)
+    if not curve.empty:
+        line_with_band(axes, curve, label, {**look, "markevery": 1})
+
+
+def line_with_band(
+    axes: Axes, summary: pd.DataFrame, label: str, look: Mapping[str, Any], *, band: bool = True
+) -> None:
+    """Draw a line and the band around it.
+
+    Args:
+        axes: where.
+        summary: index step; columns value, low, high.
+        label: of the line.
+        look: keywords of the line.
+        band: whether to draw the band.
+    """
+    spacing = {"markevery": max(1, len(summary) // _MARKERS_ON_A_CURVE)} if "marker" in look else {}
+    axes.plot(summary.index, summary["value"], label=label, **{**spacing, **look})
+    if band:
+        axes.fill_between(
+            summary.index, summary["low"], summary["high"], color=look["color"], alpha=_BAND_OPACITY, linewidth=0
+        )
+
+
+def fit_to_lines(axes: Axes, *, bottom: float | None = None) -> None:
+    """Limit the y axis by the lines and a margin, so that a wide band is cut and does not flatten them."""
+    values = np.concatenate([np.empty(0), *(np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines())])
+    values = values[np.isfinite(values)]
+    if values.size:
+        low, high = float(values.min()), float(values.max())
+        margin = 0.35 * (high - low) or 0.1
+        axes.set_ylim(low - margin if bottom is None else bottom, high + margin)

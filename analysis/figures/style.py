@@ -1,0 +1,178 @@
+"""One look for every figure: colours, line styles, labelled axes, a caption below."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.runs import ArmName, Runs
+from analysis.wording import span
+from qae.metrics import Metric
+from qae.run_directory import RunStatus
+
+Dash: TypeAlias = str | tuple[int, tuple[float, ...]]
+
+# Okabe and Ito's palette, safe for colour-blind readers.
+POSITIVE, NEGATIVE, ZERO, ALL = "#0072B2", "#D55E00", "#BBBBBB", "#000000"
+ZERO_LINE = "#777777"
+_OTHERS = ("#CC79A7", "#56B4E9", "#D55E00", "#009E73", "#E69F00", "#0072B2")
+# From dark to light as K grows, so that the order shows in grey too.
+_K_COLOURS = ("#440154", "#3B528B", "#1F9E89", "#D9A600")
+_MARKERS = "osD^vPX*<>hd"
+_LINES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+_CAPTION_POINTS = 8
+_RC: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "figure.titlesize": 11,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4.5,
+    "savefig.dpi": 150,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "qae",
+}
+# Without dates, so that the same runs give the same file.
+_METADATA: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How an arm's line is drawn: told apart by colour, and in grey by dash and marker."""
+
+    colour: str
+    dash: Dash
+    marker: str
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """Keywords for `Axes.plot`."""
+        return {"color": self.colour, "linestyle": self.dash, "marker": self.marker}
+
+
+def house() -> AbstractContextManager[None]:
+    """The context in which figures are drawn and saved."""
+    return mpl.rc_context(_RC)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure; the suffix says the format."""
+    with house():
+        figure.savefig(path, metadata=_METADATA.get(path.suffix))
+
+
+def new_figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with a grid of axes.
+
+    Args:
+        rows: of the grid.
+        columns: of the grid.
+        width: of the whole, inches.
+        height: of the whole, inches.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
+
+
+def looks(arms: Sequence[ArmName]) -> dict[ArmName, Look]:
+    """A look for each arm.
+
+    Colour tells the baseline (black for the mean, dark to light as K grows) and the dash the variant. Where all
+    arms have one baseline, colour tells the variant.
+    """
+    variants = list(dict.fromkeys(arm.variant for arm in arms))
+    baselines = list(dict.fromkeys(arm.baseline for arm in arms))
+    by_variant = len(baselines) == 1 and len(variants) > 1
+    colours = _variant_colours(variants) if by_variant else _baseline_colours(arms)
+    return {
+        arm: Look(
+            colours[arm.variant if by_variant else arm.baseline],
+            _LINES[variants.index(arm.variant) % len(_LINES)],
+            _MARKERS[index % len(_MARKERS)],
+        )
+        for index, arm in enumerate(arms)
+    }
+
+
+def label_axes(axes: Axes, metric: Metric) -> None:
+    """Name the axes with units: global step below, the metric at the side."""
+    axes.set_xlabel("Global step")
+    axes.set_ylabel(labelled(metric))
+
+
+def labelled(metric: Metric) -> str:
+    """A metric's label with its unit."""
+    return metric.label if metric.unit in ("1", "fraction") else f"{metric.label} ({metric.unit})"
+
+
+def add_legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
+    """One legend above the panels."""
+    width = figure.get_figwidth() * 72
+    widths = [5.2 * len(label) + 42 for label in entries]
+    columns = len(entries) if sum(widths) < width else int(width / max(widths))
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        loc="outside upper center",
+        ncols=max(1, columns),
+        frameon=False,
+    )
+
+
+def add_caption(figure: Figure, text: str) -> None:
+    """Put a caption below the figure, wrapped to its width."""
+    characters = int(figure.get_figwidth() * 72 / (_CAPTION_POINTS * 0.56))
+    figure.supxlabel(
+        textwrap.fill(text, characters), fontsize=_CAPTION_POINTS, color="#444444", x=0.01, ha="left", va="bottom"
+    )
+
+
+def sizes(runs: Runs, source: str) -> str:
+    """The end of a caption: seeds, problems, samples and source."""
+    text = f"n = {span([len(records) for records in runs.arms.values()])} seed(s) an arm"
+    if not runs.evaluations.empty:
+        problems = runs.evaluations.drop_duplicates(["run", "data_set", "problem"]).groupby("run").size()
+        text += f", {span(problems)} held-out problems with {span(runs.evaluations['n'])} samples each"
+    unfinished = sum(record.status is not RunStatus.DONE for record in runs.records)
+    text += f", {unfinished} of {len(runs.records)} runs not done" if unfinished else ""
+    return f"{text}. Source: {source}."
+
+
+def _baseline_colours(arms: Sequence[ArmName]) -> dict[str, str]:
+    colours = {"mean": ALL}
+    others = 0
+    for arm in arms:
+        if arm.baseline in colours:
+            continue
+        if arm.k is not None and arm.baseline.startswith("K"):
+            colours[arm.baseline] = _k_colour(arm.k)
+        else:
+            colours[arm.baseline] = _OTHERS[others % len(_OTHERS)]
+            others += 1
+    return colours
+
+
+def _variant_colours(variants: Sequence[str]) -> dict[str, str]:
+    plain_first = sorted(variants, key=bool)
+    palette = (ALL, *_OTHERS) if "" in variants else _OTHERS
+    return {variant: palette[index % len(palette)] for index, variant in enumerate(plain_first)}
+
+
+def _k_colour(k: float) -> str:
+    position = float(np.clip((k - 0.2) / 0.6, 0, 1)) * (len(_K_COLOURS) - 1)
+    low = min(int(position), len(_K_COLOURS) - 2)
+    ends = [np.array(mpl.colors.to_rgb(_K_COLOURS[index])) for index in (low, low + 1)]
+    return str(mpl.colors.to_hex(ends[0] + (position - low) * (ends[1] - ends[0])))

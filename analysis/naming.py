@@ -1,0 +1,155 @@
+"""Arms and their names: runs that are equal but for the seed are one arm, named by what sets it apart."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from analysis.runs import ArmName
+
+Config = Mapping[str, object]
+
+# Sections and keys that say how to run or what to call it; they never set arms apart.
+OPERATIONAL = ("tracking.", "resources.", "sweep.", "guard.", "labels.", "hydra.")
+OPERATIONAL_KEYS = (
+    "trainer.save_freq",
+    "trainer.logger",
+    "trainer.project_name",
+    "trainer.experiment_name",
+    "trainer.default_local_dir",
+    "trainer.resume_mode",
+)
+_K = "algorithm.quantile_k"
+_DEFINITION = "algorithm.quantile_definition"
+_RULE = "algorithm.advantage"
+_SEED = "seed"
+_IN_BASELINE = (_K, _DEFINITION, _RULE, _SEED)
+# Options whose name stands for the keys that they set; the default ones need no mention.
+_OPTIONS = {"model": "tiny", "regularizer": "clip_higher", "data": None}
+_RULE_NAMES = {
+    "pos_mask": "POS-MASK",
+    "neg_mask": "NEG-MASK",
+    "median": "median",
+    "positive_only": "positive only",
+    "negative_only": "negative only",
+}
+_RULES_WITH_A_QUANTILE = ("quantile", "pos_mask", "neg_mask")
+
+
+def arm_names(configs: Mapping[str, Config]) -> dict[str, ArmName]:
+    """Name the arm of each run.
+
+    Args:
+        configs: by run id, the resolved configuration with dotted keys.
+
+    Returns:
+        by run id, in order of arm and seed: plain variant before others, the mean before K in ascending order.
+        Two runs have the same name exactly if nothing but seed and operational keys tells them apart.
+    """
+    keys = dict.fromkeys(key for config in configs.values() for key in config)
+    differing = [key for key in keys if not _is_operational(key) and _differs(configs.values(), key)]
+    options = [name for name in _OPTIONS if _differs(configs.values(), f"labels.{name}")]
+    plain = [
+        key
+        for key in differing
+        if key not in _IN_BASELINE and not any(_is_set_by(option, key, configs.values()) for option in options)
+    ]
+    with_definition = len({config.get(_DEFINITION) for config in configs.values() if _k(config) is not None}) > 1
+    names = {
+        run: ArmName(
+            _baseline(config, with_definition=with_definition), _k(config), _variant(config, options, plain, keys)
+        )
+        for run, config in configs.items()
+    }
+    order_keys = [*(f"labels.{option}" for option in options), *plain]
+    return dict(sorted(names.items(), key=lambda item: _order(configs[item[0]], item[1], order_keys)))
+
+
+def seed_of(config: Config) -> int:
+    """The training seed; 0 where the configuration has none."""
+    seed = config.get(_SEED, 0)
+    return seed if isinstance(seed, int) else 0
+
+
+def flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """Dotted keys of a nested mapping; lists become tuples."""
+    flat: dict[str, object] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = _frozen(value)
+    return flat
+
+
+def _is_operational(key: str) -> bool:
+    return key.startswith(OPERATIONAL) or key in OPERATIONAL_KEYS
+
+
+def _differs(configs: Iterable[Config], key: str) -> bool:
+    return len({config.get(key) for config in configs}) > 1
+
+
+def _is_set_by(option: str, key: str, configs: Iterable[Config]) -> bool:
+    """Whether the option's name tells the key's value: all runs with the same name have the same value."""
+    values: dict[object, set[object]] = {}
+    for config in configs:
+        values.setdefault(config.get(f"labels.{option}"), set()).add(config.get(key))
+    return all(len(found) == 1 for found in values.values())
+
+
+def _k(config: Config) -> float | None:
+    value = config.get(_K)
+    if config.get(_RULE, "quantile") not in _RULES_WITH_A_QUANTILE:
+        return None
+    return float(value) if isinstance(value, int | float) and 0 < value < 1 else None
+
+
+def _baseline(config: Config, *, with_definition: bool) -> str:
+    rule, k = str(config.get(_RULE, "quantile")), _k(config)
+    if rule == "quantile" and k is None:
+        return "mean"
+    parts = [] if rule == "quantile" else [_RULE_NAMES.get(rule, rule)]
+    parts += [f"K = {_short(k)}"] if k is not None else []
+    parts += [f"({config.get(_DEFINITION)})"] if with_definition and k is not None else []
+    return " ".join(parts)
+
+
+def _variant(config: Config, options: Sequence[str], plain: Sequence[str], keys: Iterable[str]) -> str:
+    chosen = {option: config.get(f"labels.{option}") for option in options}
+    names = [f"no {o}" if name is None else str(name) for o, name in chosen.items() if name != _OPTIONS[o]]
+    return ", ".join([*names, *(f"{_short_key(key, keys)}={_short(config.get(key))}" for key in plain)])
+
+
+def _short_key(key: str, keys: Iterable[str]) -> str:
+    """The shortest ending of a dotted key that no other key has."""
+    parts = key.split(".")
+    for count in range(1, len(parts)):
+        ending = ".".join(parts[-count:])
+        if sum(other == ending or other.endswith(f".{ending}") for other in keys) == 1:
+            return ending
+    return key
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        rounded = f"{value:g}"
+        return rounded if float(rounded) == value else repr(value)
+    return "unset" if value is None else str(value)
+
+
+def _order(config: Config, name: ArmName, keys: Sequence[str]) -> tuple[object, ...]:
+    values = [(0.0, "") if config.get(key) == _default_of(key) else _sortable(config.get(key)) for key in keys]
+    rule = str(config.get(_RULE, "quantile"))
+    return (values, rule != "quantile", rule, name.k or 0.0, name.baseline, seed_of(config))
+
+
+def _default_of(key: str) -> object:
+    return _OPTIONS.get(key.removeprefix("labels.")) if key.startswith("labels.") else object()
+
+
+def _sortable(value: object) -> tuple[float, str]:
+    if isinstance(value, int | float):
+        return (float(value), "")
+    return (float("inf"), str(value))
+
+
+def _frozen(value: object) -> object:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value

@@ -1,0 +1,117 @@
+"""Runs at hand: a record each, and their numbers as tidy frames. Every source returns this."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from qae.run_directory import RunStatus
+
+METRIC_COLUMNS = ("run", "step", "name", "value")
+EVALUATION_COLUMNS = ("run", "step", "data_set", "problem", "n", "c", "mean_length")
+
+
+@dataclass(frozen=True)
+class ArmName:
+    """What an arm is called, from what differs between the runs at hand.
+
+    Attributes:
+        baseline: "mean", "K = 0.4", "median", …
+        k: K of the quantile, or None where the baseline is none.
+        variant: what else sets the arm apart ("clip_symmetric", "optim.lr=0.0002"), or "".
+    """
+
+    baseline: str
+    k: float | None
+    variant: str
+
+    def __str__(self) -> str:
+        return f"{self.baseline}, {self.variant}" if self.variant else self.baseline
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run beside its numbers.
+
+    Attributes:
+        id: run id.
+        arm: its arm: all runs that are equal but for the seed share it.
+        seed: training seed.
+        status: where the run stands.
+        step: its last step on disk.
+        total_steps: steps that complete it; 0 where that is not known.
+        config: its resolved configuration, dotted keys.
+    """
+
+    id: str
+    arm: ArmName
+    seed: int
+    status: RunStatus
+    step: int
+    total_steps: int
+    config: Mapping[str, object]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Names of the chosen options: model, regularizer, advantage, data, experiment, as far as they are set."""
+        prefix = "labels."
+        return {key.removeprefix(prefix): str(v) for key, v in self.config.items() if key.startswith(prefix) and v}
+
+    @property
+    def regularizer(self) -> str:
+        """Name of the chosen regularizer."""
+        return self.labels.get("regularizer", "")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Runs with their numbers.
+
+    Attributes:
+        records: a record a run, in order of arm and seed.
+        metrics: columns run, step, name, value; a row a finite or infinite number, none where it is undefined.
+        evaluations: columns run, step, data_set, problem, n, c, mean_length.
+        notes: sentences on what could not be read and was left out.
+    """
+
+    records: tuple[RunRecord, ...]
+    metrics: pd.DataFrame
+    evaluations: pd.DataFrame
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def arms(self) -> dict[ArmName, list[RunRecord]]:
+        """Records of each arm, in the order of `records`."""
+        arms: dict[ArmName, list[RunRecord]] = {}
+        for record in self.records:
+            arms.setdefault(record.arm, []).append(record)
+        return arms
+
+    def series(self, arm: ArmName, name: str) -> pd.DataFrame:
+        """A metric of an arm: index step, a column a run; steps that a run lacks are NaN, runs without it absent."""
+        wide = self._wide.get(name)
+        if wide is None:
+            rows = self.metrics.take(self._rows.get(name, np.empty(0, np.int64)))
+            wide = self._wide[name] = rows.pivot_table(index="step", columns="run", values="value", aggfunc="last")
+        columns = [record.id for record in self.arms[arm] if record.id in wide.columns]
+        return wide[columns].dropna(how="all")
+
+    def counts(self, arm: ArmName) -> pd.DataFrame:
+        """Evaluation counts of an arm's runs."""
+        return self.evaluations[self.evaluations["run"].isin([record.id for record in self.arms[arm]])]
+
+    def has(self, name: str) -> bool:
+        """Whether any run has logged the metric."""
+        return name in self._rows
+
+    @cached_property
+    def _rows(self) -> Mapping[str, npt.NDArray[np.int64]]:
+        groups = self.metrics.groupby("name", sort=False).indices
+        return {str(name): np.asarray(rows, dtype=np.int64) for name, rows in groups.items()}
+
+    @cached_property
+    def _wide(self) -> dict[str, pd.DataFrame]:
+        return {}
