@@ -108,7 +108,7 @@ def start(config: Mapping[str, object], directory: RunDirectory, sweep: str) -> 
             tags=[str(label) for label in labels.values() if label],
             config=dict(config),
             dir=str(directory.path),
-            mode=_mode(cast("str", tracking["mode"])),
+            mode=wandb_mode(cast("str", tracking["mode"])),
             settings=wandb.Settings(
                 silent=True,
                 console="off",
@@ -126,7 +126,8 @@ def start(config: Mapping[str, object], directory: RunDirectory, sweep: str) -> 
     return WandbTracker(run)
 
 
-def _mode(wanted: str) -> Mode:
+def wandb_mode(wanted: str) -> Mode:
+    """`tracking.mode` resolved: auto is online where a key is set, by environment or netrc, and offline elsewhere."""
     if wanted != "auto":
         return cast("Mode", wanted)
     return "online" if os.environ.get("WANDB_API_KEY") or _key_in_netrc() else "offline"

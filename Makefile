@@ -1,0 +1,56 @@
+# make sweep: set up and run the default sweep.  make test: everything that must hold.
+PYTHON ?= python3
+# uv from PATH, or our own copy in the project.
+UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+BIN := .venv/bin
+
+.PHONY: help setup sweep test lint format lock benchmark benchmark-trl clean
+
+help:
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: .venv/.ready ## create or update the environment from requirements.lock
+
+sweep: setup ## run the default sweep on this machine
+	$(BIN)/python sweep.py -m
+
+test: setup lint ## lint, types, import contracts and all tests
+	$(BIN)/python -m pytest --durations=10
+
+lint: setup ## lint, format, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
+	$(UV) pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --output-file requirements.lock
+	$(UV) pip compile --quiet pyproject.toml --extra trl --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --constraint requirements.lock --output-file requirements-trl.lock
+
+benchmark: setup ## our advantages against verl's
+	$(BIN)/python -m benchmarks.advantage
+
+benchmark-trl: setup ## the embedded trainer against TRL's
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-trl.lock
+	$(BIN)/python -m benchmarks.tiny_vs_trl
+
+clean: ## remove the environment and caches; runs/ stays
+	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+.venv/.ready: requirements.lock pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+.uv/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
+		f"Python 3.11 or later is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=python3.11")'
+	@$(PYTHON) -m venv .uv || { echo "python3-venv is missing: install it (Debian: apt-get install python3-venv)"; exit 1; }
+	.uv/bin/python -m pip install --quiet uv

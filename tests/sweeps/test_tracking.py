@@ -1,0 +1,143 @@
+"""The real wandb client, offline: what it has recorded is read back with its own inspector."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qae import metrics
+from qae.run_directory import RunDirectory, read_metrics
+from sweeps import tracking
+from sweeps.store import RunStore
+from tests.configs import QUICK
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+
+def sweep(runs: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "sweep.py"), *QUICK, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=runs.parent,
+        env={**os.environ, "QAE_RUNS": str(runs), **environment},
+    )
+
+
+def records(run: RunDirectory) -> list[dict[str, object]]:
+    """Every record of every offline segment of a run, in order of time."""
+    found: list[dict[str, object]] = []
+    for path in sorted((run.path / "wandb").glob("offline-run-*/*.wandb")):
+        shown = subprocess.run(
+            [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        found += [json.loads(line) for line in shown.stdout.splitlines() if line.startswith("{")]
+    return found
+
+
+def history(run: RunDirectory) -> list[dict[str, float]]:
+    rows = []
+    for record in records(run):
+        if record.get("type") == "history":
+            row = record["history"]
+            assert isinstance(row, dict)
+            values = row["item"]
+            rows.append({key: value for key, value in values.items() if isinstance(value, int | float)})
+    return rows
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
+
+
+def only_run(runs: Path) -> RunDirectory:
+    (run,) = RunStore(runs).runs()
+    return run
+
+
+def test_an_offline_run_has_every_step_once_under_the_run_id(runs: Path) -> None:
+    process = sweep(runs, "sweep.name=mine")
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    run = only_run(runs)
+    (segment,) = (run.path / "wandb").glob("offline-run-*")
+    assert segment.name.endswith(run.run_id)
+    rows, lines = history(run), read_metrics(run).records
+    assert [row[metrics.GLOBAL_STEP.name] for row in rows] == [line["step"] for line in lines] == list(range(7))
+    for row, line in zip(rows, lines, strict=True):
+        for name in (metrics.ENTROPY.name, metrics.pass_at(1).name, metrics.ZERO_FRACTION.name):
+            assert row.get(name) == pytest.approx(line.get(name))
+    (description,) = [record["run"] for record in records(run) if record["type"] == "run"]
+    assert isinstance(description, dict)
+    assert description["run_id"] == run.run_id
+    assert description["run_group"] == "mine"
+    assert description["job_type"] == "tiny"
+    assert {"tiny", "clip_higher", "quantile"} <= set(description["tags"])
+
+
+def test_a_stopped_run_is_resumed_under_the_same_id_without_doubled_steps(runs: Path) -> None:
+    long = ("trainer.total_training_steps=120", "trainer.save_freq=10", "trainer.test_freq=40")
+    process = sweep(runs, *long)
+    while process.poll() is None:
+        found = RunStore(runs).runs()
+        if found and found[0].read_state().step >= 15:
+            process.send_signal(signal.SIGTERM)
+            break
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 130, output
+    process = sweep(runs, *long)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    run = only_run(runs)
+    segments = list((run.path / "wandb").glob("offline-run-*"))
+    assert len(segments) == 2
+    assert all(segment.name.endswith(run.run_id) for segment in segments)
+    assert [row[metrics.GLOBAL_STEP.name] for row in history(run)] == list(range(121))
+
+
+def test_no_tracking_leaves_no_trace(runs: Path) -> None:
+    process = sweep(runs, "tracking=none")
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    assert not (only_run(runs).path / "wandb").exists()
+
+
+def test_an_unreachable_server_does_not_stop_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens on the discard port
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "5")
+    config = {"backend": "tiny", "labels": {}, "tracking": {"backend": "wandb", "mode": "online", "project": "p"}}
+    (tmp_path / "run").mkdir()
+    with caplog.at_level(logging.WARNING):
+        tracker = tracking.start(config, RunDirectory(tmp_path / "run"), "s")
+        tracker.log(1, {metrics.ENTROPY.name: 1.0})
+        tracker.finish(failed=False)
+    assert isinstance(tracker, tracking.NoTracker)
+    assert "the run goes on without it" in caplog.text
+
+
+def test_the_key_decides_between_online_and_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
+    assert tracking.wandb_mode("auto") == "offline"
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    assert tracking.wandb_mode("auto") == "online"
+    assert tracking.wandb_mode("offline") == "offline"
+    monkeypatch.delenv("WANDB_API_KEY")
+    (tmp_path / ".netrc").write_text("machine wandb.example.org login user password secret\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    assert tracking.wandb_mode("auto") == "online"
