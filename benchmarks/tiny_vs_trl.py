@@ -66,7 +66,7 @@ def main() -> int:
     for name, speed in (("embedded", ours), ("TRL", theirs)):
         updating = speed.seconds - speed.sampling_seconds
         print(
-            f"{name:9s} {speed.rate:10.0f} tokens/s end to end, sampling {speed.tokens / speed.sampling_seconds:10.0f}, "
+            f"{name:9s} {speed.rate:9.0f} tokens/s end to end, sampling {speed.tokens / speed.sampling_seconds:9.0f}, "
             f"updating {speed.tokens / updating:10.0f}; {speed.tokens} tokens"
         )
     print(f"ratio     {ratio:10.1f}x (target {TARGET:g}x)")
