@@ -1,8 +1,11 @@
 # make sweep: set up and run the default sweep.  make test: everything that must hold.
-PYTHON ?= python3
+# The first Python from 3.11 on; `make PYTHON=/path/to/python` picks another.
+PYTHON ?= $(or $(shell for p in python3 python3.11 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done),python3)
 # uv from PATH, or our own copy in the project.
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
+export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: help setup sweep test lint format lock benchmark benchmark-trl clean
 
@@ -44,9 +47,10 @@ clean: ## remove the environment and caches; runs/ stays
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/.ready: requirements.lock pyproject.toml | $(UV)
+	@echo "Setting up .venv from requirements.lock (about 6 GB: torch and verl) …"
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .uv/bin/uv:
