@@ -40,13 +40,17 @@ class PartsSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> "Sequence[JobReturn]":
         """Launch every job of the sweep."""
+        from hydra.core.override_parser.overrides_parser import OverridesParser
         from omegaconf import OmegaConf
 
-        from sweeps.parts import checked_parts, expand
+        from sweeps.parts import checked_parts, expand, settled
 
-        # An experiment brings its own parts, so they are read from a composition without the sweeping keys.
-        single = [argument for argument in arguments if "," not in argument and "(" not in argument]
-        config = self._context.config_loader.load_sweep_config(self._config, single)
-        jobs, rule = expand(arguments, checked_parts(OmegaConf.to_container(config.sweep.parts)))
-        self._launcher.notes = [rule]  # type: ignore[attr-defined]  # ours; Hydra's launchers ignore it
-        return self._launcher.launch(jobs, initial_job_idx=0)
+        loader = self._context.config_loader
+        parser = OverridesParser.create(config_loader=loader)
+        typed = parser.parse_overrides(arguments)
+        # An experiment brings its own parts.
+        config = loader.load_sweep_config(self._config, settled(typed))
+        parts = checked_parts(OmegaConf.to_container(config.sweep.parts))
+        expansion = expand(typed, parts, str(config.sweep.name), parser)
+        self._launcher.notes = [expansion.rule]  # type: ignore[attr-defined]  # ours; Hydra's launchers ignore it
+        return self._launcher.launch(expansion.jobs, initial_job_idx=0)

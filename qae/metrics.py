@@ -111,6 +111,12 @@ GENERATED_KEPT = _metric(
     "DAPO, dynamic sampling",
 )
 THROUGHPUT = _metric("perf/throughput", "Throughput", "tokens/s", "Response tokens trained on over step time", _VERL)
+GENERATION_THROUGHPUT = _metric(
+    "perf/generation_throughput", "Sampling throughput", "tokens/s", "Response tokens sampled over sampling time", _OURS
+)
+UPDATE_THROUGHPUT = _metric(
+    "perf/update_throughput", "Update throughput", "tokens/s", "Response tokens trained on over update time", _OURS
+)
 STEP_TIME = _metric("timing_s/step", "Step time", "s", "Wall time of the step", _VERL)
 GENERATION_TIME = _metric("timing_s/gen", "Sampling time", "s", "Wall time of sampling in the step", _VERL)
 UPDATE_TIME = _metric("timing_s/update_actor", "Update time", "s", "Wall time of the step's updates", _VERL)

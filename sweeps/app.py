@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qae.errors import ConfigError
+from sweeps.store import StoreError
 
 if TYPE_CHECKING:
     from sweeps.launch import Outcome
@@ -41,10 +42,14 @@ def main() -> "Outcome | None":
         _compose_single_run()
         if _single:
             launch(_single, [], name="single")
-    except ConfigError as error:
+    except (ConfigError, StoreError) as error:
         _refuse(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         _refuse(explain(error))
+    except OSError as error:
+        _refuse(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     return _outcomes[-1] if _outcomes else None
 
 

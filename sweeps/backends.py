@@ -43,6 +43,11 @@ def total_steps(config: Mapping[str, object]) -> int:
     return int(cast("Mapping[str, int]", config["trainer"])["total_training_steps"])
 
 
+def threads(config: Mapping[str, object]) -> int:
+    """Threads that the run computes on."""
+    return int(cast("Mapping[str, int]", config["resources"])["threads"])
+
+
 def needs_verl(config: Mapping[str, object]) -> bool:
     """Whether training imports verl."""
     return _backend(config) is Backend.VERL or TinyConfig.from_mapping(config).actor.needs_verl
@@ -53,11 +58,18 @@ def train(
 ) -> int:
     """Train a run, continuing where its directory stands; imports the backend.
 
+    It computes on `resources.threads` threads, whatever the machine has: the order of additions, and with it the
+    last bits of the numbers, depends on them.
+
     Returns:
         the last finished step.
     """
     check(config)
+    import torch
+
     from qae.tiny.train import train as train_tiny
+
+    torch.set_num_threads(threads(config))
 
     return train_tiny(TinyConfig.from_mapping(config), directory, cache=cache, on_step=on_step, should_stop=should_stop)
 

@@ -67,32 +67,31 @@ def status(sweep: str | None, root: Path, *, as_json: bool) -> None:
         for directory, label, state in rows:
             click.echo(json.dumps(_as_json(directory, label, state)))
         return
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from sweeps import tables
 
-    table = Table(box=box.SIMPLE)
-    for column in ("run id", "axes", "status", "step", "entropy", "pass@1", "zero adv.", "attempts", "reason"):
-        table.add_column(column, overflow="fold")
-    for directory, label, state in rows:
-        table.add_row(
+    header = ("run id", "axes", "status", "step", "entropy", "pass@1", "zero adv.", "attempts", "reason")
+    lines = [
+        (
             directory.run_id,
             label,
-            _status_text(directory, state),
+            tables.status_text(state),
             f"{state.step}/{state.total_steps}",
             *tables.latest_cells(state),
             str(state.attempt),
             state.reason or "",
         )
-    Console().print(table)
+        for directory, label, state in rows
+    ]
+    for line in tables.aligned([header, *lines]):
+        click.echo(line)
 
 
 Row = tuple[RunDirectory, str, RunState]
 
 
 def _rows(store: "RunStore", sweep: str | None) -> list[Row]:
+    from sweeps.store import StoreError
+
     labels: dict[str, str] = {}
     names = store.sweeps()
     if sweep is not None and sweep not in names:
@@ -102,7 +101,12 @@ def _rows(store: "RunStore", sweep: str | None) -> list[Row]:
         hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names) or 'none'}"
         raise click.UsageError(f"no sweep '{sweep}' in {store.root}; {hint}")
     for name in [sweep] if sweep is not None else reversed(names):
-        manifest = store.manifest(name)
+        try:
+            manifest = store.manifest(name)
+        except StoreError as error:
+            if sweep is None:
+                continue  # its runs are listed all the same, without their labels
+            raise click.ClickException(str(error)) from error
         labels |= {run.id: manifest.label(run) for run in manifest.runs}
     if sweep is None:
         directories = store.runs()
@@ -110,23 +114,25 @@ def _rows(store: "RunStore", sweep: str | None) -> list[Row]:
             raise click.UsageError(f"no runs in {store.root}; `python sweep.py -m` makes some")
     else:
         directories = [store.directory(run_id) for run_id in labels]
-    return [(directory, labels.get(directory.run_id, ""), directory.read_state()) for directory in directories]
+    return [(directory, labels.get(directory.run_id, ""), _state(store, directory)) for directory in directories]
 
 
-def _status_text(directory: RunDirectory, state: RunState) -> str:
-    if state.status is RunStatus.RUNNING:
-        from sweeps.plan import is_locked
+def _state(store: "RunStore", directory: RunDirectory) -> RunState:
+    from sweeps.store import StoreError
 
-        if not is_locked(directory):
-            return "interrupted"
-    return str(state.status)
+    try:
+        return store.state(directory)
+    except StoreError as error:
+        return RunState(RunStatus.FAILED, reason=str(error))
 
 
 def _as_json(directory: RunDirectory, label: str, state: RunState) -> dict[str, object]:
+    from sweeps import tables
+
     return {
         "id": directory.run_id,
         "label": label,
-        "status": _status_text(directory, state),
+        "status": tables.status_text(state),
         "step": state.step,
         "total_steps": state.total_steps,
         "attempt": state.attempt,

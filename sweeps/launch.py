@@ -1,6 +1,5 @@
 """From jobs to results: plan, show, run, say what failed."""
 
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,13 +36,14 @@ def launch_jobs(jobs: Sequence[Job], console: Console, notes: Sequence[str] = ()
     """Plan the jobs, run what is not done and follow it.
 
     Args:
-        jobs: composed, resolved configurations of one sweep; `sweep`, `resources` and `tracking` are taken from
-            the first.
+        jobs: composed, resolved configurations of one sweep; `sweep`, `resources.parallel` and `tracking` are
+            taken from the first.
         console: where tables and progress go.
         notes: sentences to show with the plan.
 
     Raises:
         ConfigError: a job that could not run; nothing was started or written.
+        StoreError: the run store is damaged; nothing was started.
     """
     settings = jobs[0].config
     sweep = cast("Mapping[str, object]", settings["sweep"])
@@ -51,16 +51,19 @@ def launch_jobs(jobs: Sequence[Job], console: Console, notes: Sequence[str] = ()
     parallel = local.side_by_side(settings)
     store = RunStore(Path(str(sweep["root"])).expanduser().resolve())
     plan = make_plan(jobs, store, name=checked_name(sweep["name"]), retry=_flag(sweep, "retry"))
-    _show_plan(plan, settings, parallel, console, notes)
+    _show_plan(plan, parallel, console, notes)
     if _flag(sweep, "dry_run"):
         console.print("sweep.dry_run=true: nothing was started.")
         return Outcome(store.root, plan.name, (), 0)
-    store.record_sweep(plan.name, [shlex.quote(argument) for argument in sys.argv], plan.manifest_runs)
+    for run in plan.runs:
+        if run.action.runs:
+            store.create(run.run_id, run.config)
+    store.record_sweep(plan.name, sys.argv, plan.manifest_runs)
     failed = {run.run_id: run.state.reason or "failed" for run in plan.runs if run.action is Action.SKIP_FAILED}
     interrupted = False
     if any(run.action.runs or run.action is Action.FOLLOW for run in plan.runs):
-        with Progress(console) as progress:
-            result = local.launch(plan, store, parallel, progress)
+        with Progress(console, parallel) as progress:
+            result = local.launch(plan, parallel, progress)
         failed |= result.failed
         interrupted = result.interrupted
     elif not failed:
@@ -74,16 +77,10 @@ def launch_jobs(jobs: Sequence[Job], console: Console, notes: Sequence[str] = ()
     return Outcome(store.root, plan.name, tuple(run.run_id for run in plan.runs), code)
 
 
-def _show_plan(
-    plan: Plan, settings: Mapping[str, object], parallel: int, console: Console, notes: Sequence[str]
-) -> None:
-    threads = cast("Mapping[str, int]", settings["resources"])["threads"]
-    console.print(tables.plan_table(plan, threads))
-    if plan.duplicates:
-        console.print(f"{plan.duplicates} jobs compute what another one computes and are run once.")
-    for sentence in (*notes, *plan.warnings):
-        console.print(sentence, highlight=False)
-    console.print(f"Up to {parallel} run{'s' if parallel > 1 else ''} side by side on this machine.", highlight=False)
+def _show_plan(plan: Plan, parallel: int, console: Console, notes: Sequence[str]) -> None:
+    console.print(tables.plan_table(plan))
+    for sentence in (*notes, *plan.warnings, f"Up to {tables.count(parallel, 'run')} side by side on this machine."):
+        console.print(sentence, highlight=False, markup=False)
 
 
 def _flag(section: Mapping[str, object], key: str) -> bool:

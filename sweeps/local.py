@@ -9,20 +9,26 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from typing import cast
 
 from qae.errors import ConfigError
 from qae.run_directory import RunStatus
 from sweeps import backends
-from sweeps.job import run_in_worker
-from sweeps.plan import Action, Plan, PlannedRun, is_locked
-from sweeps.store import RunStore
+from sweeps.job import Exit, run_in_worker
+from sweeps.locking import is_locked
+from sweeps.plan import Action, Plan, PlannedRun
+from sweeps.watch import Watch
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.3
 _PRELOADED = ["sweeps.warm"]
 _PRELOADED_WITH_VERL = [*_PRELOADED, "verl.trainer.ppo.core_algos"]
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# What multiprocessing reports for every worker whose fork server is gone; the workers themselves may live.
+_SERVER_DIED = 255
 
 
 @dataclass(frozen=True)
@@ -54,37 +60,33 @@ def side_by_side(config: Mapping[str, object]) -> int:
     return resources["parallel"] or max(1, len(os.sched_getaffinity(0)) // threads)
 
 
-def launch(plan: Plan, store: RunStore, parallel: int, watch: Callable[[Sequence[PlannedRun]], None]) -> LocalResult:
+def launch(plan: Plan, parallel: int, show: Callable[[Sequence[PlannedRun]], None]) -> LocalResult:
     """Run what the plan says and follow what runs elsewhere, until all is over.
 
-    A failing run does not stop the others. The first Ctrl-C or SIGTERM lets running steps finish and writes
-    checkpoints; the second kills.
+    A failing run does not stop the others. The first Ctrl-C, SIGTERM or closed terminal lets running steps finish
+    and writes checkpoints; the second kills.
 
     Args:
-        plan: the runs; their directories are created here.
-        store: where they live.
+        plan: the runs; their directories exist.
         parallel: runs side by side.
-        watch: called several times a second with the runs and their fresh states.
+        show: called several times a second with the runs and their fresh states.
     """
-    for run in plan.runs:
-        store.create(run.run_id, run.config)
-    pool = _Pool(plan, parallel)
-    previous = {number: signal.signal(number, pool.on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    pool, watch = _Pool(plan, parallel), Watch()
+    previous = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
+    for number, handler in previous.items():
+        if handler is not signal.SIG_IGN:  # nohup asks to go on without a terminal
+            signal.signal(number, pool.on_signal)
     try:
         while pool.unfinished():
             pool.advance()
-            watch(_fresh(plan))
-            time.sleep(_POLL_SECONDS)
+            show(watch.fresh(plan.runs))
+            pool.wait(_POLL_SECONDS)
     finally:
         pool.kill()
         for number, handler in previous.items():
             signal.signal(number, handler)
-    watch(_fresh(plan))
+    show(watch.fresh(plan.runs))
     return LocalResult(pool.failed, pool.stop_requests > 0)
-
-
-def _fresh(plan: Plan) -> list[PlannedRun]:
-    return [replace(run, state=run.directory.read_state()) for run in plan.runs]
 
 
 class _Pool:
@@ -99,7 +101,7 @@ class _Pool:
         self._context = multiprocessing.get_context("forkserver")
         # Threads that wait must not spin: the cores belong to the runs beside this one.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        verl = any(backends.needs_verl(run.config) for run in self._waiting)
+        verl = any(backends.needs_verl(run.config) for run in (*self._waiting, *self._followed))
         self._context.set_forkserver_preload(_PRELOADED_WITH_VERL if verl else _PRELOADED)
         self.failed: dict[str, str] = {}
         self.stop_requests = 0
@@ -107,9 +109,9 @@ class _Pool:
     def unfinished(self) -> bool:
         return bool(self._waiting or self._running or self._followed)
 
-    def on_signal(self, _number: int, _frame: object) -> None:
+    def on_signal(self, *_signal: object) -> None:
         self.stop_requests += 1
-        for _, process in self._running.values():
+        for _, process in list(self._running.values()):
             if self.stop_requests == 1:
                 process.terminate()
             else:
@@ -120,40 +122,69 @@ class _Pool:
         for running, process in list(self._running.values()):
             if not process.is_alive():
                 self._reap(running, process)
-        for run in list(self._followed):
-            if not is_locked(run.directory):
-                self._followed.remove(run)
-                self._take_over(run)
+        for run in [run for run in self._followed if not is_locked(run.directory)]:
+            self._followed.remove(run)
+            self._take_over(run)
+        while self._waiting and len(self._running) < self._parallel and not self.stop_requests:
+            run = self._waiting.pop(0)
+            if is_locked(run.directory):
+                self._followed.append(run)
+            else:
+                self._start(run)
         if self.stop_requests:
             self._waiting.clear()
             self._followed.clear()
-        while self._waiting and len(self._running) < self._parallel:
-            run = self._waiting.pop(0)
-            process = self._context.Process(
-                target=run_in_worker, args=(str(run.directory.path), self._sweep), name=f"run-{run.run_id}"
-            )
-            process.start()
-            self._running[run.run_id] = (run, process)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, at most until a worker ends."""
+        if self._running:
+            wait([process.sentinel for _, process in self._running.values()], seconds)
+        else:
+            time.sleep(seconds)
 
     def kill(self) -> None:
+        """End every worker now; what they computed since their checkpoints is computed again."""
         for _, process in self._running.values():
             process.kill()
+
+    def _start(self, run: PlannedRun) -> None:
+        process = self._context.Process(
+            target=run_in_worker,
+            args=(str(run.directory.path), self._sweep, run.state.attempt),
+            name=f"run-{run.run_id}",
+        )
+        process.start()
+        self._running[run.run_id] = (run, process)
+        if self.stop_requests:  # it came while the process started
+            process.terminate()
 
     def _reap(self, run: PlannedRun, process: ForkServerProcess) -> None:
         process.join()
         del self._running[run.run_id]
         code = process.exitcode or 0
-        if code == 3:
+        if code in (Exit.RUNS_ELSEWHERE, _SERVER_DIED):
             self._followed.append(run)
         elif code < 0 and not self.stop_requests:
-            self.failed[run.run_id] = f"killed by {signal.Signals(-code).name}; the same command continues it"
-        elif code > 0:
-            self.failed[run.run_id] = run.directory.read_state().reason or f"the worker ended with code {code}"
+            self.failed[run.run_id] = f"killed by {_signal_name(-code)}; the same command continues it"
+        elif code > 0 and (reason := self._reason(run)):
+            self.failed[run.run_id] = reason
+        elif code > 0 and not self.stop_requests:
+            self.failed[run.run_id] = f"the worker ended with code {code}"
 
     def _take_over(self, run: PlannedRun) -> None:
         """A followed run has ended: done or failed elsewhere, or its process died and it is ours to continue."""
-        state = run.directory.read_state()
-        if state.status is RunStatus.FAILED:
-            self.failed[run.run_id] = state.reason or "failed"
-        elif state.status is not RunStatus.DONE:
+        if reason := self._reason(run):
+            self.failed[run.run_id] = reason
+        elif run.directory.read_state().status is not RunStatus.DONE:
             self._waiting.append(run)
+
+    @staticmethod
+    def _reason(run: PlannedRun) -> str | None:
+        state = run.directory.read_state()
+        return (state.reason or "failed") if state.status is RunStatus.FAILED else None
+
+
+def _signal_name(number: int) -> str:
+    with suppress(ValueError):
+        return signal.Signals(number).name
+    return f"signal {number}"

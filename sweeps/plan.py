@@ -1,6 +1,5 @@
 """From composed configurations to a list of runs and what happens to each."""
 
-import fcntl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,6 +7,7 @@ from enum import StrEnum
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from sweeps import backends
 from sweeps.identity import run_id
+from sweeps.locking import is_locked
 from sweeps.store import ManifestRun, RunStore, axes, label
 
 
@@ -67,13 +67,11 @@ class Plan:
     Attributes:
         name: the sweep's name.
         runs: one entry a run id, in the order of the sweep.
-        duplicates: jobs that compute what another job of the sweep computes already.
         warnings: sentences for the user.
     """
 
     name: str
     runs: tuple[PlannedRun, ...]
-    duplicates: int
     warnings: tuple[str, ...]
 
     @property
@@ -93,6 +91,7 @@ def make_plan(jobs: Sequence[Job], store: RunStore, *, name: str, retry: bool) -
 
     Raises:
         ConfigError: a job that could not run; before anything was started.
+        StoreError: the store holds something that is no run state.
     """
     varying = axes([job.overrides for job in jobs])
     runs: dict[str, PlannedRun] = {}
@@ -102,7 +101,7 @@ def make_plan(jobs: Sequence[Job], store: RunStore, *, name: str, retry: bool) -
         if identity in runs:
             continue
         directory = store.directory(identity)
-        state = directory.read_state()
+        state = store.state(directory)
         runs[identity] = PlannedRun(
             run_id=identity,
             overrides=job.overrides,
@@ -113,21 +112,7 @@ def make_plan(jobs: Sequence[Job], store: RunStore, *, name: str, retry: bool) -
             action=_action(directory, state, retry=retry),
             label=label(job.overrides, varying),
         )
-    return Plan(name, tuple(runs.values()), len(jobs) - len(runs), tuple(_warnings(jobs)))
-
-
-def is_locked(directory: RunDirectory) -> bool:
-    """Whether a living process on this machine runs it; a dead process holds no lock."""
-    try:
-        file = directory.lock.open("rb")
-    except FileNotFoundError:
-        return False
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return Plan(name, tuple(runs.values()), tuple(_warnings(jobs, duplicates=len(jobs) - len(runs))))
 
 
 def _action(directory: RunDirectory, state: RunState, *, retry: bool) -> Action:
@@ -141,11 +126,15 @@ def _action(directory: RunDirectory, state: RunState, *, retry: bool) -> Action:
     return Action.RESUME if state.attempt > 0 else Action.START
 
 
-def _warnings(jobs: Sequence[Job]) -> list[str]:
+def _warnings(jobs: Sequence[Job], duplicates: int) -> list[str]:
     odd: dict[float, None] = {}
     for job in jobs:
         algorithm = job.config.get("algorithm")
         k = algorithm.get("quantile_k") if isinstance(algorithm, Mapping) else None
         if isinstance(k, int | float) and not 0 < k < 1 and k != -1:
             odd[float(k)] = None
-    return [f"algorithm.quantile_k={k:g} is not between 0 and 1, so the baseline is the group's mean" for k in odd]
+    warnings = [f"algorithm.quantile_k={k:g} is not between 0 and 1, so the baseline is the group's mean" for k in odd]
+    if duplicates:
+        jobs_compute = "1 job computes" if duplicates == 1 else f"{duplicates} jobs compute"
+        warnings.append(f"{jobs_compute} what another one computes; each run is run once")
+    return [f"{warning}." for warning in warnings]

@@ -11,36 +11,48 @@ from rich.live import Live
 from qae.run_directory import RunStatus
 from sweeps import tables
 from sweeps.plan import PlannedRun
+from sweeps.watch import seconds_left
 
 _LINE_SECONDS = 15.0
 _REFRESH_SECONDS = 0.5
 
 
 class Progress:
-    """Shows the runs' states; call it with fresh ones as often as you like."""
+    """Shows the runs' states; call it with fresh ones as often as you like.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: where to.
+        parallel: runs side by side, for the sweep's time left.
+    """
+
+    def __init__(self, console: Console, parallel: int) -> None:
         self._console = console
+        self._parallel = parallel
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._shown = 0.0
-        self._statuses: dict[str, RunStatus] = {}
+        self._runs: Sequence[PlannedRun] = ()
 
     def __call__(self, runs: Sequence[PlannedRun]) -> None:
         """Show where the runs stand."""
         now = time.time()
+        before = {run.run_id: run.state.status for run in self._runs}
+        self._runs = runs
         if self._live is not None:
             if now - self._shown >= _REFRESH_SECONDS:
-                self._live.update(tables.progress_table(runs), refresh=True)
-                self._shown = now
+                self._refresh(self._live, now)
             return
-        changed = [run for run in runs if self._statuses.get(run.run_id) is not run.state.status]
-        self._statuses = {run.run_id: run.state.status for run in runs}
         due = now - self._shown >= _LINE_SECONDS
-        for run in runs if due else changed:
-            if run in changed or run.state.status is RunStatus.RUNNING:
-                self._console.print(_line(run, now), highlight=False, soft_wrap=True)
+        for run in runs:
+            status = run.state.status
+            if before.get(run.run_id, status) is not status or (due and status is RunStatus.RUNNING):
+                self._console.print(_line(run, now), highlight=False, markup=False, soft_wrap=True)
         if due:
+            self._console.print(tables.sweep_line(runs, self._parallel, now), highlight=False, soft_wrap=True)
             self._shown = now
+
+    def _refresh(self, live: Live, now: float) -> None:
+        live.update(tables.progress_table(self._runs, self._parallel, now, self._console.height), refresh=True)
+        self._shown = now
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -51,17 +63,18 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
+            self._refresh(self._live, time.time())
             self._live.__exit__(kind, error, trace)
 
 
 def _line(run: PlannedRun, now: float) -> str:
     entropy, accuracy, zero = tables.latest_cells(run.state)
     parts = [
-        f"{run.run_id} {run.label}: {run.state.status}",
+        f"{run.run_id} {run.label}: {tables.status_text(run.state)}",
         f"step {run.state.step}/{run.total_steps}",
         f"entropy {entropy}" if entropy else "",
         f"pass@1 {accuracy}" if accuracy else "",
         f"zero advantage {zero}" if zero else "",
     ]
-    left = tables.duration(tables.time_left(run.state, now))
+    left = tables.duration(seconds_left(run, now))
     return ", ".join(part for part in [*parts, f"{left} left" if left else ""] if part)

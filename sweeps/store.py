@@ -3,7 +3,7 @@
 import fcntl
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +11,13 @@ import orjson
 from omegaconf import OmegaConf
 
 from qae.errors import ConfigError
-from qae.run_directory import RunDirectory, write_atomic
+from qae.run_directory import RunDirectory, RunState, RunStatus, write_atomic
+from sweeps import backends
+from sweeps.locking import AlreadyRunningError, exclusive, standing
+
+
+class StoreError(ValueError):
+    """Something in the run store cannot be read; its text is one sentence for the user."""
 
 
 @dataclass(frozen=True)
@@ -70,15 +76,30 @@ class RunStore:
         return RunDirectory(self.root / run_id)
 
     def create(self, run_id: str, config: Mapping[str, object]) -> RunDirectory:
-        """Make the run's directory with its configuration; an existing one is left as it is.
+        """Make the run's directory with its configuration; one that a process runs right now is left alone.
 
-        The `sweep` section, which says how it was launched, is no part of the run.
+        Where it exists already the new configuration replaces the old one: they compute the same, and what they
+        may differ in (tracking, threads, how often to save) holds for the steps to come. The `sweep` section,
+        which says how it was launched, is no part of the run.
         """
         directory = self.directory(run_id)
-        if not directory.config.exists():
-            own = {key: value for key, value in config.items() if key != "sweep"}
+        own = {key: value for key, value in config.items() if key != "sweep"}
+        with suppress(AlreadyRunningError), exclusive(directory, patience=0):
             write_atomic(directory.config, OmegaConf.to_yaml(OmegaConf.create(own)).encode())
+            if not directory.state.exists():
+                directory.write_state(RunState(RunStatus.PLANNED, total_steps=backends.total_steps(config)))
         return directory
+
+    def state(self, directory: RunDirectory) -> RunState:
+        """Where a run stands now; see `sweeps.locking.standing`.
+
+        Raises:
+            StoreError: its state.json is damaged.
+        """
+        try:
+            return standing(directory, directory.read_state())
+        except ValueError as error:
+            raise StoreError(str(error)) from error
 
     def runs(self) -> list[RunDirectory]:
         """Every run directory below the root, by id."""
@@ -94,15 +115,20 @@ class RunStore:
 
         Raises:
             FileNotFoundError: there is no sweep of that name.
+            StoreError: it is damaged.
         """
-        values = orjson.loads(self._manifest_path(name).read_bytes())
-        return Manifest(
-            name=values["name"],
-            command=tuple(values["command"]),
-            created=values["created"],
-            axes={key: tuple(axis) for key, axis in values["axes"].items()},
-            runs=tuple(ManifestRun(run["id"], tuple(run["overrides"])) for run in values["runs"]),
-        )
+        path = self._manifest_path(name)
+        try:
+            values = orjson.loads(path.read_bytes())
+            return Manifest(
+                name=values["name"],
+                command=tuple(values["command"]),
+                created=values["created"],
+                axes={key: tuple(axis) for key, axis in values["axes"].items()},
+                runs=tuple(ManifestRun(run["id"], tuple(run["overrides"])) for run in values["runs"]),
+            )
+        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"{path} is not a sweep's manifest ({error!r}); move it away to start anew") from error
 
     def sweeps(self) -> list[str]:
         """Names of all sweeps, the one launched last first."""

@@ -1,25 +1,31 @@
 """Tables for the terminal: the plan before, progress during, failures after."""
 
-import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from qae import metrics
 from qae.run_directory import RunState, RunStatus
+from sweeps import backends
+from sweeps.job import log_path
 from sweeps.plan import Action, Plan, PlannedRun
+from sweeps.watch import seconds_left, sweep_seconds_left
 
 _COLOURS = {
     RunStatus.DONE: "green",
     RunStatus.RUNNING: "cyan",
     RunStatus.FAILED: "red",
     RunStatus.CANCELLED: "yellow",
+    RunStatus.PREEMPTED: "yellow",
 }
+_LINES_AROUND_ROWS = 6  # borders, header, caption and the cursor's line
 
 
-def plan_table(plan: Plan, threads: int) -> Table:
+def plan_table(plan: Plan) -> Table:
     """What will happen to each run."""
-    table = Table(title=f"Plan of sweep '{plan.name}': {len(plan.runs)} runs", title_justify="left")
+    table = Table(title=f"Plan of sweep '{plan.name}': {count(len(plan.runs), 'run')}", title_justify="left")
     table.add_column("run id", no_wrap=True)
     table.add_column("axes", overflow="fold")
     table.add_column("resources")
@@ -29,32 +35,53 @@ def plan_table(plan: Plan, threads: int) -> Table:
         done = run.action is Action.SKIP_DONE
         table.add_row(
             run.run_id,
-            run.label,
-            f"{threads} thread{'s' if threads > 1 else ''}",
+            escape(run.label),
+            count(backends.threads(run.config), "thread"),
             f"{run.state.step}/{run.total_steps}",
             f"[green]{run.action}[/green]" if done else str(run.action),
         )
     return table
 
 
-def progress_table(runs: Sequence[PlannedRun], now: float | None = None) -> Table:
-    """Where each run stands: a row a run."""
-    table = Table()
-    table.add_column("axes", overflow="fold")
+def progress_table(runs: Sequence[PlannedRun], parallel: int, now: float, height: int) -> Table:
+    """Where each run stands: a row a run, and a line for the sweep.
+
+    Args:
+        runs: with fresh states.
+        parallel: runs side by side.
+        now: seconds since the epoch.
+        height: lines of the terminal; where the runs are more, the running ones are shown before the others.
+    """
+    shown = _most_interesting(runs, max(1, height - _LINES_AROUND_ROWS))
+    table = Table(caption=sweep_line(runs, parallel, now), caption_justify="left")
+    table.add_column("axes", overflow="ellipsis", no_wrap=True)
     table.add_column("state")
     for name in ("step", "entropy", "pass@1", "zero adv.", "time left"):
         table.add_column(name, justify="right")
-    for run in runs:
+    for run in shown:
         state = run.state
         colour = _COLOURS.get(state.status, "default")
         table.add_row(
-            run.label,
-            f"[{colour}]{state.status}[/{colour}]",
+            escape(run.label),
+            f"[{colour}]{status_text(state)}[/{colour}]",
             f"{state.step}/{run.total_steps}",
             *latest_cells(state),
-            duration(time_left(state, time.time() if now is None else now)),
+            duration(seconds_left(run, now)),
         )
     return table
+
+
+def sweep_line(runs: Sequence[PlannedRun], parallel: int, now: float) -> str:
+    """The whole sweep in a line: how many runs stand where, and the time left."""
+    statuses = Counter(status_text(run.state) for run in runs)
+    parts = [f"{number} {status}" for status, number in sorted(statuses.items())]
+    left = sweep_seconds_left(runs, parallel, now)
+    return f"{count(len(runs), 'run')}: {', '.join(parts)}" + ("" if left is None else f"; about {duration(left)} left")
+
+
+def status_text(state: RunState) -> str:
+    """A status in a word."""
+    return "interrupted" if state.status is RunStatus.PREEMPTED else str(state.status)
 
 
 def latest_cells(state: RunState) -> tuple[str, str, str]:
@@ -70,26 +97,40 @@ def latest_cells(state: RunState) -> tuple[str, str, str]:
 
 def failure_table(failed: Mapping[str, str], runs: Sequence[PlannedRun]) -> Table:
     """Why runs failed and where their logs are."""
-    table = Table(title=f"{len(failed)} run{'s' if len(failed) > 1 else ''} did not finish", title_justify="left")
+    table = Table(title=f"{count(len(failed), 'run')} did not finish", title_justify="left")
     for name in ("run id", "axes", "reason", "log"):
         table.add_column(name, overflow="fold")
     for run in runs:
         if run.run_id in failed:
             attempt = run.directory.read_state().attempt
-            log = run.directory.logs / f"attempt-{attempt}.log"
-            table.add_row(run.run_id, run.label, failed[run.run_id], str(log))
+            log = log_path(run.directory, attempt)
+            table.add_row(run.run_id, escape(run.label), escape(failed[run.run_id]), escape(str(log)))
     return table
 
 
-def time_left(state: RunState, now: float) -> float | None:
-    """Seconds until a running run is done at the rate of its attempt; None where that is not known."""
-    done = state.step - state.start_step
-    if state.status is not RunStatus.RUNNING or done < 1 or state.started is None:
-        return None
-    rate = (state.heartbeat - state.started) / done
-    return max(0.0, (state.total_steps - state.step) * rate - (now - state.heartbeat))
-
-
 def duration(seconds: float | None) -> str:
-    """Minutes and seconds, or nothing."""
-    return "" if seconds is None else f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    """Hours, minutes and seconds, or nothing."""
+    if seconds is None:
+        return ""
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number with its noun in the right form."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines of text in columns, a line a row whatever its length: good to search, and thousands are quick."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _most_interesting(runs: Sequence[PlannedRun], rows: int) -> Sequence[PlannedRun]:
+    """All runs where they fit; else running ones, then failed ones, then the rest, in the sweep's order."""
+    if len(runs) <= rows:
+        return runs
+    rank = {RunStatus.RUNNING: 0, RunStatus.FAILED: 1, RunStatus.PREEMPTED: 1, RunStatus.DONE: 3}
+    chosen = sorted(range(len(runs)), key=lambda i: (rank.get(runs[i].state.status, 2), i))[:rows]
+    return [runs[i] for i in sorted(chosen)]

@@ -1,5 +1,10 @@
 """Imported once by the process that workers are forked from: the trainer and what it imports."""
 
+import signal
+
 from qae.tiny import train
+
+# A closed terminal reaches the launcher, which stops the workers in order; this process must outlive them.
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 __all__ = ["train"]

@@ -146,9 +146,12 @@ def _describe(
 
 
 def _timing(batch: Batch, started: float, sampled: float, ended: float) -> dict[str, float]:
+    tokens = float(batch.responses.mask_B_T.sum())
     return {
         metrics.STEP_TIME.name: ended - started,
         metrics.GENERATION_TIME.name: sampled - started,
         metrics.UPDATE_TIME.name: ended - sampled,
-        metrics.THROUGHPUT.name: float(batch.responses.mask_B_T.sum()) / (ended - started),
+        metrics.THROUGHPUT.name: tokens / (ended - started),
+        metrics.GENERATION_THROUGHPUT.name: batch.generated_tokens / (sampled - started),
+        metrics.UPDATE_THROUGHPUT.name: tokens / (ended - sampled),
     }

@@ -77,11 +77,11 @@ def test_a_sweep_runs_reports_and_is_done_the_second_time(runs: Path) -> None:
     assert code == 0, output
     assert {state.status for state in states(runs).values()} == {RunStatus.DONE}
     assert len(states(runs)) == 4
-    for text in ("Plan of sweep 'default': 4 runs", "Results", "K = 0.4", "figure: "):
+    for text in ("Plan of sweep 'quantile_k-seed': 4 runs", "Results", "K = 0.4", "figure: "):
         assert text in output
     for name in ("entropy_and_pass", "advantage_shares", "entropy_by_sign"):
-        assert (runs / "figures" / "default" / f"{name}.png").stat().st_size > 10_000
-    manifest = RunStore(runs).manifest("default")
+        assert (runs / "figures" / "quantile_k-seed" / f"{name}.png").stat().st_size > 10_000
+    manifest = RunStore(runs).manifest("quantile_k-seed")
     assert {run.id for run in manifest.runs} == set(states(runs))
     before = {path: path.read_bytes() for path in runs.glob("*/metrics.jsonl")}
     started = time.perf_counter()

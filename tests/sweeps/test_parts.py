@@ -1,17 +1,28 @@
 """A sweep is a union of products, and the command line has the last word."""
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from qae.errors import ConfigError
-from sweeps.parts import checked_parts, expand
+from sweeps import parts as sweep_parts
+from sweeps.parts import checked_parts, settled
 
 PARTS: list[dict[str, list[object]]] = [{"algorithm.quantile_k": [-1, 0.2]}, {"regularizer": ["clip_symmetric"]}]
+
+PARSER = OverridesParser.create()
+
+
+def expand(
+    arguments: list[str], parts: list[dict[str, list[object]]], name: str = "default"
+) -> tuple[list[list[str]], str]:
+    expansion = sweep_parts.expand(PARSER.parse_overrides(arguments), parts, name, PARSER)
+    return expansion.jobs, expansion.rule
 
 
 def test_the_parts_alone_are_their_union() -> None:
     jobs, rule = expand([], PARTS)
     assert jobs == [["algorithm.quantile_k=-1"], ["algorithm.quantile_k=0.2"], ["regularizer=clip_symmetric"]]
-    assert "2 default parts" in rule
+    assert rule == "The sweep is the union of 2 parts (sweep.parts)."
 
 
 def test_other_keys_are_combined_with_every_part() -> None:
@@ -38,3 +49,41 @@ def test_a_part_may_be_a_product() -> None:
 def test_malformed_parts_are_refused(wrong: object) -> None:
     with pytest.raises(ConfigError, match=r"sweep\.parts"):
         checked_parts(wrong)
+
+
+@pytest.mark.parametrize("value", [None, True, 0.25, 1e-4, "clip_higher", "qwen2.5-32b", "it's", "a,b", [2, 5]])
+def test_a_part_may_hold_any_value_of_yaml(value: object) -> None:
+    (job,), _ = expand([], [{"key": [value]}])
+    (override,) = PARSER.parse_overrides(job)
+    assert override.value() == value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "given"),
+    [
+        (["algorithm.quantile_k=0.2,0.4", "seed=0,1", "trainer.test_freq=5"], "quantile_k-seed", "default"),
+        (["algorithm.quantile_k=0.2", "trainer.test_freq=5"], "quantile_k", "default"),
+        (["regularizer=gspo,kl_cov"], "noise-regularizer", "noise"),
+    ],
+)
+def test_a_sweep_of_the_command_line_is_named_after_its_keys(arguments: list[str], name: str, given: str) -> None:
+    jobs, _ = expand(arguments, PARTS, given)
+    assert all(f"sweep.name={name}" in job for job in jobs)
+
+
+def test_a_name_that_is_typed_stays() -> None:
+    jobs, _ = expand(["algorithm.quantile_k=0.2,0.4", "sweep.name=mine"], PARTS)
+    assert all([o for o in job if o.startswith("sweep.name")] == ["sweep.name=mine"] for job in jobs)
+    jobs, _ = expand(["seed=0,1"], PARTS)
+    assert not any(override.startswith("sweep.name") for job in jobs for override in job)
+
+
+@pytest.mark.parametrize("argument", ["+experiment=a,b", "sweep.name=a,b", "sweep.dry_run=true,false"])
+def test_what_holds_for_the_whole_sweep_has_one_value(argument: str) -> None:
+    with pytest.raises(ConfigError, match="give one value"):
+        settled(PARSER.parse_overrides([argument]))
+
+
+def test_parts_are_read_with_what_holds_for_every_job() -> None:
+    typed = PARSER.parse_overrides(["seed=0,1", "sweep.parts=[{seed:[0,1]}]", "+experiment=a"])
+    assert settled(typed) == ["sweep.parts=[{seed:[0,1]}]", "+experiment=a"]
