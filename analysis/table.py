@@ -84,7 +84,7 @@ def rich_table(results: Results) -> Table:
     """The table for a terminal."""
     table = Table(title="Results", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in COLUMNS:
-        table.add_column(name, justify="left" if name == "arm" else "right")
+        table.add_column(name, justify="left" if name == "arm" else "right", overflow="fold")
     for result in results.rows:
         table.add_row(*_cells(result, "\n"))
     return table
@@ -112,8 +112,8 @@ def caption(results: Results) -> str:
         f"n = {span([row.seeds for row in results.rows])} seed(s) an arm; pass@k: last evaluation, {problems} held-out "
         f"problems with {samples} samples each. Entropy (nats/token) and length (tokens, in training): mean of the "
         f"last {FINAL_STEPS} steps; peak: highest step; zero adv.: share of responses with advantage 0, mean over "
-        "steps. [ ]: 95 % intervals, for pass@k by bootstrap over problems and seeds, for the others Student t over seeds "
-        "(none with one seed)."
+        "steps. [ ]: 95 % intervals, for pass@k by bootstrap over problems and seeds, for the others Student t over "
+        "seeds (none with one seed)."
     )
 
 

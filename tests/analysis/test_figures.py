@@ -1,0 +1,175 @@
+"""What figures draw equals the frames; every figure copes with few, many, short and missing runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+
+from analysis import figures, statistics
+from analysis.figures import style
+from analysis.figures.missing import MissingDataError
+from analysis.runs import ArmName, Runs
+from analysis.sources import run_store
+from qae import metrics
+from qae.run_directory import RunStatus
+from tests.analysis.stores import entropy, write_run, write_sweep
+
+NOISE = {"data.reward_noise.random": 0.3}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    write_sweep(tmp_path)
+    return run_store.load(tmp_path)
+
+
+def drawn(axes: Axes) -> dict[str, tuple[list[float], list[float]]]:
+    """Each labelled line's points."""
+    return {
+        str(line.get_label()): (np.asarray(line.get_xdata()).tolist(), np.asarray(line.get_ydata()).tolist())
+        for line in axes.get_lines()
+        if not str(line.get_label()).startswith("_")
+    }
+
+
+def band(axes: Axes, index: int) -> tuple[float, float]:
+    """Lowest and highest y of the n-th band."""
+    collection = [item for item in axes.collections if isinstance(item, PolyCollection)][index]
+    heights = np.asarray(collection.get_paths()[0].vertices)[:, 1]
+    return float(heights.min()), float(heights.max())
+
+
+def test_entropy_and_pass_draws_the_means_and_the_estimates(runs: Runs) -> None:
+    entropy_axes, pass_1, pass_16 = figures.draw("entropy_and_pass", runs, "a test").axes
+    for arm in runs.arms:
+        expected = runs.series(arm, metrics.ENTROPY.name).mean(axis=1)
+        steps, values = drawn(entropy_axes)[str(arm)]
+        assert steps == expected.index.tolist()
+        assert values == pytest.approx(expected.tolist(), abs=1e-12)
+        for axes, k in ((pass_1, 1), (pass_16, 16)):
+            curve = statistics.pass_at_k_curve(runs.counts(arm), k)
+            steps, values = drawn(axes)[str(arm)]
+            assert steps == [0, 3, 6]
+            assert values == curve["value"].tolist()
+            low, high = band(axes, list(runs.arms).index(arm))
+            assert (low, high) == (curve["low"].min(), curve["high"].max())
+
+
+def test_two_seeds_have_their_range_for_a_band_and_one_has_none(runs: Runs) -> None:
+    axes = figures.draw("entropy_and_pass", runs, "a test").axes[0]
+    assert band(axes, 0) == pytest.approx((entropy(6, 0, -1), entropy(1, 1, -1)))
+    single = Runs(runs.records[:1], runs.metrics, runs.evaluations)
+    assert not figures.draw("entropy_and_pass", single, "a test").axes[0].collections
+
+
+def test_three_seeds_have_a_t_interval(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_run(tmp_path, str(seed), {"seed": seed})
+    runs = run_store.load(tmp_path)
+    means = statistics.means_over_seeds(runs.series(next(iter(runs.arms)), metrics.ENTROPY.name))
+    axes = figures.draw("entropy_and_pass", runs, "a test").axes[0]
+    assert band(axes, 0) == pytest.approx((means["low"].min(), means["high"].max()))
+
+
+def test_shares_are_stacked_as_logged(runs: Runs) -> None:
+    for axes, arm in zip(figures.draw("advantage_shares", runs, "a test").axes, runs.arms, strict=True):
+        zero = runs.series(arm, metrics.ZERO_FRACTION.name).mean(axis=1)
+        assert axes.get_title() == f"{arm}\n(zero: {zero.mean():.0%})"
+        heights = [band(axes, index) for index in range(3)]
+        positive = 0.6 * (1 - zero.iloc[0])
+        assert heights[0] == pytest.approx((0, positive))
+        assert heights[1] == pytest.approx((positive, positive + zero.iloc[0]))
+        assert heights[2] == pytest.approx((positive + zero.iloc[0], 1))
+
+
+def test_classes_and_their_differences_are_drawn_as_logged(runs: Runs) -> None:
+    axes = [axes for axes in figures.draw("entropy_by_sign", runs, "a test").axes if axes.get_visible()]
+    above, below = axes[:3], axes[3:]
+    for arm, upper, lower in zip(runs.arms, above, below, strict=True):
+        expected = runs.series(arm, metrics.ENTROPY_NEGATIVE.name).mean(axis=1)
+        assert drawn(upper)["negative advantage"][1] == pytest.approx(expected.tolist())
+        assert drawn(lower)["negative advantage"][1] == pytest.approx([0.02] * 6)
+        assert drawn(lower)["positive advantage"][1] == pytest.approx([-0.01] * 6)
+        assert ("zero advantage" in drawn(upper)) == (arm.k is not None)
+
+
+def test_the_noise_control_has_a_panel_a_clip_and_a_line_a_baseline(tmp_path: Path) -> None:
+    off = {**NOISE, "labels.regularizer": "clip_off", "actor_rollout_ref.actor.clip_ratio_high": 1e6}
+    arms: list[dict[str, object]] = [{**NOISE}, off, {**NOISE, "algorithm.quantile_k": 0.4}]
+    for index, changes in enumerate(arms):
+        write_run(tmp_path, str(index), changes)
+    runs = run_store.load(tmp_path)
+    clipped, unclipped = figures.draw("noise_control", runs, "a test").axes
+    assert (clipped.get_title(), unclipped.get_title()) == ("clip_higher", "clip_off")
+    assert set(drawn(clipped)) == {"mean", "K = 0.4"}
+    assert drawn(unclipped)["mean"][1] == [entropy(step, 0, -1) for step in range(1, 7)]
+
+
+def test_the_noise_control_wants_noise(runs: Runs) -> None:
+    with pytest.raises(MissingDataError, match=r"experiment=reward_noise"):
+        figures.draw("noise_control", runs, "a test")
+
+
+def test_axes_are_labelled_with_units(runs: Runs) -> None:
+    for axes, label in zip(
+        figures.draw("entropy_and_pass", runs, "a test").axes,
+        ("Policy entropy (nats/token)", "pass@1", "pass@16"),
+        strict=True,
+    ):
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("Global step", label)
+
+
+def test_captions_say_sizes_and_source(runs: Runs) -> None:
+    for name in ("entropy_and_pass", "advantage_shares", "entropy_by_sign"):
+        caption = figures.draw(name, runs, "sweep 'demo'").get_supxlabel().replace("\n", " ")
+        assert "n = 2 seed(s) an arm, 6 held-out problems with 32 samples each. Source: sweep 'demo'." in caption
+
+
+def test_a_new_figure_is_one_new_file() -> None:
+    assert set(figures.names()) == {"advantage_shares", "entropy_and_pass", "entropy_by_sign", "noise_control"}
+
+
+@pytest.mark.parametrize("name", ["advantage_shares", "entropy_and_pass", "entropy_by_sign"])
+def test_figures_cope_with_runs_of_unequal_length(tmp_path: Path, name: str) -> None:
+    write_run(tmp_path, "a", {"seed": 0})
+    write_run(tmp_path, "b", {"seed": 1}, steps=2, evaluate=(0,), status=RunStatus.FAILED)
+    write_run(tmp_path, "c", {"algorithm.quantile_k": 0.4}, steps=0, evaluate=(), status=RunStatus.QUEUED)
+    written = figures.write(run_store.load(tmp_path), [name], tmp_path / "out", ("png",), source="a test")
+    assert [path.name for path in written.paths] == [f"{name}.png"]
+
+
+def test_figures_without_data_say_what_is_missing(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", steps=0, evaluate=())
+    written = figures.write(run_store.load(tmp_path), figures.names(), tmp_path / "out", ("png",), source="a test")
+    assert written.paths == ()
+    assert set(written.left_out) == set(figures.names())
+
+
+def test_the_same_runs_give_the_same_files(runs: Runs, tmp_path: Path) -> None:
+    first, second = (
+        [
+            path.read_bytes()
+            for path in figures.write(runs, ["advantage_shares"], tmp_path / out, FORMATS, source="s").paths
+        ]
+        for out in ("one", "two")
+    )
+    assert first == second
+
+
+FORMATS = ("png", "svg", "pdf")
+
+
+def test_colours_follow_k_and_dashes_the_variant() -> None:
+    arms = [ArmName("mean", None, ""), *(ArmName(f"K = {k}", k, v) for k in (0.2, 0.8) for v in ("", "clip_off"))]
+    looks = style.looks(arms)
+    assert looks[arms[0]].colour == style.ALL
+    assert looks[arms[1]].colour == looks[arms[2]].colour != looks[arms[3]].colour
+    assert looks[arms[1]].dash == looks[arms[3]].dash != looks[arms[2]].dash
+    assert len({look.marker for look in looks.values()}) == len(arms)
+
+
+def test_one_baseline_with_several_variants_is_coloured_by_variant() -> None:
+    looks = style.looks([ArmName("mean", None, variant) for variant in ("", "gspo", "kl_cov", "clip_cov", "sapo")])
+    assert len({look.colour for look in looks.values()}) == 5

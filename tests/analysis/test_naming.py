@@ -1,0 +1,106 @@
+"""Arms are runs equal but for the seed, named by what sets them apart."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from analysis import naming
+from analysis.runs import ArmName
+from sweeps import identity
+from tests.analysis.stores import config
+
+SYMMETRIC = {"labels.regularizer": "clip_symmetric", "actor_rollout_ref.actor.clip_ratio_high": 0.2}
+
+
+def names(*changes: Mapping[str, object]) -> list[str]:
+    configs = {str(index): naming.flatten(config(change)) for index, change in enumerate(changes)}
+    arms = naming.arm_names(configs)
+    return [str(arms[run]) for run in configs]
+
+
+def test_the_baseline_names_an_arm() -> None:
+    assert names({}, {"algorithm.quantile_k": 0.4}, {"algorithm.quantile_k": 0.25}) == ["mean", "K = 0.4", "K = 0.25"]
+
+
+@pytest.mark.parametrize(
+    ("rule", "k", "expected"),
+    [
+        ("median", -1, "median"),
+        ("median", 0.4, "median"),
+        ("positive_only", -1, "positive only"),
+        ("pos_mask", 0.4, "POS-MASK K = 0.4"),
+        ("quantile", 1.0, "mean"),
+    ],
+)
+def test_the_rule_names_the_baseline(rule: str, k: float, expected: str) -> None:
+    assert names({"algorithm.advantage": rule, "algorithm.quantile_k": k}) == [expected]
+
+
+def test_an_option_stands_for_the_keys_it_sets() -> None:
+    assert names({}, SYMMETRIC, {**SYMMETRIC, "algorithm.quantile_k": 0.4}) == [
+        "mean",
+        "mean, clip_symmetric",
+        "K = 0.4, clip_symmetric",
+    ]
+
+
+def test_a_key_that_the_option_does_not_tell_is_named() -> None:
+    """Clip ratios changed by hand beside the regularizer must not merge two arms into one."""
+    wider = {"actor_rollout_ref.actor.clip_ratio_high": 0.24}
+    assert names({}, SYMMETRIC, wider) == [
+        "mean, clip_ratio_high=0.28",
+        "mean, clip_symmetric, clip_ratio_high=0.2",
+        "mean, clip_ratio_high=0.24",
+    ]
+
+
+def test_keys_get_the_shortest_ending_that_is_theirs_alone() -> None:
+    lr = "actor_rollout_ref.actor.optim.lr"
+    found = names({lr: 2.5e-4, "data.train_batch_size": 64}, {lr: 4e-4, "data.train_batch_size": 32})
+    parts = [set(name.split(", ")) for name in found]
+    assert parts == [
+        {"mean", "train_batch_size=64", "optim.lr=0.00025"},
+        {"mean", "train_batch_size=32", "optim.lr=0.0004"},
+    ]
+
+
+def test_close_numbers_stay_apart() -> None:
+    lr = "actor_rollout_ref.actor.optim.lr"
+    assert len(set(names({lr: 0.00012345678}, {lr: 0.00012345679}))) == 2
+
+
+def test_the_quantile_definition_is_named_where_it_differs() -> None:
+    quantile = {"algorithm.quantile_k": 0.4}
+    linear = {**quantile, "algorithm.quantile_definition": "linear"}
+    assert names(quantile, linear, {}) == ["K = 0.4 (inverse_cdf)", "K = 0.4 (linear)", "mean"]
+
+
+def test_seeds_and_operational_keys_make_no_arms() -> None:
+    found = names({"seed": 1}, {"seed": 2, "trainer.save_freq": 7, "resources.threads": 2, "labels.experiment": "x"})
+    assert found == ["mean", "mean"]
+
+
+def test_arms_come_in_the_order_of_their_values() -> None:
+    lr = "actor_rollout_ref.actor.optim.lr"
+    configs: dict[str, dict[str, object]] = {
+        "a": {"algorithm.quantile_k": 0.8, lr: 1e-5},
+        "b": {"algorithm.quantile_k": 0.2, lr: 1e-5, "seed": 2},
+        "c": {lr: 4e-4},
+        "d": {lr: 1e-5},
+        "e": {"algorithm.quantile_k": 0.2, lr: 1e-5, "seed": 1},
+        "f": {"algorithm.advantage": "median", lr: 1e-5},
+    }
+    ordered = naming.arm_names({run: naming.flatten(config(changes)) for run, changes in configs.items()})
+    assert list(ordered) == ["d", "e", "b", "a", "f", "c"]
+
+
+def test_the_plain_variant_comes_first() -> None:
+    ordered = naming.arm_names({"s": naming.flatten(config(SYMMETRIC)), "p": naming.flatten(config({}))})
+    assert next(iter(ordered.items())) == ("p", ArmName("mean", None, ""))
+
+
+def test_arms_differ_exactly_where_run_identities_do() -> None:
+    """What the identity of a run leaves out must not make arms either."""
+    sections = {f"{section}." for section in identity.OPERATIONAL_SECTIONS}
+    assert sections == set(naming.OPERATIONAL)
+    assert set(identity.OPERATIONAL_KEYS) == set(naming.OPERATIONAL_KEYS)

@@ -1,0 +1,94 @@
+"""The result table: what its numbers are and which runs they rest on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis import table
+from analysis.sources import run_store
+from qae.run_directory import RunStatus
+from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy, write_run, write_sweep
+
+
+def summarise(root: Path) -> table.Results:
+    return table.summarise(run_store.load(root))
+
+
+def test_rows_hold_the_definitions(tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    mean, quantile, symmetric = summarise(tmp_path).rows
+    assert (mean.arm, quantile.arm, symmetric.arm) == ("mean", "K = 0.4", "mean, clip_symmetric")
+    assert (quantile.seeds, quantile.runs, quantile.step, quantile.samples) == (2, 2, 6, SAMPLES)
+    assert quantile.entropy_final is not None
+    assert quantile.entropy_peak is not None
+    assert quantile.zero_share is not None
+    assert quantile.length is not None
+    assert quantile.pass_1 is not None
+    final = [entropy(step, seed, 0.4) for step in (2, 3, 4, 5, 6) for seed in (0, 1)]
+    assert quantile.entropy_final.value == pytest.approx(np.mean(final))
+    assert quantile.entropy_peak.value == pytest.approx(np.mean([entropy(1, seed, 0.4) for seed in (0, 1)]))
+    assert quantile.zero_share.value == pytest.approx(0.75)
+    assert quantile.length.value == pytest.approx(24.0)
+    right = [correct(6, seed, problem) / SAMPLES for seed in (0, 1) for problem in range(PROBLEMS)]
+    assert quantile.pass_1.value == pytest.approx(np.mean(right))
+    assert quantile.pass_1.problems == PROBLEMS
+    assert summarise(tmp_path).notes == ()
+
+
+def test_runs_behind_are_named_and_not_in_the_numbers(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", {"seed": 0})
+    write_run(tmp_path, "b", {"seed": 1}, steps=4, evaluate=(0, 3), status=RunStatus.FAILED)
+    results = summarise(tmp_path)
+    row = results.rows[0]
+    assert (row.seeds, row.runs, row.step) == (1, 2, 6)
+    assert row.entropy_peak is not None
+    assert row.entropy_peak.value == pytest.approx(entropy(1, 0, -1))
+    assert results.notes == ("mean: 1 of 2 runs not in the numbers (seed 1 failed at step 4).",)
+
+
+def test_a_run_without_any_evaluation_has_the_rest(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", evaluate=())
+    row = summarise(tmp_path).rows[0]
+    assert row.pass_1 is None
+    assert row.pass_16 is None
+    assert row.entropy_final is not None
+    assert "no held-out problems" in table.caption(summarise(tmp_path))
+
+
+def test_an_evaluation_before_the_first_step_is_shown(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", steps=0, evaluate=(0,), status=RunStatus.RUNNING)
+    row = summarise(tmp_path).rows[0]
+    assert row.step == 0
+    assert row.entropy_final is None
+    assert row.pass_1 is not None
+
+
+def test_arms_with_nothing_on_disk_are_named(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", steps=0, evaluate=(), status=RunStatus.QUEUED)
+    results = summarise(tmp_path)
+    assert results.rows == ()
+    assert results.notes == ("mean: nothing is on disk yet (seed 0 queued at step 0).",)
+
+
+def test_the_final_evaluation_is_one_that_all_seeds_have(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", {"seed": 0})
+    write_run(tmp_path, "b", {"seed": 1}, evaluate=(0, 3))
+    row = summarise(tmp_path).rows[0]
+    assert row.seeds == 2
+    assert row.pass_1 is not None
+    right = [correct(3, seed, problem) / SAMPLES for seed in (0, 1) for problem in range(PROBLEMS)]
+    assert row.pass_1.value == pytest.approx(np.mean(right))
+
+
+def test_the_numbers_leave_in_every_form(tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    results = summarise(tmp_path)
+    frame = table.frame(results)
+    assert results.rows[1].pass_16 is not None
+    assert frame.loc[1, "pass_16.value"] == results.rows[1].pass_16.value
+    lines = table.markdown(results).splitlines()
+    assert len({line.count("|") for line in lines[:5]}) == 1
+    assert lines[3].startswith("| K = 0.4 | 2 | 6 | 0.77 [0.70, 0.83] | 0.83")
+    assert "2 seed(s) an arm" in table.caption(results)
+    assert f"{PROBLEMS} held-out problems with {SAMPLES} samples each" in table.caption(results)
