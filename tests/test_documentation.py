@@ -1,0 +1,92 @@
+"""The documentation names files, commands, options and packages that exist."""
+
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+CONF = ROOT / "sweeps" / "conf"
+# A path in backticks: has a folder or a suffix that our files have, and no space, wildcard or placeholder.
+_PATH = re.compile(r"^\.?[\w.-]+(/[\w.+-]+)*/?$")
+_SUFFIXES = {".py", ".md", ".yaml", ".toml", ".lock", ".png"}
+# What runs write; described in the documentation, not in the repository.
+_WRITTEN_BY_RUNS = ("runs", "config.yaml", "outputs")
+
+
+def _text_without_blocks(page: Path) -> str:
+    return re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+
+
+def _links(page: Path) -> Iterator[str]:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if not target.startswith(("http://", "https://", "mailto:", "#")):
+            yield target.split("#")[0]
+
+
+def _named_files(page: Path) -> Iterator[str]:
+    for word in re.findall(r"`([^`\n]+)`", _text_without_blocks(page)):
+        is_ours = word.split("/")[0] in TOP_LEVEL if "/" in word else Path(word).suffix in _SUFFIXES
+        if _PATH.match(word) and is_ours and not word.startswith(_WRITTEN_BY_RUNS):
+            yield word
+
+
+def _tracked() -> set[str]:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    return {line.split("/")[0] for line in listed.splitlines()}
+
+
+TOP_LEVEL = _tracked() or {path.name for path in ROOT.iterdir()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    missing = [target for target in _links(page) if not (page.parent / target).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_named_file_exists(page: Path) -> None:
+    names = {path.name for path in ROOT.rglob("*") if ".venv" not in path.parts and "runs" not in path.parts}
+    missing = [name for name in _named_files(page) if not (ROOT / name).exists() and ("/" in name or name not in names)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_named_option_exists(page: Path) -> None:
+    """Options such as `regularizer=gspo` and `+experiment=reward_noise`, wherever they are written."""
+    groups = {path.name for path in CONF.iterdir() if path.is_dir()}
+    for group, options in re.findall(r"(?<![\w.])\+?(\w+)=([\w.,-]+\w)", page.read_text()):
+        if group in groups:
+            for option in options.split(","):
+                assert (CONF / group / f"{option}.yaml").exists(), f"{group}={option}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_make_target_exists(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    assert set(re.findall(r"(?:`|^ +)make ([a-z][a-z-]*)", page.read_text(), flags=re.MULTILINE)) <= targets
+
+
+def test_the_readme_gives_a_reason_for_every_direct_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    table = (ROOT / "README.md").read_text().split("## Dependencies")[1]
+    for requirement in project["dependencies"]:
+        name = re.split(r"[<>=~!\[ ]", requirement)[0]
+        assert re.search(rf"\b{re.escape(name)}\b", table), f"{name} is not in the README's table of dependencies"
+
+
+def test_no_dependency_is_unused() -> None:
+    """Every direct dependency is imported by the code that is installed."""
+    modules = {"hydra-core": "hydra", "pyyaml": "yaml"}
+    packages = ("qae", "sweeps", "analysis", "hydra_plugins")
+    code = "\n".join(path.read_text() for package in packages for path in (ROOT / package).rglob("*.py"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for requirement in project["dependencies"]:
+        name = re.split(r"[<>=~!\[ ]", requirement)[0]
+        module = modules.get(name, name)
+        assert re.search(rf"^\s*(import|from) {module}\b", code, flags=re.MULTILINE), f"nothing imports {module}"
