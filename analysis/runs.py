@@ -101,7 +101,8 @@ class Runs:
 
     def counts(self, arm: ArmName) -> pd.DataFrame:
         """Evaluation counts of an arm's runs."""
-        return self.evaluations[self.evaluations["run"].isin([record.id for record in self.arms[arm]])]
+        rows = [self._counts[record.id] for record in self.arms[arm] if record.id in self._counts]
+        return self.evaluations.take(np.concatenate([np.empty(0, np.int64), *rows]))
 
     def has(self, name: str) -> bool:
         """Whether any run has logged the metric."""
@@ -111,6 +112,11 @@ class Runs:
     def _rows(self) -> Mapping[str, npt.NDArray[np.int64]]:
         groups = self.metrics.groupby("name", sort=False).indices
         return {str(name): np.asarray(rows, dtype=np.int64) for name, rows in groups.items()}
+
+    @cached_property
+    def _counts(self) -> Mapping[str, npt.NDArray[np.int64]]:
+        groups = self.evaluations.groupby("run", sort=False).indices
+        return {str(run): np.asarray(rows, dtype=np.int64) for run, rows in groups.items()}
 
     @cached_property
     def _wide(self) -> dict[str, pd.DataFrame]:

@@ -10,7 +10,7 @@ from rich.table import Table
 from analysis import statistics
 from analysis.runs import ArmName, RunRecord, Runs
 from analysis.statistics import Mean
-from analysis.wording import span
+from analysis.wording import seeds_an_arm, span
 from qae import metrics
 from qae.pass_at_k import Estimate
 
@@ -109,7 +109,7 @@ def caption(results: Results) -> str:
     problems = span([estimate.problems for estimate in estimates])
     samples = span([row.samples for row in results.rows if row.samples])
     return (
-        f"n = {span([row.seeds for row in results.rows])} seed(s) an arm; pass@k: last evaluation, {problems} held-out "
+        f"n = {seeds_an_arm(row.seeds for row in results.rows)}; pass@k: last evaluation, {problems} held-out "
         f"problems with {samples} samples each. Entropy (nats/token) and length (tokens, in training): mean of the "
         f"last {FINAL_STEPS} steps; peak: highest step; zero adv.: share of responses with advantage 0, mean over "
         "steps. [ ]: 95 % intervals, for pass@k by bootstrap over problems and seeds, for the others Student t over "

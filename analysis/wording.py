@@ -9,3 +9,9 @@ def span(values: Iterable[int]) -> str:
     if not numbers:
         return "no"
     return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def seeds_an_arm(counts: Iterable[int]) -> str:
+    """The sizes of arms: "1 seed an arm", "4 to 5 seeds an arm"."""
+    numbers = list(counts)
+    return f"{span(numbers)} {'seed' if set(numbers) == {1} else 'seeds'} an arm"

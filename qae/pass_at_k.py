@@ -1,6 +1,7 @@
 """Unbiased pass@k from counts, and intervals that treat problems as the sample. No torch."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -86,10 +87,17 @@ def bootstrap_interval(
     if not np.isfinite(values).all():
         raise ValueError("values must be finite; evaluate each problem for each seed")
     seeds, problems = values.shape
-    generator = np.random.default_rng(seed)
-    problem_weights = generator.multinomial(problems, np.full(problems, 1 / problems), resamples) / problems
-    seed_weights = generator.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
+    seed_weights, problem_weights = _resampling_weights(seeds, problems, resamples, seed)
     means = ((problem_weights @ values.T) * seed_weights).sum(1)
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Estimate(float(values.mean()), float(low), float(high), confidence, problems, seeds)
+
+
+@lru_cache(maxsize=8)  # curves and tables ask for the same sizes again and again, and drawing is most of the cost
+def _resampling_weights(seeds: int, problems: int, resamples: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """How often each seed and each problem is drawn, as shares: float (resamples, seeds) and (resamples, problems)."""
+    generator = np.random.default_rng(seed)
+    problem_weights = generator.multinomial(problems, np.full(problems, 1 / problems), resamples) / problems
+    seed_weights = generator.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
+    return seed_weights, problem_weights

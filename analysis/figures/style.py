@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.runs import ArmName, Runs
-from analysis.wording import span
+from analysis.wording import seeds_an_arm, span
 from qae.metrics import Metric
 from qae.run_directory import RunStatus
 
@@ -121,7 +121,7 @@ def labelled(metric: Metric) -> str:
 def add_legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
     """One legend above the panels."""
     width = figure.get_figwidth() * 72
-    widths = [5.2 * len(label) + 42 for label in entries]
+    widths = [5.2 * len(label) + 48 for label in entries]
     columns = len(entries) if sum(widths) < width else int(width / max(widths))
     figure.legend(
         entries.values(),
@@ -129,6 +129,7 @@ def add_legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
         loc="outside upper center",
         ncols=max(1, columns),
         frameon=False,
+        handlelength=2.6,
     )
 
 
@@ -142,7 +143,7 @@ def add_caption(figure: Figure, text: str) -> None:
 
 def sizes(runs: Runs, source: str) -> str:
     """The end of a caption: seeds, problems, samples and source."""
-    text = f"n = {span([len(records) for records in runs.arms.values()])} seed(s) an arm"
+    text = f"n = {seeds_an_arm(len(records) for records in runs.arms.values())}"
     if not runs.evaluations.empty:
         problems = runs.evaluations.drop_duplicates(["run", "data_set", "problem"]).groupby("run").size()
         text += f", {span(problems)} held-out problems with {span(runs.evaluations['n'])} samples each"

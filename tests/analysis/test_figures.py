@@ -124,7 +124,7 @@ def test_axes_are_labelled_with_units(runs: Runs) -> None:
 def test_captions_say_sizes_and_source(runs: Runs) -> None:
     for name in ("entropy_and_pass", "advantage_shares", "entropy_by_sign"):
         caption = figures.draw(name, runs, "sweep 'demo'").get_supxlabel().replace("\n", " ")
-        assert "n = 2 seed(s) an arm, 6 held-out problems with 32 samples each. Source: sweep 'demo'." in caption
+        assert "n = 2 seeds an arm, 6 held-out problems with 32 samples each. Source: sweep 'demo'." in caption
 
 
 def test_a_new_figure_is_one_new_file() -> None:

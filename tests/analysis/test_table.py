@@ -90,5 +90,5 @@ def test_the_numbers_leave_in_every_form(tmp_path: Path) -> None:
     lines = table.markdown(results).splitlines()
     assert len({line.count("|") for line in lines[:5]}) == 1
     assert lines[3].startswith("| K = 0.4 | 2 | 6 | 0.77 [0.70, 0.83] | 0.83")
-    assert "2 seed(s) an arm" in table.caption(results)
+    assert "n = 2 seeds an arm" in table.caption(results)
     assert f"{PROBLEMS} held-out problems with {SAMPLES} samples each" in table.caption(results)
