@@ -102,7 +102,7 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int]) -
     progress = _Progress(directory, state)
     tracker: tracking.Tracker = tracking.NoTracker()
     try:
-        provenance.record_attempt(directory, state.attempt)
+        provenance.record_attempt(directory, state.attempt, backends.threads(config))
         tracker = tracking.start(config, directory, sweep)
 
         def on_step(step: int, values: Mapping[str, float]) -> None:
@@ -114,12 +114,16 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int]) -
         )
     except Exception as error:
         traceback.print_exc()
+        progress.end(RunStatus.FAILED, _sentence(error))
         tracker.finish(failed=True)
-        return progress.end(RunStatus.FAILED, _sentence(error))
-    tracker.finish(failed=False)
+        return RunStatus.FAILED
     if step >= state.total_steps:
-        return progress.end(RunStatus.DONE, None)
-    return progress.end(RunStatus.CANCELLED, f"stopped by {signal.Signals(stop_requests[0]).name} after step {step}")
+        status, reason = RunStatus.DONE, None
+    else:
+        status, reason = RunStatus.CANCELLED, f"stopped by {signal.Signals(stop_requests[0]).name} after step {step}"
+    progress.end(status, reason)
+    tracker.finish(failed=False)
+    return status
 
 
 class _Progress:
@@ -141,10 +145,9 @@ class _Progress:
         self._state = replace(self._state, step=step, heartbeat=now, latest=latest)
         self._directory.write_state(self._state)
 
-    def end(self, status: RunStatus, reason: str | None) -> RunStatus:
+    def end(self, status: RunStatus, reason: str | None) -> None:
         self._state = replace(self._state, status=status, heartbeat=time.time(), reason=reason)
         self._directory.write_state(self._state)
-        return status
 
 
 def _sentence(error: Exception) -> str:

@@ -17,15 +17,13 @@ from typing import cast
 
 from qae.errors import ConfigError
 from qae.run_directory import RunStatus
-from sweeps import backends
+from sweeps import backends, tracking
 from sweeps.job import Exit, run_in_worker
 from sweeps.locking import is_locked
 from sweeps.plan import Action, Plan, PlannedRun
 from sweeps.watch import Watch
 
 _POLL_SECONDS = 0.3
-_PRELOADED = ["sweeps.warm"]
-_PRELOADED_WITH_VERL = [*_PRELOADED, "verl.trainer.ppo.core_algos"]
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What multiprocessing reports for every worker whose fork server is gone; the workers themselves may live.
 _SERVER_DIED = 255
@@ -101,21 +99,18 @@ class _Pool:
         self._context = multiprocessing.get_context("forkserver")
         # Threads that wait must not spin: the cores belong to the runs beside this one.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        verl = any(backends.needs_verl(run.config) for run in (*self._waiting, *self._followed))
-        self._context.set_forkserver_preload(_PRELOADED_WITH_VERL if verl else _PRELOADED)
+        self._context.set_forkserver_preload(_preloaded([run.config for run in (*self._waiting, *self._followed)]))
         self.failed: dict[str, str] = {}
         self.stop_requests = 0
 
     def unfinished(self) -> bool:
         return bool(self._waiting or self._running or self._followed)
 
-    def on_signal(self, *_signal: object) -> None:
+    def on_signal(self, number: int, _frame: object) -> None:
         self.stop_requests += 1
+        forwarded = signal.SIGINT if number == signal.SIGINT else signal.SIGTERM
         for _, process in list(self._running.values()):
-            if self.stop_requests == 1:
-                process.terminate()
-            else:
-                process.kill()
+            self._send(process, forwarded if self.stop_requests == 1 else signal.SIGKILL)
 
     def advance(self) -> None:
         """Reap what ended, pick up what others left, start what fits."""
@@ -145,7 +140,7 @@ class _Pool:
     def kill(self) -> None:
         """End every worker now; what they computed since their checkpoints is computed again."""
         for _, process in self._running.values():
-            process.kill()
+            self._send(process, signal.SIGKILL)
 
     def _start(self, run: PlannedRun) -> None:
         process = self._context.Process(
@@ -156,7 +151,7 @@ class _Pool:
         process.start()
         self._running[run.run_id] = (run, process)
         if self.stop_requests:  # it came while the process started
-            process.terminate()
+            self._send(process, signal.SIGTERM)
 
     def _reap(self, run: PlannedRun, process: ForkServerProcess) -> None:
         process.join()
@@ -179,9 +174,25 @@ class _Pool:
             self._waiting.append(run)
 
     @staticmethod
+    def _send(process: ForkServerProcess, number: int) -> None:
+        with suppress(ProcessLookupError):
+            if process.pid is not None and process.is_alive():
+                os.kill(process.pid, number)
+
+    @staticmethod
     def _reason(run: PlannedRun) -> str | None:
         state = run.directory.read_state()
         return (state.reason or "failed") if state.status is RunStatus.FAILED else None
+
+
+def _preloaded(configs: Sequence[Mapping[str, object]]) -> list[str]:
+    """What the fork server imports for all workers."""
+    modules = ["sweeps.warm"]
+    if any(backends.needs_verl(config) for config in configs):
+        modules.append("verl.trainer.ppo.core_algos")
+    if any(tracking.uses_wandb(config) for config in configs):
+        modules.append("wandb")
+    return modules
 
 
 def _signal_name(number: int) -> str:

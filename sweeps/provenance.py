@@ -28,6 +28,7 @@ class Provenance:
         diff: uncommitted changes against it; None where there are none.
         versions: installed packages that decide numbers.
         python, host, cpu: interpreter version, host name, processor.
+        threads: that the run computes on.
     """
 
     attempt: int
@@ -38,18 +39,19 @@ class Provenance:
     python: str
     host: str
     cpu: str
+    threads: int
 
 
-def record_attempt(directory: RunDirectory, attempt: int) -> None:
+def record_attempt(directory: RunDirectory, attempt: int, threads: int) -> None:
     """Append this attempt to the run's provenance.json, atomically."""
     earlier: list[object] = []
     if directory.provenance.exists():
         earlier = orjson.loads(directory.provenance.read_bytes())["attempts"]
-    content = {"attempts": [*earlier, asdict(_collect(attempt))]}
+    content = {"attempts": [*earlier, asdict(_collect(attempt, threads))]}
     write_atomic(directory.provenance, orjson.dumps(content, option=orjson.OPT_INDENT_2))
 
 
-def _collect(attempt: int) -> Provenance:
+def _collect(attempt: int, threads: int) -> Provenance:
     versions = {}
     for package in _PACKAGES:
         try:
@@ -66,6 +68,7 @@ def _collect(attempt: int) -> Provenance:
         python=platform.python_version(),
         host=platform.node(),
         cpu=f"{platform.machine()}, {os.cpu_count()} cores",
+        threads=threads,
     )
 
 

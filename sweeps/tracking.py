@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import wandb
 
 Mode = Literal["online", "offline"]
+# A server that does not answer delays a run by so much at its start and end, at most.
+_INIT_SECONDS = 30.0
+_FINISH_SECONDS = 120.0
 _log = logging.getLogger(__name__)
 
 
@@ -81,8 +84,16 @@ def check(tracking: Mapping[str, object]) -> None:
         _choice("tracking.mode", tracking.get("mode"), ("auto", "online", "offline"))
 
 
+def uses_wandb(config: Mapping[str, object]) -> bool:
+    """Whether W&B tracks the run; its own way to be switched off, WANDB_MODE=disabled, holds here too."""
+    backend = cast("Mapping[str, object]", config.get("tracking", {})).get("backend")
+    return backend == "wandb" and os.environ.get("WANDB_MODE") != "disabled"
+
+
 def start(config: Mapping[str, object], directory: RunDirectory, sweep: str) -> Tracker:
     """The configured tracker for an attempt; `NoTracker` where W&B cannot start.
+
+    Where no server answers, W&B records offline, to be synced later.
 
     Args:
         config: the run's resolved configuration.
@@ -91,44 +102,65 @@ def start(config: Mapping[str, object], directory: RunDirectory, sweep: str) -> 
     """
     tracking = cast("Mapping[str, object]", config.get("tracking", {}))
     check(tracking)
-    if tracking["backend"] == "none":
+    if not uses_wandb(config):
         return NoTracker()
-    labels = cast("Mapping[str, object]", config.get("labels", {}))
+    mode = wandb_mode(cast("str", tracking["mode"]))
     try:
-        import wandb
+        if mode == "online":
+            try:
+                return WandbTracker(_init(config, directory, sweep, mode))
+            except Exception as error:
+                _log.warning("W&B's server did not take the run (%s); recording offline, `wandb sync` sends it", error)
+                import wandb
 
-        run = wandb.init(
-            id=directory.run_id,
-            name=directory.run_id,
-            resume="allow",
-            project=cast("str", tracking.get("project")),
-            entity=cast("str | None", tracking.get("entity")),
-            group=sweep,
-            job_type=str(config.get("backend")),
-            tags=[str(label) for label in labels.values() if label],
-            config=dict(config),
-            dir=str(directory.path),
-            mode=wandb_mode(cast("str", tracking["mode"])),
-            settings=wandb.Settings(
-                silent=True,
-                console="off",
-                save_code=False,
-                disable_git=True,
-                x_disable_stats=True,
-                x_disable_machine_info=True,
-            ),
-        )
-        run.define_metric(metrics.GLOBAL_STEP.name)
-        run.define_metric("*", step_metric=metrics.GLOBAL_STEP.name)
+                wandb.teardown()  # its service still holds the run's id
+        return WandbTracker(_init(config, directory, sweep, "offline"))
     except Exception as error:  # a tracker never ends a run
         _log.warning("W&B could not start (%s); the run goes on without it", error)
         return NoTracker()
-    return WandbTracker(run)
+
+
+def _init(config: Mapping[str, object], directory: RunDirectory, sweep: str, mode: Mode) -> "wandb.Run":
+    import wandb
+
+    tracking = cast("Mapping[str, str | None]", config["tracking"])
+    labels = cast("Mapping[str, object]", config.get("labels", {}))
+    run = wandb.init(
+        id=directory.run_id,
+        name=directory.run_id,
+        resume="allow",
+        project=tracking.get("project"),
+        entity=tracking.get("entity"),
+        group=sweep,
+        job_type=str(config.get("backend")),
+        tags=[str(label) for label in labels.values() if label],
+        config=dict(config),
+        dir=str(directory.path),
+        mode=mode,
+        settings=wandb.Settings(
+            silent=True,
+            console="off",
+            save_code=False,
+            disable_git=True,
+            init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", _INIT_SECONDS)),
+            finish_timeout=_FINISH_SECONDS,
+            x_disable_stats=True,
+            x_disable_machine_info=True,
+        ),
+    )
+    run.define_metric(metrics.GLOBAL_STEP.name)
+    run.define_metric("*", step_metric=metrics.GLOBAL_STEP.name)
+    return run
 
 
 def wandb_mode(wanted: str) -> Mode:
-    """`tracking.mode` resolved: auto is online where a key is set, by environment or netrc, and offline elsewhere."""
-    if wanted != "auto":
+    """`tracking.mode` resolved: auto is what $WANDB_MODE says, else online where a key is set and offline elsewhere.
+
+    A key is looked for where the client looks: in the environment and in netrc.
+    """
+    if wanted == "auto":
+        wanted = os.environ.get("WANDB_MODE", "")
+    if wanted in ("online", "offline"):
         return cast("Mode", wanted)
     return "online" if os.environ.get("WANDB_API_KEY") or _key_in_netrc() else "offline"
 
@@ -136,7 +168,7 @@ def wandb_mode(wanted: str) -> Mode:
 def _key_in_netrc() -> bool:
     host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
     try:
-        return netrc.netrc().authenticators(host) is not None
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
     except (OSError, netrc.NetrcParseError):
         return False
 

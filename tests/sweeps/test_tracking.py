@@ -31,10 +31,10 @@ def sweep(runs: Path, *arguments: str, **environment: str) -> subprocess.Popen[s
     )
 
 
-def records(run: RunDirectory) -> list[dict[str, object]]:
-    """Every record of every offline segment of a run, in order of time."""
+def records(run: RunDirectory, segment: Path | None = None) -> list[dict[str, object]]:
+    """Every record of a run's offline segments, or of one of them, in order of time."""
     found: list[dict[str, object]] = []
-    for path in sorted((run.path / "wandb").glob("offline-run-*/*.wandb")):
+    for path in sorted((run.path / "wandb").glob(f"{segment.name if segment else 'offline-run-*'}/*.wandb")):
         shown = subprocess.run(
             [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)],
             capture_output=True,
@@ -45,9 +45,9 @@ def records(run: RunDirectory) -> list[dict[str, object]]:
     return found
 
 
-def history(run: RunDirectory) -> list[dict[str, float]]:
+def history(run: RunDirectory, segment: Path | None = None) -> list[dict[str, float]]:
     rows = []
-    for record in records(run):
+    for record in records(run, segment):
         if record.get("type") == "history":
             row = record["history"]
             assert isinstance(row, dict)
@@ -106,6 +106,27 @@ def test_a_stopped_run_is_resumed_under_the_same_id_without_doubled_steps(runs: 
     assert [row[metrics.GLOBAL_STEP.name] for row in history(run)] == list(range(121))
 
 
+def test_a_killed_run_is_resumed_after_its_checkpoint(runs: Path) -> None:
+    long = ("trainer.total_training_steps=80", "trainer.save_freq=10", "trainer.test_freq=40")
+    process = sweep(runs, *long)
+    while process.poll() is None:
+        found = RunStore(runs).runs()
+        if found and (state := found[0].read_state()).step >= 15 and state.pid is not None:
+            os.kill(state.pid, signal.SIGKILL)
+            break
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 1, output
+    assert "killed by SIGKILL" in output
+    run = only_run(runs)
+    checkpoint = max(int(path.stem.removeprefix("step-")) for path in run.checkpoints.glob("step-*.pt"))
+    process = sweep(runs, *long)
+    output, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, output
+    _, continued = sorted((run.path / "wandb").glob("offline-run-*"))
+    assert continued.name.endswith(run.run_id)
+    assert [row[metrics.GLOBAL_STEP.name] for row in history(run, continued)] == list(range(checkpoint + 1, 81))
+
+
 def test_no_tracking_leaves_no_trace(runs: Path) -> None:
     process = sweep(runs, "tracking=none")
     output, _ = process.communicate(timeout=200)
@@ -113,16 +134,27 @@ def test_no_tracking_leaves_no_trace(runs: Path) -> None:
     assert not (only_run(runs).path / "wandb").exists()
 
 
-def test_an_unreachable_server_does_not_stop_the_run(
+def test_an_unreachable_server_does_not_stop_the_run_and_leaves_an_offline_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens on the discard port
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_INIT_TIMEOUT", "5")
     config = {"backend": "tiny", "labels": {}, "tracking": {"backend": "wandb", "mode": "online", "project": "p"}}
-    (tmp_path / "run").mkdir()
+    run = RunDirectory(tmp_path / "run")
+    run.path.mkdir()
     with caplog.at_level(logging.WARNING):
-        tracker = tracking.start(config, RunDirectory(tmp_path / "run"), "s")
+        tracker = tracking.start(config, run, "s")
+        tracker.log(1, {metrics.ENTROPY.name: 1.0})
+        tracker.finish(failed=False)
+    assert "recording offline" in caplog.text
+    assert [row[metrics.ENTROPY.name] for row in history(run)] == [1.0]
+
+
+def test_a_client_that_cannot_write_does_not_stop_the_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = {"backend": "tiny", "labels": {}, "tracking": {"backend": "wandb", "mode": "offline", "project": "a/b"}}
+    with caplog.at_level(logging.WARNING):
+        tracker = tracking.start(config, RunDirectory(tmp_path), "s")
         tracker.log(1, {metrics.ENTROPY.name: 1.0})
         tracker.finish(failed=False)
     assert isinstance(tracker, tracking.NoTracker)
@@ -131,12 +163,16 @@ def test_an_unreachable_server_does_not_stop_the_run(
 
 def test_the_key_decides_between_online_and_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
     assert tracking.wandb_mode("auto") == "offline"
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     assert tracking.wandb_mode("auto") == "online"
     assert tracking.wandb_mode("offline") == "offline"
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert tracking.wandb_mode("auto") == "offline"
+    monkeypatch.delenv("WANDB_MODE")
     monkeypatch.delenv("WANDB_API_KEY")
     (tmp_path / ".netrc").write_text("machine wandb.example.org login user password secret\n")
     (tmp_path / ".netrc").chmod(0o600)
