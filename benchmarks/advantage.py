@@ -1,9 +1,10 @@
 """Advantages of 8,192 responses in groups of 16: ours against verl's, from uids to advantages at every token.
 
-Each estimator gets what verl's trainer hands over: token-level rewards and mask of 8,192 responses of up to 128
-tokens and uid strings. The uids are shuffled and, as they come out of the trainer's queue, each response has a
-string object of its own. Repetitions are interleaved, so that a slow moment of the machine hits all; the
-medians are compared as ratios. Run ``python -m benchmarks.advantage``; with ``--check`` it fails below the targets.
+Each estimator gets what verl's trainer hands over: token-level rewards, mask and uid strings, the prompts' uids
+repeated (``batch.repeat``) and in the order that balancing the batch leaves. Repetitions are interleaved, so that a
+slow moment of the machine hits all; the medians are compared as ratios. With few tokens a response the estimators
+themselves are compared; with many, writing the (B, T) result is most of the work of all of them. Run
+``python -m benchmarks.advantage``; with ``--check`` it fails below the targets.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from verl.trainer.ppo import core_algos
 from qae.advantage import outcome_advantages
 from qae.config import AdvantageConfig
 
-RESPONSES, GROUP, TOKENS, THREADS = 8192, 16, 128, 2
+RESPONSES, GROUP, THREADS = 8192, 16, 2
 TARGETS = {"grpo": 150.0, "grpo_vectorized": 20.0, "rloo_vectorized": 4.0}
 
 
@@ -28,10 +29,11 @@ def main() -> int:
     """Time all estimators and print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=15)
+    parser.add_argument("--tokens", type=int, default=8, help="longest response")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
     arguments = parser.parse_args()
     torch.set_num_threads(THREADS)
-    rewards, mask, uids = batch()
+    rewards, mask, uids = batch(arguments.tokens)
     estimators: dict[str, Callable[[], object]] = {
         "ours, mean": lambda: outcome_advantages(rewards, mask, uids, AdvantageConfig()),
         "ours, K = 0.4": lambda: outcome_advantages(rewards, mask, uids, AdvantageConfig(quantile_k=0.4)),
@@ -41,7 +43,7 @@ def main() -> int:
     }
     medians = interleaved_medians(estimators, arguments.repetitions)
     print(
-        f"{RESPONSES} responses, groups of {GROUP}, {TOKENS} tokens, {THREADS} threads, medians of "
+        f"{RESPONSES} responses, groups of {GROUP}, {arguments.tokens} tokens, {THREADS} threads, medians of "
         f"{arguments.repetitions} interleaved repetitions"
     )
     missed = False
@@ -54,16 +56,16 @@ def main() -> int:
     return int(arguments.check and missed)
 
 
-def batch() -> tuple[Tensor, Tensor, np.ndarray[tuple[int], np.dtype[np.object_]]]:
+def batch(tokens: int) -> tuple[Tensor, Tensor, np.ndarray[tuple[int], np.dtype[np.object_]]]:
     """Two-valued rewards at the last token, masks of uneven length, shuffled uids."""
     generator = np.random.default_rng(0)
     prompts = RESPONSES // GROUP
     names = [str(uuid.UUID(bytes=generator.bytes(16))) for _ in range(prompts)]
-    uids = np.array([str(bytes(name, "ascii"), "ascii") for name in names for _ in range(GROUP)], dtype=object)
+    uids = np.array(names, dtype=object).repeat(GROUP)
     generator.shuffle(uids)
-    length = torch.from_numpy(generator.integers(1, TOKENS + 1, RESPONSES))
-    mask = (torch.arange(TOKENS) < length[:, None]).long()
-    rewards = torch.zeros(RESPONSES, TOKENS)
+    length = torch.from_numpy(generator.integers(1, tokens + 1, RESPONSES))
+    mask = (torch.arange(tokens) < length[:, None]).long()
+    rewards = torch.zeros(RESPONSES, tokens)
     rewards[torch.arange(RESPONSES), length - 1] = torch.from_numpy(generator.random(RESPONSES) < 0.3).float()
     return rewards, mask, uids
 
