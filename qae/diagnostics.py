@@ -1,7 +1,8 @@
 """What a step's advantages look like: sign shares, group difficulty, centred rewards, entropy by sign.
 
 Every function returns values under the names of `qae.metrics`; what is undefined (the mean of an empty class) is
-absent. Padding rows (mask all 0) must be left out by the caller.
+absent. `entropy_by_sign` passes over padding rows (mask all 0) by itself; `advantage_diagnostics` counts every
+response that it is given, so the caller leaves them out.
 """
 
 import torch
@@ -28,7 +29,12 @@ def advantage_diagnostics(
 
     Returns:
         sign shares, mean baseline, hard, easy and multi-valued groups, centred-reward shares.
+
+    Raises:
+        ValueError: an empty batch.
     """
+    if len(scores_B) == 0:
+        raise ValueError("the batch is empty: no response to take shares of")
     positive_B, negative_B, zero_B = _signs(advantage_B)
     centred_B = scores_B - baseline_B
     one_B, none_B, minus_B = ((centred_B - value).abs() < ZERO_TOLERANCE for value in (1.0, 0.0, -1.0))
@@ -52,12 +58,18 @@ def entropy_by_sign(advantage_B: Tensor, entropy_B_T: Tensor, mask_B_T: Tensor) 
 
     Args:
         advantage_B: float (B,).
-        entropy_B_T: entropy at each position, nats, float (B, T); ignored where the mask is 0.
-        mask_B_T: 1 for response tokens, (B, T).
+        entropy_B_T: entropy at each position, nats, float (B, T); ignored where the mask is 0, NaN included.
+        mask_B_T: 1 for response tokens, else 0, (B, T).
+
+    Returns:
+        the share of each class, and the entropy of those that have a token; empty without any token.
     """
     tokens_B = mask_B_T.sum(1)
-    entropy_B = (entropy_B_T * mask_B_T).sum(1)
+    # Not a product: padding may hold NaN or infinities, and 0 times these is NaN.
+    entropy_B = entropy_B_T.masked_fill(mask_B_T == 0, 0.0).sum(1)
     result: dict[str, float] = {}
+    if not tokens_B.any():
+        return result
     classes = zip(
         _signs(advantage_B),
         (metrics.ENTROPY_POSITIVE, metrics.ENTROPY_NEGATIVE, metrics.ENTROPY_ZERO),
@@ -90,13 +102,13 @@ def _group_shares(scores_B: Tensor, group_B: Tensor, k: float) -> dict[str, floa
     low_P, high_P = ordered_B[end_P - size_P], ordered_B[end_P - 1]
     quantile_P = torch.empty_like(low_P)
     for size in torch.unique(size_P).tolist():
-        rows_P_G = (end_P[size_P == size, None] - size) + torch.arange(size)
+        rows_P_G = (end_P[size_P == size, None] - size) + torch.arange(size, device=end_P.device)
         quantile_P[size_P == size] = quantile(ordered_B[rows_P_G], k, QuantileDefinition.INVERSE_CDF)[:, 0]
     inner = torch.zeros_like(ordered_B, dtype=torch.bool)
     inner[1:] = ordered_B[1:] != ordered_B[:-1]
     inner[end_P - size_P] = True
     distinct_P = torch.zeros_like(size_P).index_add_(
-        0, torch.arange(len(size_P)).repeat_interleave(size_P), inner.long()
+        0, torch.arange(len(size_P), device=size_P.device).repeat_interleave(size_P), inner.long()
     )
     hard_P = quantile_P == low_P
     return {

@@ -45,11 +45,11 @@ def pass_at_k(n: npt.ArrayLike, c: npt.ArrayLike, k: int) -> FloatArray:
         an estimate a problem, float64, in the shape of n.
 
     Raises:
-        ValueError: k < 1, k > n, c > n or c < 0; names the first problem.
+        ValueError: k < 1, k > n, c > n, c < 0, or one of them not a whole number; names the first problem.
     """
-    n_, c_ = np.broadcast_arrays(np.asarray(n, dtype=np.int64), np.asarray(c, dtype=np.int64))
-    if k < 1:
-        raise ValueError(f"pass@{k} is not defined; k must be at least 1")
+    n_, c_ = np.broadcast_arrays(_counts(n, "sample"), _counts(c, "right answer"))
+    if k < 1 or k != int(k):
+        raise ValueError(f"pass@{k} is not defined; k must be a whole number of at least 1")
     for wrong, what in ((c_ < 0, "has a negative count"), (c_ > n_, "has more right answers than samples")):
         if wrong.any():
             first = int(np.flatnonzero(wrong)[0])
@@ -79,8 +79,11 @@ def bootstrap_interval(
         seed: of the resampling; the same seed gives the same interval.
 
     Raises:
-        ValueError: no value, a value that is not finite, or more than two dimensions.
+        ValueError: no value, a value that is not finite, more than two dimensions, a confidence outside (0, 1)
+            or no resample.
     """
+    if not 0 < confidence < 1 or resamples < 1:
+        raise ValueError(f"confidence={confidence} must lie between 0 and 1, resamples={resamples} be at least 1")
     values = np.atleast_2d(np.asarray(values_S_P, dtype=np.float64))
     if values.ndim != 2 or values.size == 0:
         raise ValueError(f"values must be (seeds, problems) and not empty; got shape {values.shape}")
@@ -92,6 +95,17 @@ def bootstrap_interval(
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     return Estimate(float(values.mean()), float(low), float(high), confidence, problems, seeds)
+
+
+def _counts(values: npt.ArrayLike, what: str) -> IntArray:
+    """Whole numbers as int64; numpy alone would cut 2.7 to 2."""
+    values_ = np.asarray(values)
+    with np.errstate(invalid="ignore"):
+        counts: IntArray = values_.astype(np.int64)
+    if (counts != values_).any():
+        first = int(np.flatnonzero(counts != values_)[0])
+        raise ValueError(f"problem {first} has a {what} count of {values_.flat[first]}; give whole numbers")
+    return counts
 
 
 @lru_cache(maxsize=8)  # curves and tables ask for the same sizes again and again, and drawing is most of the cost

@@ -65,12 +65,17 @@ def entropy_change(probability: npt.ArrayLike, reward: npt.ArrayLike, baseline: 
 
     Returns:
         nats.
+
+    Raises:
+        ValueError: probabilities that are not positive or do not sum to 1, or rewards of another shape.
     """
-    pi = np.asarray(probability, dtype=np.float64)
-    if (pi <= 0).any() or not np.isclose(pi.sum(), 1):
+    pi, reward_ = np.asarray(probability, dtype=np.float64), np.asarray(reward, dtype=np.float64)
+    if not (pi > 0).all() or not np.isclose(pi.sum(), 1):
         raise ValueError("probability must be positive and sum to 1")
+    if pi.shape != reward_.shape:
+        raise ValueError(f"probability is {pi.shape} but reward is {reward_.shape}")
     log_pi = np.log(pi)
-    moved = pi * (np.asarray(reward, dtype=np.float64) - baseline)
+    moved = pi * (reward_ - baseline)
     covariance = (pi * log_pi * moved).sum() - (pi * log_pi).sum() * (pi * moved).sum()
     return float(-step_size * covariance)
 

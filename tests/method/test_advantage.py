@@ -1,6 +1,8 @@
 """Advantages: verl's numbers under the mean, the paper's definition under K, and what holds for every rule."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 
@@ -43,9 +45,12 @@ def one_group(size: int, right: int, config: AdvantageConfig) -> GroupAdvantages
 
 
 def batches(*, two_valued: bool | None = None) -> st.SearchStrategy[tuple[Tensor, Tensor]]:
-    """Scores and groups: sizes from 1 to 33, in any order, two-valued or any float32."""
+    """Scores and groups: sizes from 1 to 33, in any order, two-valued or any float32, ties and equal sizes too."""
     value = st.floats(-100, 100, width=32) if two_valued is False else st.sampled_from([0.0, 1.0])
     group = st.lists(value, min_size=1, max_size=33)
+    if two_valued is False:
+        tied = st.builds(lambda score, size: [score] * size, value, st.sampled_from([2, 8, 16]))
+        group = group | tied | st.lists(value, min_size=16, max_size=16)
 
     def assemble(groups: list[list[float]], seed: int) -> tuple[Tensor, Tensor]:
         scores = torch.tensor([score for members in groups for score in members])
@@ -68,7 +73,7 @@ def test_outside_0_1_it_is_verls_grpo_bit_for_bit(
     rewards = torch.zeros(len(scores), 3)
     rewards[:, 2] = scores
     theirs, _ = verl_grpo(rewards.clone(), mask, uids, norm_adv_by_std_in_grpo=by_std)
-    ours = outcome_advantages(rewards, mask, uids, AdvantageConfig(quantile_k=k, norm_by_std=by_std))
+    ours, _ = outcome_advantages(rewards, mask, uids, AdvantageConfig(quantile_k=k, norm_by_std=by_std))
     assert torch.equal(ours, theirs)
 
 
@@ -80,12 +85,29 @@ def test_many_equal_groups_are_verls_grpo_bit_for_bit(verl_grpo: VerlEstimator, 
     for scores in (
         (torch.rand(20 * size, generator=generator) < 0.4).float(),
         torch.randn(20 * size, generator=generator),
-        2.0 * (torch.rand(20 * size, generator=generator) < 0.4).float() - 1 - torch.rand(20 * size) / 3,
+        2.0 * (torch.rand(20 * size, generator=generator) < 0.4).float()
+        - 1
+        - torch.rand(20 * size, generator=generator) / 3,
+        torch.rand(20, generator=generator).repeat_interleave(size),  # equal within each group
+        1000 + torch.randn(20 * size, generator=generator),  # spread small against the mean
     ):
         order = torch.randperm(20 * size, generator=generator)
         rewards, mask = scores[order, None], torch.ones(20 * size, 1)
         theirs, _ = verl_grpo(rewards.clone(), mask, uids[order.numpy()])
-        assert torch.equal(outcome_advantages(rewards, mask, uids[order.numpy()], AdvantageConfig()), theirs)
+        ours, _ = outcome_advantages(rewards, mask, uids[order.numpy()], AdvantageConfig())
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("size", [*SIZES[1:], 7, 33, 64])
+def test_the_scale_of_many_groups_is_torch_std_of_each_alone(size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    noise = torch.randn(600, size, generator=generator)
+    for scores in ((noise < 0.3).float(), noise, noise + 1000, noise[:, :1].expand(-1, size).contiguous()):
+        groups = torch.arange(600).repeat_interleave(size)
+        by_std = group_advantages(scores.flatten(), groups, AdvantageConfig()).advantage_B.view(-1, size)
+        for found, row in zip(by_std, scores, strict=True):
+            alone = row.clone()  # verl takes mean and std of one vector a group
+            assert torch.equal(found, (alone - alone.mean()) / (alone.std() + 1e-6))
 
 
 @pytest.mark.parametrize("size", SIZES[1:])
@@ -233,6 +255,33 @@ def test_unusable_batches_are_refused_with_the_place(scores: list[float], groups
         group_advantages(torch.tensor(scores), torch.tensor(groups, dtype=torch.int64), AdvantageConfig())
 
 
+@pytest.mark.parametrize(
+    ("scores", "groups", "says"),
+    [
+        (torch.tensor([1, 0]), torch.tensor([3, 3]), "scores are torch.int64"),
+        (torch.tensor([1.0, 0.0]), torch.tensor([0.2, 0.7]), "group labels are torch.float32"),
+    ],
+)
+def test_unusable_types_are_refused(scores: Tensor, groups: Tensor, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        group_advantages(scores, groups, AdvantageConfig())
+
+
+def test_rewards_and_mask_of_different_shape_are_refused() -> None:
+    uids = np.array(["a", "a"], dtype=object)
+    with pytest.raises(ValueError, match=r"rewards are \(2, 3\) but the mask is \(2, 4\)"):
+        outcome_advantages(torch.zeros(2, 3), torch.ones(2, 4), uids, AdvantageConfig())
+
+
+def test_importing_the_method_brings_neither_verl_nor_pandas_and_formulas_not_even_torch() -> None:
+    script = "import sys, {}; print(sorted({{'verl', 'pandas', 'scipy', 'torch'}} & set(sys.modules)))"
+    for modules, expected in (("qae.advantage, qae.diagnostics", "['torch']"), ("qae.pass_at_k, qae.theory", "[]")):
+        done = subprocess.run(
+            [sys.executable, "-c", script.format(modules)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == expected
+
+
 def test_unusable_settings_are_refused() -> None:
     for k in (float("nan"), "abc", True, None):
         with pytest.raises(ConfigError, match=r"algorithm\.quantile_k"):
@@ -255,7 +304,12 @@ def test_token_level_rewards_are_summed_and_the_mask_is_respected() -> None:
     rewards = torch.tensor([[0.5, 0.5, 0.0], [0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
     mask = torch.tensor([[1, 1, 0], [1, 1, 1], [1, 1, 0], [1, 0, 0]])
     uids = np.array(["a", "a", "b", "b"], dtype=object)
-    advantage = outcome_advantages(rewards, mask, uids, AdvantageConfig(norm_by_std=False))
+    given = mask.clone()
+    advantage, returns = outcome_advantages(rewards, mask, uids, AdvantageConfig(norm_by_std=False))
+    assert torch.equal(advantage, returns)
+    assert torch.equal(mask, given)
+    floats = outcome_advantages(rewards, mask.float(), uids, AdvantageConfig(norm_by_std=False))[0]
+    assert torch.equal(floats, advantage)
     assert advantage.tolist() == [[0.5, 0.5, 0], [-0.5, -0.5, -0.5], [0.5, 0.5, 0], [-0.5, 0, 0]]
 
 

@@ -70,6 +70,29 @@ def test_policy_entropy_is_the_token_weighted_sum_over_signs(seed: int, rows: in
         assert (value.name in found) == (found[share.name] > 0)
 
 
+@pytest.mark.parametrize("hidden", [float("nan"), float("inf")])
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.float32])
+def test_what_the_mask_hides_does_not_count(hidden: float, kind: torch.dtype) -> None:
+    entropy = torch.tensor([[1.0, hidden], [2.0, 3.0], [hidden, hidden]])
+    mask = torch.tensor([[1, 0], [1, 1], [0, 0]], dtype=kind)  # the last row is padding
+    assert entropy_by_sign(torch.tensor([1.0, -1.0, 0.0]), entropy, mask) == pytest.approx(
+        {
+            metrics.TOKEN_SHARE_POSITIVE.name: 1 / 3,
+            metrics.ENTROPY_POSITIVE.name: 1.0,
+            metrics.TOKEN_SHARE_NEGATIVE.name: 2 / 3,
+            metrics.ENTROPY_NEGATIVE.name: 2.5,
+            metrics.TOKEN_SHARE_ZERO.name: 0.0,
+        }
+    )
+
+
+def test_nothing_is_defined_without_a_token_and_no_share_without_a_response() -> None:
+    assert entropy_by_sign(torch.tensor([1.0, 0.0]), torch.ones(2, 2), torch.zeros(2, 2)) == {}
+    nothing = torch.tensor([])
+    with pytest.raises(ValueError, match="empty"):
+        advantage_diagnostics(nothing, nothing.long(), nothing, nothing, 0.4)
+
+
 def test_every_name_is_known() -> None:
     scores, groups = torch.tensor([1.0, 0.0, 0.0]), torch.zeros(3, dtype=torch.int64)
     result = group_advantages(scores, groups, AdvantageConfig(quantile_k=0.4))

@@ -29,6 +29,23 @@ def test_values_of_the_papers_setting() -> None:
     assert pass_at_k(np.full(40, 32), counts, 1).mean() == pytest.approx(counts.mean() / 32)
 
 
+@pytest.mark.parametrize(
+    ("hardest", "published"),
+    [  # right answers of the two hardest of AMC23's 40 problems; Table 2, truncated to two decimals
+        ((0, 32), "97.50"),
+        ((0, 1), "96.25"),
+        ((0, 0), "95.00"),
+        ((0, 3), "97.21"),  # 97.2177...
+        ((2, 32), "99.39"),  # 99.3951...
+    ],
+)
+def test_published_pass_at_16_on_amc23(hardest: tuple[int, int], published: str) -> None:
+    counts = np.array([*hardest, *[32] * 38])
+    exact = sum(1 - Fraction(math.comb(32 - c, 16), math.comb(32, 16)) for c in counts.tolist()) / 40
+    assert math.floor(exact * 10_000) / 100 == float(published)
+    assert pass_at_k(np.full(40, 32), counts, 16).mean() == pytest.approx(float(exact), abs=1e-12)
+
+
 def test_pass_at_k_grows_with_k_and_equals_the_rate_at_1() -> None:
     n, c = np.full(33, 32), np.arange(33)
     rows = np.array([pass_at_k(n, c, k) for k in range(1, 33)])
@@ -43,9 +60,12 @@ def test_pass_at_k_grows_with_k_and_equals_the_rate_at_1() -> None:
         ([32, 32], [1, 33], 1, "problem 1 has more right answers"),
         ([32, 32], [-1, 3], 1, "problem 0 has a negative count"),
         ([32], [1], 0, "at least 1"),
+        ([32], [1], 2.5, "whole number"),
+        ([32, 2.7], [1, 1], 1, r"problem 1 has a sample count of 2\.7"),
+        ([32, 32], [1, float("nan")], 1, "problem 1 has a right answer count of nan"),
     ],
 )
-def test_impossible_counts_are_refused(n: list[int], c: list[int], k: int, says: str) -> None:
+def test_impossible_counts_are_refused(n: list[float], c: list[float], k: int, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         pass_at_k(n, c, k)
 
@@ -75,3 +95,7 @@ def test_an_interval_is_reproducible_and_needs_finite_values() -> None:
     for bad in ([], [0.1, float("nan")]):
         with pytest.raises(ValueError, match="values must be"):
             bootstrap_interval(bad)
+    with pytest.raises(ValueError, match=r"confidence=1\.5"):
+        bootstrap_interval(values, confidence=1.5)
+    with pytest.raises(ValueError, match="resamples=0"):
+        bootstrap_interval(values, resamples=0)

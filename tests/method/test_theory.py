@@ -91,6 +91,16 @@ def test_prop_4_2_the_quantile_is_extremal_among_baselines(
     assert at_quantile <= at_b + 1e-12 if hard else at_quantile >= at_b - 1e-12
 
 
+@given(weights=policies, b=st.floats(0, 1))
+def test_entropy_change_is_linear_in_the_baseline(weights: list[float], b: float) -> None:
+    pi = np.array(weights) / np.sum(weights)
+    reward = np.arange(len(pi)) % 2
+    at_0, at_1 = theory.entropy_change(pi, reward, 0.0), theory.entropy_change(pi, reward, 1.0)
+    assert theory.entropy_change(pi, reward, b) == pytest.approx((1 - b) * at_0 + b * at_1, abs=1e-12)
+    slope = np.cov(np.log(pi), pi, aweights=pi, bias=True)[0, 1]  # Cov(log pi, pi) under pi
+    assert at_1 - at_0 == pytest.approx(slope, abs=1e-12)
+
+
 @given(weights=policies, low=st.floats(0, 1), high=st.floats(0, 1))
 def test_entropy_change_grows_with_the_baseline(weights: list[float], low: float, high: float) -> None:
     assume(high > low + 1e-3)
@@ -107,3 +117,5 @@ def test_values_outside_their_range_are_refused() -> None:
         theory.grpo_weight(1.5)
     with pytest.raises(ValueError, match="sum to 1"):
         theory.entropy_change([0.5, 0.6], [0, 1], 0.0)
+    with pytest.raises(ValueError, match="reward is"):
+        theory.entropy_change([0.5, 0.5], [0, 1, 1], 0.0)
