@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -46,6 +46,10 @@ def main() -> "Outcome | None":
         _refuse(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         _refuse(explain(error))
+    except ValueError as error:
+        if "--cfg" not in str(error):  # Hydra's own complaint about its flags; anything else is a bug to see in full
+            raise
+        _refuse(str(error))
     except OSError as error:
         _refuse(f"{error.strerror}: {error.filename}" if error.filename else str(error))
     except KeyboardInterrupt:
@@ -93,6 +97,10 @@ def explain(error: Exception) -> str:
         choices = list(error.options or [])
         return f"{group or 'config'}={option} does not exist; {_nearest(option, choices)}choose one of {_list(choices)}"
     text = str(error).replace("\n", " ").split("See https://")[0].strip()
+    if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
+        return f"{match[1]} names several values; add -m to run each of them, or write a list as key=[a,b]"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override} cannot be read as KEY=VALUE: {text.removeprefix('Error parsing override ')}"
     if isinstance(error, ConfigCompositionException) and (match := re.match(r"Could not override '([^']+)'", text)):
         key = match[1].lstrip("+~")
         return (

@@ -53,7 +53,9 @@ def settled(typed: Sequence[Override]) -> list[str]:
     for override in typed:
         key = override.key_or_group
         if override.is_sweep_override() and (key == "experiment" or key.startswith(("sweep.", "hydra"))):
-            raise ConfigError(key, override.input_line, "it holds for the whole sweep; give one value")
+            raise ConfigError(
+                key, str(override.input_line).partition("=")[2], "it holds for the whole sweep; give one value"
+            )
     return [str(override.input_line) for override in typed if not override.is_sweep_override()]
 
 

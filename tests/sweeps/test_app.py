@@ -102,7 +102,7 @@ def test_the_same_computation_is_planned_once(tmp_path: Path) -> None:
         ("sweep.name=a/b", "sweep.name='a/b' cannot be used"),
         ("sweep.retry=perhaps", "sweep.retry='perhaps' cannot be used"),
         ("backend=jax", "backend='jax' cannot be used: choose one of tiny, verl"),
-        ("seed=[1", "error: "),
+        ("seed=[1", "seed=[1 cannot be read as KEY=VALUE"),
         ("trainer.total_training_steps=0", "trainer.total_training_steps=0 cannot be used: give a number above 0"),
     ],
 )
@@ -116,6 +116,32 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(
     assert len(result.stderr.strip().splitlines()) == 1
     assert "Traceback" not in result.stderr + result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["algorithm.quantile_k=0.2,0.4"], "names several values; add -m"),
+        (["-m", "--cfg", "job"], "Only one of --run, --multirun, --cfg"),
+        (["-m", "+experiment=reward_noise,learning_rate"], "it holds for the whole sweep; give one value"),
+        (["-m", "hydra/launcher=slrum"], "hydra/launcher=slrum does not exist"),
+        (["-m", "sweep.parts=[1]"], "give a list of mappings from a key to its list of values"),
+    ],
+)
+def test_a_misused_command_line_is_one_sentence(arguments: list[str], says: str, tmp_path: Path) -> None:
+    result = sweep(*arguments, runs=tmp_path / "runs")
+    assert result.returncode == 2
+    assert says in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_root_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    result = sweep("-m", runs=tmp_path / "runs")
+    assert result.returncode == 2
+    assert "error: Not a directory: " in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_status_of_what_is_not_there_is_a_sentence(tmp_path: Path) -> None:
