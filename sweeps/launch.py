@@ -80,7 +80,7 @@ def launch_jobs(jobs: Sequence[Job], console: Console, notes: Sequence[str] = ()
 def _show_plan(plan: Plan, parallel: int, console: Console, notes: Sequence[str]) -> None:
     console.print(tables.plan_table(plan))
     for sentence in (*notes, *plan.warnings, f"Up to {tables.count(parallel, 'run')} side by side on this machine."):
-        console.print(sentence, highlight=False, markup=False)
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 def _flag(section: Mapping[str, object], key: str) -> bool:

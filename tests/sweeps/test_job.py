@@ -18,7 +18,14 @@ from sweeps.store import RunStore, StoreError
 from tests.configs import QUICK, tiny_mapping
 
 ROOT = Path(__file__).parents[2]
-WORKER = "import sys; from sweeps.job import run_in_worker; run_in_worker(sys.argv[1], 's', int(sys.argv[2]))"
+WORKER = """
+import sys
+from sweeps.job import run_in_worker
+try:
+    run_in_worker(sys.argv[1], "s", int(sys.argv[2]))
+finally:
+    print("imported:", "torch" in sys.modules, "wandb" in sys.modules, flush=True)
+"""
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -71,7 +78,8 @@ def test_a_directory_is_all_that_a_job_needs(tmp_path: Path) -> None:
     (attempt,) = json.loads(directory.provenance.read_text())["attempts"]
     assert attempt["threads"] == 2
     assert {"torch", "verl", "wandb"} <= set(attempt["versions"])
-    assert (directory.logs / "attempt-1.log").exists()
+    # Output goes to the log, and with tracking=none wandb is never imported.
+    assert (directory.logs / "attempt-1.log").read_text().endswith("imported: True False\n")
     assert not is_locked(directory)
     before = directory.state.read_bytes()
     assert work(directory).returncode == Exit.ENDED
