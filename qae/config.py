@@ -30,6 +30,13 @@ class QuantileDefinition(StrEnum):
     LINEAR = "linear"  # the released code: torch.quantile's interpolation
 
 
+class QuantileOn(StrEnum):
+    """What the K-quantile of a group is taken over."""
+
+    SCORE = "score"  # the released code: the shaped score that is also the reward
+    ACCURACY = "accuracy"  # correctness; what shaping adds to the score is added to the advantage's numerator after
+
+
 @dataclass(frozen=True)
 class AdvantageConfig:
     """The `algorithm.*` keys that decide the advantage.
@@ -39,12 +46,14 @@ class AdvantageConfig:
         rule: see `AdvantageRule`.
         definition: see `QuantileDefinition`.
         norm_by_std: divide by the group's standard deviation (verl's ``norm_adv_by_std_in_grpo``).
+        quantile_on: see `QuantileOn`; without effect where K selects no quantile.
     """
 
     quantile_k: float = -1.0
     rule: AdvantageRule = AdvantageRule.QUANTILE
     definition: QuantileDefinition = QuantileDefinition.INVERSE_CDF
     norm_by_std: bool = True
+    quantile_on: QuantileOn = QuantileOn.SCORE
 
     def __post_init__(self) -> None:
         if isinstance(self.quantile_k, bool) or not isinstance(self.quantile_k, int | float):
@@ -84,6 +93,7 @@ class AdvantageConfig:
                 algorithm.get("quantile_definition", "inverse_cdf"),
             ),
             norm_by_std=_boolean("algorithm.norm_adv_by_std_in_grpo", algorithm.get("norm_adv_by_std_in_grpo", True)),
+            quantile_on=_member(QuantileOn, "algorithm.quantile_on", algorithm.get("quantile_on", "score")),
         )
 
 

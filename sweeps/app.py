@@ -103,6 +103,8 @@ def explain(error: Exception) -> str:
         return f"{error.override} cannot be read as KEY=VALUE: {text.removeprefix('Error parsing override ')}"
     if isinstance(error, ConfigCompositionException) and (match := re.match(r"Could not override '([^']+)'", text)):
         key = match[1].lstrip("+~")
+        if (TREE / key).is_dir():
+            return f"{key} is no choice of this model; leave it out or choose another model="
         return (
             f"{key} is not a key of the configuration; {_nearest(key, _known_keys())}"
             f"`python sweep.py --cfg job` lists them all, and ++{key}=… adds one"

@@ -32,10 +32,15 @@ def check(config: Mapping[str, object]) -> None:
         case Backend.TINY:
             TinyConfig.from_mapping(config)
         case Backend.VERL:
-            labels = cast("Mapping[str, object]", config.get("labels", {}))
-            raise ConfigError(
-                "model", labels.get("model"), "this version trains model=tiny only; verl's models come with a later one"
-            )
+            from sweeps import verl_rules
+
+            sweep = cast("Mapping[str, object]", config.get("sweep", {}))
+            verl_rules.check(config, files=sweep.get("dry_run") is not True)
+
+
+def is_verl(config: Mapping[str, object]) -> bool:
+    """Whether verl trains the run."""
+    return _backend(config) is Backend.VERL
 
 
 def total_steps(config: Mapping[str, object]) -> int:
@@ -48,9 +53,18 @@ def threads(config: Mapping[str, object]) -> int:
     return int(cast("Mapping[str, int]", config["resources"])["threads"])
 
 
+def resources(config: Mapping[str, object]) -> str:
+    """What the run computes on, in a few words."""
+    if is_verl(config):
+        trainer = cast("Mapping[str, int]", config["trainer"])
+        return f"{trainer['nnodes']}x{trainer['n_gpus_per_node']} GPUs"
+    number = threads(config)
+    return f"{number} thread" + ("" if number == 1 else "s")
+
+
 def needs_verl(config: Mapping[str, object]) -> bool:
     """Whether training imports verl."""
-    return _backend(config) is Backend.VERL or TinyConfig.from_mapping(config).actor.needs_verl
+    return is_verl(config) or TinyConfig.from_mapping(config).actor.needs_verl
 
 
 def train(

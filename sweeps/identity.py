@@ -7,11 +7,24 @@ changes the id; a new key with a neutral default must not, so it is listed in `N
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import PurePath
 
-from qae.config import AdvantageConfig, AdvantageRule
+from qae.config import AdvantageConfig, AdvantageRule, QuantileOn
 
 # Top-level sections that say how to run or what to call it.
-OPERATIONAL_SECTIONS = frozenset({"labels", "tracking", "resources", "sweep", "guard", "hydra"})
+OPERATIONAL_SECTIONS = frozenset(
+    {
+        "labels",
+        "tracking",
+        "resources",
+        "sweep",
+        "guard",
+        "hydra",
+        "ray_kwargs",
+        "transfer_queue",
+        "global_profiler",
+    }
+)
 # Single keys of verl's sections with no bearing on the numbers.
 OPERATIONAL_KEYS = frozenset(
     {
@@ -21,8 +34,27 @@ OPERATIONAL_KEYS = frozenset(
         "trainer.experiment_name",
         "trainer.default_local_dir",
         "trainer.resume_mode",
+        "trainer.rollout_data_dir",
+        "trainer.validation_data_dir",
+        "trainer.max_actor_ckpt_to_keep",
+        "trainer.nnodes",
+        "trainer.n_gpus_per_node",
+        "data.dataloader_num_workers",
+        "actor_rollout_ref.actor.ppo_max_token_len_per_gpu",
+        "actor_rollout_ref.actor.ulysses_sequence_parallel_size",
+        "actor_rollout_ref.actor.fsdp_config.param_offload",
+        "actor_rollout_ref.actor.fsdp_config.optimizer_offload",
+        "actor_rollout_ref.actor.megatron.param_offload",
+        "actor_rollout_ref.actor.megatron.optimizer_offload",
+        "actor_rollout_ref.ref.fsdp_config.param_offload",
+        "actor_rollout_ref.ref.megatron.param_offload",
+        "actor_rollout_ref.rollout.gpu_memory_utilization",
+        "actor_rollout_ref.rollout.max_num_batched_tokens",
+        "actor_rollout_ref.rollout.tensor_model_parallel_size",
     }
 )
+# Data files count by name: where they lie differs between machines.
+DATA_FILES = ("data.train_files", "data.val_files")
 # Keys that count only where they differ from the value that stands for "not there".
 NEUTRAL: dict[str, object] = {"data.reward_noise.flip": 0, "data.reward_noise.random": 0}
 
@@ -44,7 +76,8 @@ def identity(config: Mapping[str, object]) -> dict[str, object]:
     """The dotted keys and canonical values that the id is made of.
 
     Numbers that are equal are the same (0.40 and 0.4, 1 and 1.0). Where K selects no quantile (outside (0, 1), or
-    under a rule that has none) it is written as -1 and the definition of the quantile is left out.
+    under a rule that has none) it is written as -1 and the definition of the quantile is left out; what the quantile
+    is taken over is written only where that is not the score.
     """
     flat = _flatten(config)
     kept = {
@@ -60,6 +93,13 @@ def identity(config: Mapping[str, object]) -> dict[str, object]:
         if not (advantage.uses_quantile and advantage.rule in _RULES_WITH_A_QUANTILE):
             kept.pop("algorithm.quantile_definition", None)
             kept["algorithm.quantile_k"] = -1
+        selects_accuracy = advantage.quantile_on is QuantileOn.ACCURACY and kept["algorithm.quantile_k"] != -1
+        # The embedded task shapes no rewards: its scores are accuracies.
+        if not selects_accuracy or config.get("backend") == "tiny":
+            kept.pop("algorithm.quantile_on", None)
+    for key in DATA_FILES:
+        if key in kept:
+            kept[key] = _names(kept[key])
     return kept
 
 
@@ -71,6 +111,12 @@ def _flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object
         else:
             flat[f"{prefix}{key}"] = _canonical(value)
     return flat
+
+
+def _names(files: object) -> object:
+    if isinstance(files, list | tuple):
+        return [_names(file) for file in files]
+    return PurePath(files).name if isinstance(files, str) else files
 
 
 def _canonical(value: object) -> object:

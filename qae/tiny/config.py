@@ -21,7 +21,7 @@ from omegaconf.errors import (
 from qae.config import AdvantageConfig
 from qae.errors import ConfigError
 
-VERL_LOSSES = ("clip_cov", "kl_cov", "gspo", "geo_mean", "cispo", "sapo", "dppo_tv", "dppo_kl")
+VERL_LOSSES = ("clip_cov", "kl_cov", "gspo", "geo_mean", "cispo", "sapo", "dppo_tv", "dppo_kl", "gpg", "dro")
 LOSS_MODES = ("vanilla", *VERL_LOSSES)
 LOSS_AGGREGATIONS = ("token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "seq-mean-token-sum-norm")
 
@@ -48,6 +48,7 @@ class Algorithm:
     advantage: str
     norm_adv_by_std_in_grpo: bool
     filter_groups: FilterGroups
+    quantile_on: str = "score"  # the task's scores are accuracies: both are the same
 
 
 @dataclass
@@ -60,6 +61,7 @@ class PolicyLossOptions:
     clip_cov_ub: float
     kl_cov_ratio: float
     ppo_kl_coef: float
+    dro_beta: float | None = None
 
 
 @dataclass
@@ -87,6 +89,10 @@ class Actor:
     grad_clip: float
     policy_loss: PolicyLossOptions
     optim: Optimizer
+    tau_pos: float = 1.0
+    tau_neg: float = 1.05
+    kl_loss_coef: float = 0.001
+    kl_loss_type: str = "low_var_kl"
 
     @property
     def needs_verl(self) -> bool:
@@ -333,13 +339,20 @@ def _check_limits(c: TinyConfig) -> None:
         actor.loss_agg_mode,
         f"choose one of {', '.join(LOSS_AGGREGATIONS)}",
     )
+    beta = actor.policy_loss.dro_beta
+    _require(
+        loss_mode != "dro" or (beta is not None and beta > 0),
+        f"{a}.policy_loss.dro_beta",
+        beta,
+        "loss_mode=dro needs a number above 0",
+    )
     _require(actor.clip_ratio_c > 1, f"{a}.clip_ratio_c", actor.clip_ratio_c, "the dual clip must be above 1")
-    _require(not actor.use_kl_loss, f"{a}.use_kl_loss", True, "the embedded trainer has no KL loss; set it to false")
+    _require(not actor.use_kl_loss, f"{a}.use_kl_loss", True, "the embedded trainer has no KL loss; set it to false or choose a model of verl")
     _require(
         actor.entropy_coeff == 0,
         f"{a}.entropy_coeff",
         actor.entropy_coeff,
-        "the embedded trainer has no entropy bonus; set it to 0",
+        "the embedded trainer has no entropy bonus; set it to 0 or choose a model of verl",
     )
     _require(
         c.algorithm.adv_estimator == "qae",

@@ -97,6 +97,8 @@ class VerlLoss:
             clip_ratio_high=actor.clip_ratio_high,
             clip_ratio_c=actor.clip_ratio_c,
             loss_agg_mode=actor.loss_agg_mode,
+            tau_pos=actor.tau_pos,
+            tau_neg=actor.tau_neg,
             policy_loss=PolicyLossConfig(
                 loss_mode=options.loss_mode,
                 clip_cov_ratio=options.clip_cov_ratio,
@@ -104,6 +106,7 @@ class VerlLoss:
                 clip_cov_ub=options.clip_cov_ub,
                 kl_cov_ratio=options.kl_cov_ratio,
                 ppo_kl_coef=options.ppo_kl_coef,
+                dro_beta=options.dro_beta,
             ),
         )
 

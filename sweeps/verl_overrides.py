@@ -1,0 +1,135 @@
+"""A configuration as the command line of `python -m verl.trainer.main_ppo`."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+
+from qae.errors import ConfigError
+from sweeps import verl_source
+
+# Sections of ours; everything else is verl's.
+OURS = frozenset({"labels", "backend", "seed", "resources", "tracking", "sweep", "tiny", "guard", "hydra"})
+# What verl calls a seed; `seed` sets those that the configuration leaves open. Data order, mini-batches, engine, vLLM.
+SEEDS = ("data.seed", "actor_rollout_ref.actor.data_loader_seed", "actor_rollout_ref.rollout.seed")
+ENGINE_SEEDS = {"dp": "actor_rollout_ref.actor.fsdp_config.seed", "megatron": "actor_rollout_ref.actor.megatron.seed"}
+PLUGIN = "qae.verl_plugin"
+
+_KEY = re.compile(r"[A-Za-z_][\w-]*")
+_PLAIN = re.compile(r"[A-Za-z_/][\w/.-]*")
+_WORDS = frozenset({"null", "true", "false", "inf", "nan"})
+
+
+def engine(config: Mapping[str, object]) -> str:
+    """verl's `model_engine`: dp is FSDP."""
+    return str(config.get("model_engine", "dp"))
+
+
+def verl_values(config: Mapping[str, object]) -> dict[str, object]:
+    """verl's part of a resolved configuration as dotted keys and leaves, `seed` included.
+
+    Raises:
+        ConfigError: a key that cannot be written on a command line.
+    """
+    values = {
+        key: value
+        for section, content in config.items()
+        if section not in OURS
+        for key, value in _leaves(section, content)
+    }
+    if "seed" in config:
+        own = (*SEEDS, ENGINE_SEEDS[engine(config)]) if engine(config) in ENGINE_SEEDS else SEEDS
+        values = {**{key: config["seed"] for key in own}, **values}
+    return values
+
+
+def verl_overrides(config: Mapping[str, object]) -> list[str]:
+    """The overrides that turn verl's `ppo_trainer` configuration into the run's.
+
+    Keys that verl's YAML lacks are added with ``++``; all others are plain, so that verl refuses a typing error too.
+
+    Args:
+        config: the resolved configuration of a run with ``backend: verl``.
+
+    Raises:
+        ConfigError: verl is missing or too old, or a key cannot be written on a command line.
+    """
+    defaults = verl_source.find().defaults(engine(config))
+    return [
+        f"{'' if known(defaults, key) else '++'}{key}={quoted(value)}" for key, value in verl_values(config).items()
+    ]
+
+
+def environment(config: Mapping[str, object]) -> dict[str, str]:
+    """Environment variables that the command needs."""
+    variables = {"VERL_USE_EXTERNAL_MODULES": PLUGIN}
+    if engine(config) == "megatron":
+        variables["CUDA_DEVICE_MAX_CONNECTIONS"] = "1"  # Megatron overlaps communication by the order of launches
+    return variables
+
+
+def shell_command(config: Mapping[str, object], *, more: str = "") -> str:
+    """The run's command for a shell, an override a line.
+
+    Args:
+        config: as for `verl_overrides`.
+        more: a last argument, written as it is (``"$@"`` in a script).
+    """
+    overrides = [shlex.quote(override) for override in verl_overrides(config)]
+    lines = ["python -m verl.trainer.main_ppo", *overrides, *([more] if more else [])]
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in environment(config).items()]
+    return "\n".join([*exports, " \\\n    ".join(lines)]) + "\n"
+
+
+def known(defaults: Mapping[str, object], key: str) -> bool:
+    """Whether verl's YAML has a key."""
+    section: object = {**defaults, "model_engine": None}
+    for part in key.split("."):
+        if not isinstance(section, Mapping) or part not in section:
+            return False
+        section = section[part]
+    return True
+
+
+def quoted(value: object) -> str:
+    """A value in Hydra's override grammar; parsed and resolved it is the value again.
+
+    Raises:
+        ConfigError: a mapping inside a list with a key that the grammar does not know.
+    """
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case int() | float():
+            return repr(value)
+        case str():
+            return value if _PLAIN.fullmatch(value) and value.lower() not in _WORDS else _in_quotes(value)
+        case Mapping():
+            return "{" + ",".join(f"{_checked(str(key))}:{quoted(item)}" for key, item in value.items()) + "}"
+        case Sequence():
+            return "[" + ",".join(quoted(item) for item in value) + "]"
+    raise ConfigError("value", value, "give a number, text, true or false, null, a list or a mapping")
+
+
+def _in_quotes(text: str) -> str:
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    # OmegaConf would take ${…} for an interpolation; ours are resolved, so it is text.
+    literal = re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + r"\${", text)
+    return QuotedString(literal, Quote.single).with_quotes()
+
+
+def _leaves(key: str, value: object) -> Iterator[tuple[str, object]]:
+    _checked(key.rpartition(".")[2], key)
+    if isinstance(value, Mapping) and value:
+        for name, item in value.items():
+            yield from _leaves(f"{key}.{name}", item)
+    else:
+        yield key, value
+
+
+def _checked(key: str, path: str | None = None) -> str:
+    if not _KEY.fullmatch(key) or key.lower() in _WORDS:
+        raise ConfigError(path or key, "…", "verl's command line knows keys of letters, digits, _ and - only")
+    return key

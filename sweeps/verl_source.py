@@ -1,0 +1,137 @@
+"""The installed verl, read without importing it: where it is, its configuration, the names it registers.
+
+Importing verl takes a quarter of a minute and a gigabyte; a plan must not.
+"""
+
+import ast
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Protocol, cast
+
+from qae.errors import ConfigError
+
+OLDEST = (0, 9, 1)
+
+
+class Spec(Protocol):
+    """What `importlib.util.find_spec` finds: where a package is."""
+
+    @property
+    def origin(self) -> str | None:
+        """Its `__init__.py`."""
+
+
+@dataclass(frozen=True)
+class VerlSource:
+    """An installed verl.
+
+    Attributes:
+        folder: of the package.
+    """
+
+    folder: Path
+
+    def defaults(self, engine: str) -> Mapping[str, object]:
+        """verl's `ppo_trainer` configuration, composed and resolved; values that must be set are "???".
+
+        Args:
+            engine: verl's `model_engine`: dp (FSDP), megatron, …
+
+        Raises:
+            ConfigError: verl has no such engine.
+        """
+        return _compose(self.folder / "trainer" / "config", engine)
+
+    def loss_modes(self) -> tuple[str, ...]:
+        """Names registered with `register_policy_loss`, in order of the source."""
+        return _registered(self._core_algos, "register_policy_loss")
+
+    def estimators(self) -> tuple[str, ...]:
+        """Values of the enumeration `AdvantageEstimator`, in order of the source."""
+        return _enumeration(self._core_algos, "AdvantageEstimator")
+
+    @property
+    def _core_algos(self) -> Path:
+        return self.folder / "trainer" / "ppo" / "core_algos.py"
+
+
+def find(
+    find_spec: Callable[[str], Spec | None] = importlib.util.find_spec,
+    version: Callable[[str], str] = metadata.version,
+) -> VerlSource:
+    """The installed verl.
+
+    Raises:
+        ConfigError: it is missing or older than `OLDEST`.
+    """
+    wanted = ".".join(map(str, OLDEST))
+    spec = find_spec("verl")
+    if spec is None or spec.origin is None:
+        raise ConfigError("backend", "verl", f"verl is not installed here; install verl>={wanted} or choose model=tiny")
+    found = version("verl")
+    if _numbers(found) < OLDEST:
+        raise ConfigError("backend", "verl", f"verl {found} is too old; install verl>={wanted}")
+    return VerlSource(Path(spec.origin).parent)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    leading = [part for part in version.split("+")[0].split(".")[:3] if part.isdigit()]
+    return tuple(map(int, leading))
+
+
+@lru_cache(maxsize=8)
+def _compose(folder: Path, engine: str) -> Mapping[str, object]:
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import ConfigCompositionException
+    from omegaconf import OmegaConf
+
+    with _no_global_hydra(), initialize_config_dir(str(folder), version_base=None):
+        try:
+            composed = compose("ppo_trainer", overrides=[f"model_engine={engine}"])
+        except ConfigCompositionException:
+            choices = sorted(path.stem.removesuffix("_actor") for path in (folder / "actor").glob("*_actor.yaml"))
+            raise ConfigError("model_engine", engine, f"choose one of {', '.join(choices)}") from None
+    return cast("Mapping[str, object]", OmegaConf.to_container(composed, resolve=True, throw_on_missing=False))
+
+
+@contextmanager
+def _no_global_hydra() -> Iterator[None]:
+    """Set aside the Hydra that composes the sweep: only one can be registered at a time."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    used = GlobalHydra.instance().hydra
+    GlobalHydra.instance().hydra = None
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = used
+
+
+@lru_cache(maxsize=8)
+def _registered(source: Path, decorator: str) -> tuple[str, ...]:
+    return tuple(
+        str(call.args[0].value)
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.FunctionDef)
+        for call in node.decorator_list
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Name)
+        and call.func.id == decorator
+        and isinstance(call.args[0], ast.Constant)
+    )
+
+
+@lru_cache(maxsize=8)
+def _enumeration(source: Path, name: str) -> tuple[str, ...]:
+    return tuple(
+        str(statement.value.value)
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.ClassDef) and node.name == name
+        for statement in node.body
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
+    )
