@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup sweep test lint format lock benchmark benchmark-trl clean
+.PHONY: help setup sweep test lint format lock scripts benchmark benchmark-trl clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,12 @@ lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
 		--no-emit-index-url --output-file requirements.lock
 	$(UV) pip compile --quiet pyproject.toml --extra trl --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --constraint requirements.lock --output-file requirements-trl.lock
+
+scripts: setup ## write the shell scripts of verl's models again
+	@for model in qwen3-8b-base qwen3-14b-base qwen2.5-32b; do \
+		env -u QAE_DATA $(BIN)/qae verl-command --script model=$$model > scripts/run_$$model.sh && \
+		chmod +x scripts/run_$$model.sh; \
+	done
 
 benchmark: setup ## our advantages against verl's
 	$(BIN)/python -m benchmarks.advantage

@@ -90,6 +90,17 @@ def launch(
     return outcome
 
 
+def compose_run(overrides: Sequence[str]) -> Mapping[str, object]:
+    """The resolved configuration of a single run.
+
+    Raises:
+        HydraException, OmegaConfBaseException: an override that cannot be; `explain` says it in a sentence.
+    """
+    with hydra.initialize_config_dir(str(TREE), version_base="1.3"):
+        config = hydra.compose("config", overrides=list(overrides))
+    return cast("Mapping[str, object]", OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+
+
 def explain(error: Exception) -> str:
     """One sentence for what Hydra or OmegaConf did not like about the command line."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:

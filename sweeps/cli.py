@@ -86,6 +86,31 @@ def status(sweep: str | None, root: Path, *, as_json: bool) -> None:
         click.echo(line)
 
 
+@main.command("verl-command", context_settings={"ignore_unknown_options": True})
+@click.option("--script", is_flag=True, help="As a shell script that takes more overrides.")
+@click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
+def verl_command(overrides: tuple[str, ...], *, script: bool) -> None:
+    """Print the `python -m verl.trainer.main_ppo …` of the run that OVERRIDES describe, as for sweep.py."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from qae.errors import ConfigError
+    from sweeps import backends, verl_overrides
+    from sweeps.app import compose_run, explain
+
+    try:
+        config = compose_run(overrides)
+        if not backends.is_verl(config):
+            raise click.UsageError("the embedded trainer trains this run; choose one of verl's models with model=")
+        backends.check({**config, "sweep": {"dry_run": True}})
+        text = verl_overrides.shell_script(config, overrides) if script else verl_overrides.shell_command(config)
+    except ConfigError as error:
+        raise click.UsageError(str(error)) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise click.UsageError(explain(error)) from error
+    click.echo(text, nl=False)
+
+
 Row = tuple[RunDirectory, str, RunState]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from sweeps import backends
+from sweeps import backends, estimate
 from sweeps.identity import run_id
 from sweeps.locking import is_locked
 from sweeps.store import ManifestRun, RunStore, axes, label
@@ -48,6 +48,7 @@ class PlannedRun:
         total_steps: global steps that complete it.
         action: what launching does with it.
         label: the run in a few words: what sets it apart from the plan's other runs.
+        gpu_hours: what its steps to come will need, about; None without GPUs.
     """
 
     run_id: str
@@ -58,6 +59,7 @@ class PlannedRun:
     total_steps: int
     action: Action
     label: str
+    gpu_hours: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def make_plan(jobs: Sequence[Job], store: RunStore, *, name: str, retry: bool) -
         StoreError: the store holds something that is no run state.
     """
     varying = axes([job.overrides for job in jobs])
+    corrections: dict[str, float] | None = None
     runs: dict[str, PlannedRun] = {}
     for job in jobs:
         backends.check(job.config)
@@ -102,15 +105,21 @@ def make_plan(jobs: Sequence[Job], store: RunStore, *, name: str, retry: bool) -
             continue
         directory = store.directory(identity)
         state = store.state(directory)
+        total = backends.total_steps(job.config)
+        if corrections is None and backends.is_verl(job.config):
+            corrections = estimate.corrections(store)
         runs[identity] = PlannedRun(
             run_id=identity,
             overrides=job.overrides,
             config=job.config,
             directory=directory,
             state=state,
-            total_steps=backends.total_steps(job.config),
+            total_steps=total,
             action=_action(directory, state, retry=retry),
             label=label(job.overrides, varying),
+            gpu_hours=estimate.gpu_hours(
+                job.config, max(0, total - state.step), (corrections or {}).get(estimate.model(job.config), 1.0)
+            ),
         )
     return Plan(name, tuple(runs.values()), tuple(_warnings(jobs, duplicates=len(jobs) - len(runs))))
 

@@ -30,17 +30,27 @@ def plan_table(plan: Plan) -> Table:
     table.add_column("axes", overflow="fold")
     table.add_column("resources")
     table.add_column("steps", justify="right")
+    hours = [run.gpu_hours for run in plan.runs if run.gpu_hours is not None and run.action.runs]
+    if hours:
+        table.add_column("GPU-h", justify="right")
+        table.caption = f"about {sum(hours):,.0f} GPU hours in all (docs/gpu_hours.md)"
+        table.caption_justify = "left"
     table.add_column("action")
     for run in plan.runs:
         done = run.action is Action.SKIP_DONE
         table.add_row(
             run.run_id,
             escape(run.label),
-            count(backends.threads(run.config), "thread"),
+            backends.resources(run.config),
             f"{run.state.step}/{run.total_steps}",
+            *([_about(run)] if hours else []),
             f"[green]{run.action}[/green]" if done else str(run.action),
         )
     return table
+
+
+def _about(run: PlannedRun) -> str:
+    return f"~{run.gpu_hours:,.0f}" if run.gpu_hours is not None and run.action.runs else ""
 
 
 def progress_table(runs: Sequence[PlannedRun], parallel: int, now: float, height: int) -> Table:

@@ -20,12 +20,12 @@ _WORDS = frozenset({"null", "true", "false", "inf", "nan"})
 
 
 def engine(config: Mapping[str, object]) -> str:
-    """verl's `model_engine`: dp is FSDP."""
+    """The value of verl's `model_engine`; dp is FSDP."""
     return str(config.get("model_engine", "dp"))
 
 
 def verl_values(config: Mapping[str, object]) -> dict[str, object]:
-    """verl's part of a resolved configuration as dotted keys and leaves, `seed` included.
+    """The part of verl in a resolved configuration as dotted keys and leaves, `seed` included.
 
     Raises:
         ConfigError: a key that cannot be written on a command line.
@@ -38,7 +38,7 @@ def verl_values(config: Mapping[str, object]) -> dict[str, object]:
     }
     if "seed" in config:
         own = (*SEEDS, ENGINE_SEEDS[engine(config)]) if engine(config) in ENGINE_SEEDS else SEEDS
-        values = {**{key: config["seed"] for key in own}, **values}
+        values = {**dict.fromkeys(own, config["seed"]), **values}
     return values
 
 
@@ -78,6 +78,23 @@ def shell_command(config: Mapping[str, object], *, more: str = "") -> str:
     lines = ["python -m verl.trainer.main_ppo", *overrides, *([more] if more else [])]
     exports = [f"export {name}={shlex.quote(value)}" for name, value in environment(config).items()]
     return "\n".join([*exports, " \\\n    ".join(lines)]) + "\n"
+
+
+def shell_script(config: Mapping[str, object], overrides: Sequence[str]) -> str:
+    """The run's command as a script that takes more overrides, which win.
+
+    Args:
+        config: as for `verl_overrides`.
+        overrides: what made it, for its head.
+    """
+    made_by = shlex.join(["qae", "verl-command", "--script", *overrides])
+    head = [
+        "#!/usr/bin/env bash",
+        f"# Written by `{made_by}`; `make scripts` writes it again.",
+        "# More overrides may follow, and win: ++algorithm.quantile_k=0.4 for the K-quantile instead of the mean.",
+        "set -euo pipefail",
+    ]
+    return "\n".join(head) + "\n" + shell_command(config, more='"$@"')
 
 
 def known(defaults: Mapping[str, object], key: str) -> bool:

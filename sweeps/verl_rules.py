@@ -90,7 +90,7 @@ class _Run:
 
     @property
     def strategy(self) -> str:
-        """The actor's: fsdp, fsdp2, megatron, …"""
+        """The actor's engine: fsdp, fsdp2, megatron and others."""
         return str(self.get(f"{_A}.strategy"))
 
     @property
@@ -191,13 +191,16 @@ def _batches(run: _Run) -> None:
     run.require(prompts % mini == 0, key, f"it must divide data.train_batch_size={prompts}")
     replica, replica_keys = run.gpus_a_replica
     run.require(
-        run.gpus % replica == 0, "trainer.n_gpus_per_node", f"{replica_keys} = {replica} must divide all {run.gpus} GPUs"
+        run.gpus % replica == 0,
+        "trainer.n_gpus_per_node",
+        f"{replica_keys} = {replica} must divide all {run.gpus} GPUs",
     )
     ranks = run.gpus // replica
     run.require(
         mini * group % ranks == 0,
         key,
-        f"its {mini * group} responses must divide evenly over {ranks} data-parallel ranks ({run.gpus} GPUs / {replica})",
+        f"its {mini * group} responses must divide evenly over {ranks} data-parallel ranks "
+        f"({run.gpus} GPUs / {replica})",
     )
     if run.get(f"{_A}.use_dynamic_bsz"):
         return
@@ -235,9 +238,7 @@ def _lengths(run: _Run) -> None:
 def _rollout(run: _Run) -> None:
     run.require(run.get(f"{_R}.name") != "???", f"{_R}.name", "name the engine that generates, e.g. vllm or sglang")
     tensor = run.count(f"{_R}.tensor_model_parallel_size")
-    run.require(
-        run.gpus % tensor == 0, f"{_R}.tensor_model_parallel_size", f"it must divide the run's {run.gpus} GPUs"
-    )
+    run.require(run.gpus % tensor == 0, f"{_R}.tensor_model_parallel_size", f"it must divide the run's {run.gpus} GPUs")
     run.require(run.number(f"{_R}.temperature") > 0, f"{_R}.temperature", "give a number above 0")
     samples = run.count(f"{_R}.val_kwargs.n")
     run.require(
@@ -296,7 +297,9 @@ def _uses_quantile(run: _Run) -> bool:
 def _dynamic_sampling(run: _Run) -> None:
     """`verl/trainer/ppo/v1/trainer_base.py` _resolve_filter_groups_metric and _init_dataloader."""
     needs_v1 = run.get("algorithm.filter_groups.enable") or run.get("trainer.v1.trainer_mode") == TRAINER_MODE
-    run.require(run.get("trainer.use_v1") or not needs_v1, "trainer.use_v1", "dynamic sampling and our metrics need true")
+    run.require(
+        run.get("trainer.use_v1") or not needs_v1, "trainer.use_v1", "dynamic sampling and our metrics need true"
+    )
     if not run.get("algorithm.filter_groups.enable"):
         return
     run.require(run.get("algorithm.filter_groups.metric"), "algorithm.filter_groups.metric", "name one, e.g. acc")
@@ -354,5 +357,7 @@ def _check_files(run: _Run) -> None:
         for file in value if isinstance(value, list | tuple) else [value]:
             if "://" not in str(file) and not Path(str(file)).expanduser().exists():
                 raise ConfigError(
-                    key, file, "there is no such file; `qae data prepare` writes it, $QAE_DATA says where it is looked for"
+                    key,
+                    file,
+                    "there is no such file; `qae data prepare` writes it, $QAE_DATA says where it is looked for",
                 )

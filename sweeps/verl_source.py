@@ -37,7 +37,7 @@ class VerlSource:
     folder: Path
 
     def defaults(self, engine: str) -> Mapping[str, object]:
-        """verl's `ppo_trainer` configuration, composed and resolved; values that must be set are "???".
+        """The `ppo_trainer` configuration of verl, composed and resolved; values that must be set are "???".
 
         Args:
             engine: verl's `model_engine`: dp (FSDP), megatron, …
@@ -80,7 +80,7 @@ def find(
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    leading = [part for part in version.split("+")[0].split(".")[:3] if part.isdigit()]
+    leading = [part for part in version.split("+", maxsplit=1)[0].split(".")[:3] if part.isdigit()]
     return tuple(map(int, leading))
 
 

@@ -41,3 +41,10 @@ def tiny_mapping(*overrides: str) -> dict[str, object]:
     with initialize_config_dir(str(TREE), version_base="1.3"):
         config = compose("config", overrides=[f"++{override}" for override in overrides])
     return cast("dict[str, object]", OmegaConf.to_container(config, resolve=True))
+
+
+def verl_mapping(*overrides: str) -> dict[str, object]:
+    """A run of verl, of the 8B model unless the overrides name another, resolved to plain containers."""
+    with initialize_config_dir(str(TREE), version_base="1.3"):
+        config = compose("config", overrides=["model=qwen3-8b-base", *overrides])
+    return cast("dict[str, object]", OmegaConf.to_container(config, resolve=True))

@@ -347,7 +347,12 @@ def _check_limits(c: TinyConfig) -> None:
         "loss_mode=dro needs a number above 0",
     )
     _require(actor.clip_ratio_c > 1, f"{a}.clip_ratio_c", actor.clip_ratio_c, "the dual clip must be above 1")
-    _require(not actor.use_kl_loss, f"{a}.use_kl_loss", True, "the embedded trainer has no KL loss; set it to false or choose a model of verl")
+    _require(
+        not actor.use_kl_loss,
+        f"{a}.use_kl_loss",
+        True,
+        "the embedded trainer has no KL loss; set it to false or choose a model of verl",
+    )
     _require(
         actor.entropy_coeff == 0,
         f"{a}.entropy_coeff",

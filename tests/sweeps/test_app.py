@@ -25,7 +25,14 @@ def sweep(*arguments: str, runs: Path, timeout: float = 120) -> subprocess.Compl
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--cfg", "job"], ["-m", "sweep.dry_run=true"], ["sweep.dry_run=true"]]
+    "arguments",
+    [
+        ["--help"],
+        ["--cfg", "job"],
+        ["-m", "sweep.dry_run=true"],
+        ["sweep.dry_run=true"],
+        ["-m", "model=qwen3-8b-base", "regularizer=clip_higher,kl_cov", "sweep.dry_run=true"],
+    ],
 )
 def test_composing_and_planning_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
     code = (
@@ -77,6 +84,17 @@ def test_the_default_sweep_is_six_runs_and_a_plan_writes_nothing(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_plan_for_verl_says_what_it_runs_on_and_how_long(tmp_path: Path) -> None:
+    arguments = ["-m", "model=qwen3-8b-base,qwen2.5-32b", "algorithm.quantile_k=-1,0.4", "sweep.dry_run=true"]
+    result = sweep(*arguments, runs=tmp_path / "runs")
+    assert result.returncode == 0
+    assert "4 runs" in result.stdout
+    assert result.stdout.count("4x8 GPUs") == 2
+    assert result.stdout.count("16x8 GPUs") == 2
+    assert "GPU hours in all" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_same_computation_is_planned_once(tmp_path: Path) -> None:
     result = sweep("-m", "sweep.dry_run=true", "algorithm.quantile_k=-1,0,1.5,0.4", runs=tmp_path / "runs")
     assert "2 runs" in result.stdout
@@ -93,7 +111,12 @@ def test_the_same_computation_is_planned_once(tmp_path: Path) -> None:
         ("regularizr=gspo", "did you mean regularizer?"),
         ("algorithm.quantile_kk=0.4", "did you mean algorithm.quantile_k?"),
         ("++actor_rollout_ref.actor.clip_ratio_hi=0.3", "did you mean actor_rollout_ref.actor.clip_ratio_high?"),
-        ("model=qwen3-8b-base", "this version trains model=tiny only"),
+        ("model=qwen3-8b", "did you mean qwen3-8b-base?"),
+        ("model=qwen3-8b-base", "data.train_files='data/dapo-math-17k.parquet' cannot be used: there is no such file"),
+        ("reading=dapo_script", "reading is no choice of this model"),
+        ("regularizer=kl_penalty", "the embedded trainer has no KL loss"),
+        ("regularizer=entropy_bonus", "the embedded trainer has no entropy bonus"),
+        ("algorithm.quantile_on=length", "choose one of score, accuracy"),
         ("+experiment=fig99", "experiment=fig99 does not exist"),
         ("tracking.mode=cloud", "choose one of auto, online, offline"),
         ("tracking.backend=mlflow", "choose one of wandb, none"),

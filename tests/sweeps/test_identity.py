@@ -1,14 +1,14 @@
 """A run's id says what it computes and nothing else."""
 
 import copy
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeps.identity import NEUTRAL, OPERATIONAL_KEYS, OPERATIONAL_SECTIONS, identity, run_id
-from tests.configs import tiny_mapping
+from tests.configs import tiny_mapping, verl_mapping
 
 BASE = tiny_mapping()
 
@@ -67,6 +67,25 @@ def test_the_definition_counts_only_where_there_is_a_quantile() -> None:
     assert run_id(linear) == run_id(BASE)
     linear["algorithm"]["quantile_k"] = 0.4
     assert run_id(linear) != run_id(changed("algorithm.quantile_k", 0.4))
+
+
+def test_what_the_quantile_is_taken_over_counts_where_it_makes_a_difference() -> None:
+    assert run_id(changed("algorithm.quantile_on", "accuracy")) == run_id(BASE)  # the mean
+    shaped = verl_mapping("algorithm.quantile_k=0.4")
+    assert run_id(verl_mapping("algorithm.quantile_k=0.4", "algorithm.quantile_on=accuracy")) != run_id(shaped)
+    algorithm = cast("dict[str, object]", shaped["algorithm"])
+    before_it_existed = {key: value for key, value in algorithm.items() if key != "quantile_on"}
+    assert run_id({**shaped, "algorithm": before_it_existed}) == run_id(shaped)
+    embedded = changed("algorithm.quantile_k", 0.4)  # its scores are accuracies
+    before = run_id(embedded)
+    embedded["algorithm"]["quantile_on"] = "accuracy"
+    assert run_id(embedded) == before
+
+
+def test_where_data_lie_and_what_computes_do_not_count() -> None:
+    base = run_id(verl_mapping())
+    assert run_id(verl_mapping("data.train_files=/elsewhere/dapo-math-17k.parquet", "resources.nodes=2")) == base
+    assert run_id(verl_mapping("data.train_files=data/another.parquet")) != base
 
 
 def test_ids_are_stable_over_versions() -> None:

@@ -48,14 +48,15 @@ def test_dapo_loss_its_gradient_and_its_metrics_equal_verls(seed: int, low: floa
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", LOSS_MODES)
 def test_every_loss_mode_gives_a_finite_gradient_where_the_mask_is_set(mode: str) -> None:
-    settings = actor(**{"policy_loss.loss_mode": mode, "clip_ratio_low": 0.2, "clip_ratio_high": 0.28})
+    beta = {"policy_loss.dro_beta": 0.1} if mode == "dro" else {}
+    settings = actor(**{"policy_loss.loss_mode": mode, "clip_ratio_low": 0.2, "clip_ratio_high": 0.28, **beta})
     old, new, advantage, mask = mini_batch(0)
     loss, logged = make_policy_loss(settings, GROUP)(old, new, advantage, mask)
     (gradient,) = torch.autograd.grad(loss, new)
     assert torch.isfinite(gradient).all()
     assert gradient[mask.bool()].abs().sum() > 0
     assert (gradient[~mask.bool()] == 0).all()
-    assert "actor/ppo_kl" in logged
+    assert "actor/ppo_kl" in logged or mode == "gpg"  # verl logs nothing of this one
 
 
 def test_clip_higher_lets_a_rising_token_rise_further() -> None:

@@ -1,0 +1,341 @@
+"""What verl gets is what the configuration says, and what verl would choke on is refused before."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import cast
+
+import pytest
+from click.testing import CliRunner
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from qae.errors import ConfigError
+from sweeps import backends, verl_rules, verl_source
+from sweeps.cli import main
+from sweeps.verl_overrides import quoted, shell_command, verl_overrides, verl_values
+from tests.configs import TREE, verl_mapping
+
+ROOT = Path(__file__).parents[2]
+MODELS = ("qwen3-8b-base", "qwen3-14b-base", "qwen2.5-32b", "qwen3-30b-a3b-base")
+REGULARIZERS = sorted(path.stem for path in (TREE / "regularizer").glob("*.yaml"))
+SCRIPTS = sorted((ROOT / "scripts").glob("*.sh"))
+
+keys = st.from_regex(r"[A-Za-z_][A-Za-z0-9_-]{0,8}", fullmatch=True).filter(
+    lambda key: key.lower() not in ("null", "true", "false", "inf", "nan")
+)
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.text(
+    "'\"\\${}[](),:=# \n\t~+@%a1", max_size=16
+)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | text
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3), max_leaves=6
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(values)
+def test_every_value_survives_hydras_grammar(value: object) -> None:
+    parsed = OverridesParser.create().parse_override(f"key={quoted(value)}").value()
+    resolved = cast("dict[str, object]", OmegaConf.to_container(OmegaConf.create({"key": parsed}), resolve=True))
+    assert resolved["key"] == value
+    assert type(resolved["key"]) is type(value)
+
+
+def test_nan_survives() -> None:
+    assert math.isnan(cast("float", OverridesParser.create().parse_override(f"key={quoted(math.nan)}").value()))
+
+
+def test_a_key_that_no_command_line_can_hold_is_refused() -> None:
+    with pytest.raises(ConfigError, match="letters, digits"):
+        verl_overrides(verl_mapping() | {"data": {"two words": 1}})
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_with_every_regularizer_and_baseline_passes_the_rules(model: str) -> None:
+    with initialize_config_dir(str(TREE), version_base="1.3"):
+        for regularizer in REGULARIZERS:
+            for k in (-1, 0.4):
+                chosen = [f"model={model}", f"regularizer={regularizer}", f"algorithm.quantile_k={k}"]
+                config = cast(
+                    "dict[str, object]", OmegaConf.to_container(compose("config", overrides=chosen), resolve=True)
+                )
+                verl_rules.check(config, files=False)
+                assert cast("dict[str, object]", config["labels"])["regularizer"] == regularizer
+
+
+@pytest.mark.parametrize(
+    ("model", "regularizer"),
+    [*((model, "clip_cov") for model in MODELS), *(("qwen3-8b-base", r) for r in REGULARIZERS)],
+)
+def test_verls_own_yaml_takes_the_overrides_and_holds_the_values(model: str, regularizer: str) -> None:
+    config = verl_mapping(f"model={model}", f"regularizer={regularizer}", "seed=7")
+    folder = verl_source.find().folder / "trainer" / "config"
+    with initialize_config_dir(str(folder), version_base=None):
+        composed = compose("ppo_trainer", overrides=verl_overrides(config))
+    for key, value in verl_values(config).items():
+        if key != "model_engine":
+            assert OmegaConf.select(composed, key) == value
+    assert composed.data.seed == composed.actor_rollout_ref.actor.data_loader_seed == 7
+    assert composed.actor_rollout_ref.rollout.seed == 7
+
+
+@pytest.mark.slow
+def test_verl_itself_finds_every_regularizer_valid() -> None:
+    """Its dataclasses and validate_config, in a process of its own: the import takes a quarter of a minute."""
+    runs = [[f"model={MODELS[0]}", f"regularizer={r}", "algorithm.quantile_k=0.4"] for r in REGULARIZERS]
+    runs += [[f"model={model}"] for model in MODELS[1:]]
+    code = (
+        "import json, sys; from hydra import compose, initialize_config_dir; from tests.configs import verl_mapping\n"
+        "from sweeps import verl_source; from sweeps.verl_overrides import verl_overrides\n"
+        "from verl.trainer.ppo.utils import need_critic, need_reference_policy\n"
+        "from verl.utils.config import validate_config\n"
+        "for run in json.loads(sys.argv[1]):\n"
+        "    overrides = verl_overrides(verl_mapping(*run))\n"
+        "    with initialize_config_dir(str(verl_source.find().folder / 'trainer' / 'config'), version_base=None):\n"
+        "        config = compose('ppo_trainer', overrides=overrides)\n"
+        "    needs = dict(use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))\n"
+        "    validate_config(config=config, **needs); print('valid', *run)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(runs)], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert [line for line in result.stdout.splitlines() if line.startswith("valid")] == [
+        " ".join(["valid", *run]) for run in runs
+    ], result.stderr[-2000:]
+
+
+def test_rules_and_command_import_neither_torch_nor_verl() -> None:
+    code = (
+        "import sys; from tests.configs import verl_mapping; from sweeps import backends, verl_overrides\n"
+        "config = verl_mapping('model=qwen3-30b-a3b-base', 'sweep.dry_run=true')\n"
+        "backends.check(config); verl_overrides.shell_command(config)\n"
+        "print([name for name in ('torch', 'verl', 'ray', 'transformers') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_the_hydra_that_composes_the_sweep_stays_registered() -> None:
+    verl_source._compose.cache_clear()
+    with initialize_config_dir(str(TREE), version_base="1.3"):
+        before = GlobalHydra.instance().hydra
+        verl_source.find().defaults("dp")
+        assert GlobalHydra.instance().hydra is before
+        compose("config")
+
+
+def test_a_model_sets_no_key_of_a_regularizer() -> None:
+    """Models come after regularizers in the tree: a key in both would undo the choice."""
+    of_regularizers = {key for path in (TREE / "regularizer").glob("*.yaml") for key in _dotted(path)}
+    for folder in ("model", "recipe", "reading"):
+        for path in (TREE / folder).glob("*.yaml"):
+            assert _dotted(path) & of_regularizers == set(), path
+
+
+def _dotted(path: Path) -> set[str]:
+    found: set[str] = set()
+
+    def walk(section: object, prefix: str) -> None:
+        if isinstance(section, dict):
+            for key, value in section.items():
+                walk(value, f"{prefix}.{key}" if prefix else str(key))
+        elif not prefix.startswith("labels"):
+            found.add(prefix)
+
+    walk(
+        {
+            k: v
+            for k, v in cast("dict[str, object]", OmegaConf.to_container(OmegaConf.load(path))).items()
+            if k != "defaults"
+        },
+        "",
+    )
+    return found
+
+
+A = "actor_rollout_ref.actor"
+R = "actor_rollout_ref.rollout"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        ([f"++{A}.clip_ratio_hihg=0.3"], "did you mean actor_rollout_ref.actor.clip_ratio_high?"),
+        ([f"++{A}.policy_loss.tau_pos=1"], "verl has no such key"),
+        (["++data.train_bach_size=3"], "did you mean data.train_batch_size?"),
+        (["++trainer.nnode=3"], "did you mean trainer.nnodes?"),
+        (["++reward.reward_managr.name=dapo"], "did you mean reward.reward_manager.name?"),
+        (["++algorithm.quantil_k=0.4"], "did you mean algorithm.quantile_k?"),
+        (["++trainr.nnodes=3"], "did you mean trainer.nnodes?"),
+        ([f"++{A}.fsdp_config=5"], "this is a section; it has"),
+        ([f"{A}.optim.lr=fast"], "give a number"),
+        ([f"{A}.use_dynamic_bsz=1"], "give true or false"),
+        (["++model_engine=megatrn"], "choose one of dp, megatron"),
+        ([f"{A}.policy_loss.loss_mode=clip-cov"], "did you mean clip_cov?"),
+        (["algorithm.adv_estimator=gropo"], "did you mean grpo?"),
+        ([f"{A}.loss_agg_mode=token_mean"], "did you mean token-mean?"),
+        (["regularizer=kl_penalty", f"{A}.kl_loss_type=lowvar_kl"], "did you mean low_var_kl"),
+        (["trainer.v1.trainer_mode=qae_snyc"], "did you mean qae_sync?"),
+        ([f"{A}.ppo_mini_batch_size=33"], "it must divide data.train_batch_size=512"),
+        (["resources.gpus_per_node=3", "resources.nodes=2"], "= 4 must divide all 6 GPUs"),
+        (["resources.nodes=3"], "its 512 responses must divide evenly over 6 data-parallel ranks"),
+        (["resources.nodes=0"], "give a whole number above 0"),
+        ([f"{A}.use_dynamic_bsz=false"], "without actor_rollout_ref.actor.use_dynamic_bsz=true set this one"),
+        (["data.max_response_length=131072"], "a sequence of 133120 tokens must fit on the 4 GPUs"),
+        (["actor_rollout_ref.model.use_remove_padding=false"], "ulysses_sequence_parallel_size=4 needs it to be true"),
+        ([f"{R}.tensor_model_parallel_size=3"], "it must divide the run's 32 GPUs"),
+        ([f"{R}.val_kwargs.temperature=0"], "the 32 samples of a problem would all be the same"),
+        ([f"{R}.temperature=0"], "give a number above 0"),
+        (["regularizer=dro", f"{A}.policy_loss.dro_beta=null"], "loss_mode=dro needs a number above 0"),
+        (["regularizer=gspo", f"{A}.loss_agg_mode=token-mean"], "set seq-mean-token-mean"),
+        (["regularizer=kl_penalty", "++algorithm.use_kl_in_reward=true"], "penalises the same KL again"),
+        (["algorithm.quantile_k=0.4", "++algorithm.use_kl_in_reward=true"], "set algorithm.quantile_on=accuracy"),
+        (["algorithm.quantile_k=0.4", "algorithm.adv_estimator=grpo"], "only qae reads algorithm.quantile_k"),
+        (["advantage=median", "algorithm.adv_estimator=rloo"], "only qae reads algorithm.advantage"),
+        (["++data.gen_batch_size=1536"], "verl generates prompt by prompt"),
+        (["++algorithm.filter_groups.max_num_gen_batches=10"], "verl's trainer ignores it"),
+        (["algorithm.filter_groups.metric=null"], "name one, e.g. acc"),
+        (["++trainer.use_v1=false"], "need true"),
+        (["reward.reward_kwargs.overlong_buffer_cfg.len=30000"], "it must be at most"),
+        (["trainer.total_training_steps=null"], "give a whole number above 0"),
+        (
+            ["data.val_files=[s3://bucket/aime.parquet,/nowhere/amc.parquet]", "data.train_files=sweep.py"],
+            "qae data prepare",
+        ),
+    ],
+)
+def test_what_verl_would_choke_on_is_refused_in_one_sentence(
+    overrides: list[str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    config = verl_mapping(*overrides)
+    with pytest.raises(ConfigError) as refused:
+        verl_rules.check(config, files="sweep.py" in str(config["data"]))
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_what_other_recipes_use_is_let_through() -> None:
+    verl_rules.check(
+        verl_mapping(
+            "algorithm.quantile_k=0.4",
+            "++algorithm.use_kl_in_reward=true",
+            "algorithm.quantile_on=accuracy",
+            "++actor_rollout_ref.model.override_config.attn_implementation=sdpa",
+            "++actor_rollout_ref.rollout.engine_kwargs.vllm.swap_space=4",
+            "++ray_kwargs.ray_init.num_gpus=1",
+            "++actor_rollout_ref.actor.optim.override_optimizer_config={eps: 1e-9}",
+            "data.train_files=hdfs://cluster/train.parquet",
+        ),
+        files=False,
+    )
+
+
+class Found:
+    def __init__(self, origin: str | None) -> None:
+        self.origin = origin
+
+
+def find_version(version: str) -> verl_source.VerlSource:
+    return verl_source.find(find_spec=lambda _: Found("/verl/__init__.py"), version=lambda _: version)
+
+
+def test_verl_that_is_missing_or_too_old_is_one_sentence() -> None:
+    with pytest.raises(ConfigError, match=r"verl is not installed here; install verl>=0\.9\.1"):
+        verl_source.find(find_spec=lambda _: None)
+    for version in ("0.9.0", "0.8.2.post1", "0.9"):
+        with pytest.raises(ConfigError, match=rf"verl {version} is too old; install verl>=0\.9\.1"):
+            find_version(version)
+    for version in ("0.9.1", "0.10.0", "1.0", "0.9.1+cu130"):
+        assert find_version(version).folder == Path("/verl")
+
+
+def test_the_30b_model_trains_with_gspo_unless_another_regularizer_is_chosen() -> None:
+    actor = verl_values(verl_mapping("model=qwen3-30b-a3b-base"))
+    assert actor[f"{A}.policy_loss.loss_mode"] == "gspo"
+    assert (actor[f"{A}.clip_ratio_low"], actor[f"{A}.clip_ratio_high"]) == (3e-4, 4e-4)
+    assert actor[f"{A}.ppo_mini_batch_size"] == 128
+    other = verl_values(verl_mapping("model=qwen3-30b-a3b-base", "regularizer=clip_higher"))
+    assert other[f"{A}.policy_loss.loss_mode"] == "vanilla"
+    assert other[f"{A}.loss_agg_mode"] == "token-mean"
+
+
+def test_one_key_switches_between_the_papers_text_and_daposcript() -> None:
+    doubtful = (f"{A}.optim.lr_warmup_steps", f"{R}.val_kwargs.temperature", f"{R}.val_kwargs.top_p")
+    text, script = (verl_values(verl_mapping(f"reading={name}")) for name in ("paper", "dapo_script"))
+    assert [text[key] for key in doubtful] == [0, 0.7, 1.0]
+    assert [script[key] for key in doubtful] == [10, 1.0, 0.7]
+    assert {key for key in text if text[key] != script[key]} == set(doubtful)
+
+
+def test_backends_check_the_files_of_a_run_but_not_of_a_dry_run() -> None:
+    backends.check(verl_mapping("sweep.dry_run=true", "data.train_files=/nowhere.parquet"))
+    with pytest.raises(ConfigError, match="there is no such file"):
+        backends.check(verl_mapping("data.train_files=/nowhere.parquet"))
+
+
+def command(*arguments: str) -> tuple[int, str]:
+    result = CliRunner(env={"QAE_DATA": None}).invoke(main, ["verl-command", *arguments])
+    return result.exit_code, result.output
+
+
+def test_the_command_is_one_that_a_shell_reads_back(tmp_path: Path) -> None:
+    path = 'models/it\'s $HOME, {really} "so"'
+    config = verl_mapping("algorithm.quantile_k=0.4")
+    cast("dict[str, dict[str, dict[str, object]]]", config)["actor_rollout_ref"]["model"]["path"] = path
+    fake = tmp_path / "python"
+    fake.write_text(f"#!{sys.executable}\nimport json, os, sys\nprint(json.dumps([sys.argv[1:], dict(os.environ)]))\n")
+    fake.chmod(0o755)
+    shell = subprocess.run(
+        ["bash", "-c", shell_command(config)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    arguments, environment = json.loads(shell.stdout)
+    assert arguments == ["-m", "verl.trainer.main_ppo", *verl_overrides(config)]
+    assert environment["VERL_USE_EXTERNAL_MODULES"] == "qae.verl_plugin"
+    parsed = OverridesParser.create().parse_overrides(arguments[2:])
+    by_key = {override.key_or_group: override.value() for override in parsed}
+    assert str(by_key["algorithm.quantile_k"]) == "0.4"
+    assert str(by_key["actor_rollout_ref.model.path"]) == path
+
+
+def test_verl_command_says_mistakes_as_the_sweep_does() -> None:
+    assert command("model=qwen3-8b") == (2, _usage("did you mean qwen3-8b-base?", "model=qwen3-8b"))
+    for arguments, says in {
+        (): "choose one of verl's models with model=",
+        ("model=qwen3-8b-base", "algorithm.quantile_k=abc"): "algorithm.quantile_k='abc' cannot be used",
+        ("model=qwen3-8b-base", "regularizer=gsop"): "did you mean gspo?",
+    }.items():
+        code, output = command(*arguments)
+        assert code == 2
+        assert says in output
+
+
+def _usage(says: str, argument: str) -> str:
+    code, output = command(argument)
+    assert code == 2
+    assert says in output
+    return output
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_are_what_the_tree_says(script: Path) -> None:
+    code, expected = command("--script", f"model={script.stem.removeprefix('run_')}")
+    assert code == 0
+    assert script.read_text() == expected, "run `make scripts`"
+    assert os.access(script, os.X_OK)
+
+
+def test_there_is_a_script_for_each_model_that_the_authors_have_one_for() -> None:
+    assert {script.stem for script in SCRIPTS} == {"run_qwen3-8b-base", "run_qwen3-14b-base", "run_qwen2.5-32b"}
