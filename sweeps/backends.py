@@ -55,9 +55,9 @@ def threads(config: Mapping[str, object]) -> int:
 
 def resources(config: Mapping[str, object]) -> str:
     """What the run computes on, in a few words."""
-    if is_verl(config):
-        trainer = cast("Mapping[str, int]", config["trainer"])
-        return f"{trainer['nnodes']}x{trainer['n_gpus_per_node']} GPUs"
+    trainer = cast("Mapping[str, object]", config["trainer"])
+    if is_verl(config) and trainer.get("device") != "cpu":
+        return f"{trainer.get('nnodes', 1)}x{trainer.get('n_gpus_per_node', 8)} GPUs"
     number = threads(config)
     return f"{number} thread" + ("" if number == 1 else "s")
 

@@ -14,8 +14,8 @@ SEEDS = ("data.seed", "actor_rollout_ref.actor.data_loader_seed", "actor_rollout
 ENGINE_SEEDS = {"dp": "actor_rollout_ref.actor.fsdp_config.seed", "megatron": "actor_rollout_ref.actor.megatron.seed"}
 PLUGIN = "qae.verl_plugin"
 
-_KEY = re.compile(r"[A-Za-z_][\w-]*")
-_PLAIN = re.compile(r"[A-Za-z_/][\w/.-]*")
+_KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z_/][\w/.-]*", re.ASCII)
 _WORDS = frozenset({"null", "true", "false", "inf", "nan"})
 
 
