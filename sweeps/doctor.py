@@ -202,10 +202,10 @@ def judge_shared_memory(needs: Needs, free: int | None) -> Finding:
     """The shared memory that holds Ray's objects; `free` in bytes, None where there is none."""
     least = _SHARED_MEMORY[needs.gpus > 0]
     if free is None or free < least:
-        message = "not there" if free is None else f"{_size(free)} free"
+        message = "there is no /dev/shm" if free is None else f"{_size(free)} free in /dev/shm"
         fix = f"have at least {_size(least)} (containers: --shm-size={least // GIB}g); Ray falls back to disk otherwise"
         return Finding("shared memory", Level.WARN, message, fix)
-    return Finding("shared memory", Level.OK, f"{_size(free)} free")
+    return Finding("shared memory", Level.OK, f"{_size(free)} free in /dev/shm")
 
 
 def judge_store(needs: Needs, system: FileSystem) -> list[Finding]:
@@ -237,9 +237,9 @@ def judge_open_files(needs: Needs, soft: int, hard: int) -> Finding:
     """The limit of open files."""
     least = _OPEN_FILES[needs.verl_trains]
     if soft < least:
-        fix = f"`ulimit -n {least}` before the run" + (
-            "" if hard >= least else f" (needs an administrator: hard limit {hard})"
-        )
+        fix = f"`ulimit -n {least}` before the run"
+        if hard < least:
+            fix = f"ask an administrator to raise the hard limit, {hard}"
         return Finding("open files", Level.WARN, f"limit {soft}, {least} is safe", fix)
     return Finding("open files", Level.OK, f"limit {soft}")
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from qae.metrics import METRICS
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CONF = ROOT / "sweeps" / "conf"
@@ -31,7 +33,7 @@ def _links(page: Path) -> Iterator[str]:
 def _named_files(page: Path) -> Iterator[str]:
     for word in re.findall(r"`([^`\n]+)`", _text_without_blocks(page)):
         is_ours = word.split("/")[0] in TOP_LEVEL if "/" in word else Path(word).suffix in _SUFFIXES
-        if _PATH.match(word) and is_ours and not word.startswith(_WRITTEN_BY_RUNS):
+        if _PATH.match(word) and is_ours and not word.startswith(_WRITTEN_BY_RUNS) and word not in METRICS:
             yield word
 
 
