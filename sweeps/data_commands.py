@@ -17,7 +17,7 @@ class _RefusedError(click.ClickException):
 
 @click.group()
 def data() -> None:
-    """Prepare the data sets that verl's models read."""
+    """Data sets for verl's models."""
 
 
 @data.command()

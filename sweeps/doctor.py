@@ -15,8 +15,10 @@ _OLDEST_PYTHON = (3, 11)
 _OLDEST_VERL = (0, 9, 1)
 _RECIPE_GPU_MIB = 70_000  # the recipes are for GPUs of 80 GB
 _BUSY_GPU_MIB = 2_000
-# A worker of Ray holds hundreds of files and sockets.
-_OPEN_FILES = {True: 65_536, False: 256}
+# Each of Ray's processes holds hundreds of files and sockets, and there are some for every GPU.
+_OPEN_FILES_OF_RAY = 4_096
+_OPEN_FILES_WITH_GPUS = 65_536
+_OPEN_FILES_OTHERWISE = 256
 _SHARED_MEMORY = {True: 16 * GIB, False: 2 * GIB}
 _NETWORK_FILE_SYSTEMS = (
     "nfs",
@@ -235,7 +237,9 @@ def judge_store(needs: Needs, system: FileSystem) -> list[Finding]:
 
 def judge_open_files(needs: Needs, soft: int, hard: int) -> Finding:
     """The limit of open files."""
-    least = _OPEN_FILES[needs.verl_trains]
+    least = _OPEN_FILES_OF_RAY if needs.verl_trains else _OPEN_FILES_OTHERWISE
+    if needs.gpus:
+        least = _OPEN_FILES_WITH_GPUS
     if soft < least:
         fix = f"`ulimit -n {least}` before the run"
         if hard < least:

@@ -120,6 +120,7 @@ def test_memory_files_and_tracking_warn_but_never_fail() -> None:
     assert doctor.judge_shared_memory(NEEDS, 64 * GIB).level is Level.OK
     assert "ulimit -n 65536" in doctor.judge_open_files(NEEDS, 1024, 2**20).fix
     assert "administrator" in doctor.judge_open_files(NEEDS, 1024, 4096).fix
+    assert doctor.judge_open_files(replace(NEEDS, gpus=0), 8192, 8192).level is Level.OK
     online = replace(NEEDS, wandb="online")
     assert doctor.judge_wandb(online, "api.wandb.ai", reached=False).level is Level.WARN
     assert doctor.judge_wandb(online, "api.wandb.ai", reached=True).level is Level.OK
