@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
+from sweeps.data_commands import data
+from sweeps.doctor_command import doctor
 
 if TYPE_CHECKING:
     from sweeps.store import RunStore
@@ -46,6 +48,10 @@ def _points() -> Sequence[metadata.EntryPoint]:
 @click.version_option(package_name="qae-toolkit")
 def main() -> None:
     """Look at Quantile Advantage Estimation runs: where they stand, what came out, figures."""
+
+
+main.add_command(data)
+main.add_command(doctor)
 
 
 @main.command()
@@ -164,3 +170,7 @@ def _as_json(directory: RunDirectory, label: str, state: RunState) -> dict[str, 
         "reason": state.reason,
         **state.latest,
     }
+
+
+if __name__ == "__main__":
+    main()

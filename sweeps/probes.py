@@ -1,0 +1,218 @@
+"""Facts about this machine for `sweeps.doctor`; each probe answers within seconds, whatever is broken."""
+
+import fcntl
+import json
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sweeps import doctor
+from sweeps.data_sets import COLUMNS, HUB_SETS
+from sweeps.doctor import DataFile, FileSystem, Finding, Gpu, Model, Torch
+from sweeps.needs import Needs
+
+_PACKAGES = ("torch", "verl", "ray", "vllm", "sglang")
+_NETWORK_SECONDS = 3.0
+_SMI_SECONDS = 30.0
+_TORCH_SECONDS = 120.0
+_ASK_TORCH = "import json, torch; print(json.dumps([torch.__version__, torch.version.cuda, torch.cuda.is_available()]))"
+# A lock is tested from another process, because on some file systems a process does not conflict with itself.
+_TRY_LOCK = (
+    "import fcntl, sys\n"
+    "try: fcntl.flock(open(sys.argv[1], 'ab'), fcntl.LOCK_EX | fcntl.LOCK_NB)\n"
+    "except BlockingIOError: sys.exit(0)\n"
+    "sys.exit(1)"
+)
+
+
+def examine(needs: Needs) -> list[Finding]:
+    """All findings that concern the run, in the order of the report."""
+    findings = [doctor.judge_python(sys.version_info[:3]), *doctor.judge_packages(needs, versions())]
+    if needs.gpus:
+        gpus = list_gpus()
+        findings += doctor.judge_gpus(needs, gpus, ask_torch() if len(gpus) >= needs.gpus else None)
+    if needs.verl_trains:
+        findings.append(doctor.judge_ports(needs, taken_ports()))
+        findings.append(doctor.judge_shared_memory(needs, free_shared_memory()))
+    findings += doctor.judge_store(needs, look_at_store(needs.root))
+    findings.append(doctor.judge_open_files(needs, *resource.getrlimit(resource.RLIMIT_NOFILE)))
+    host = wandb_host()
+    findings.append(doctor.judge_wandb(needs, host, reached=needs.wandb == "online" and answers(f"https://{host}")))
+    files = [look_at_file(path) for path in (*needs.train_files, *needs.val_files)]
+    findings += doctor.judge_data(needs, files, {one.file_name: one.problems for one in HUB_SETS})
+    if needs.model_path:
+        findings.append(doctor.judge_model(needs, find_model(needs.model_path)))
+    return findings
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that a run may need, as far as they are installed; imports none of them."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def list_gpus() -> list[Gpu]:
+    """What nvidia-smi lists; empty without it or without a driver."""
+    query = "--query-gpu=name,memory.total,memory.used,driver_version"
+    listed = _output(["nvidia-smi", query, "--format=csv,noheader,nounits"], _SMI_SECONDS)
+    gpus = []
+    for line in (listed or "").splitlines():
+        fields = [field.strip() for field in line.split(",")]
+        if len(fields) == 4 and fields[1].isdigit() and fields[2].isdigit():
+            gpus.append(Gpu(fields[0], int(fields[1]), int(fields[2]), fields[3]))
+    return gpus
+
+
+def ask_torch() -> Torch | None:
+    """What torch says, asked in a process of its own; None where it cannot be imported."""
+    said = _output([sys.executable, "-c", _ASK_TORCH], _TORCH_SECONDS)
+    return Torch(*json.loads(said.splitlines()[-1])) if said else None
+
+
+def taken_ports() -> list[int]:
+    """Those of Ray's ports that something listens on."""
+    taken = []
+    for port in doctor.RAY_PORTS:
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection that is closing is no listener
+            try:
+                trial.bind(("", port))
+            except OSError:
+                taken.append(port)
+    return taken
+
+
+def free_shared_memory() -> int | None:
+    """Free bytes of /dev/shm."""
+    try:
+        return shutil.disk_usage("/dev/shm").free  # noqa: S108  # looked at, not written
+    except OSError:
+        return None
+
+
+def look_at_store(root: Path) -> FileSystem:
+    """The file system of the run store, tried in a temporary folder in it or in its nearest existing parent."""
+    folder = existing(root)
+    kind, options = _mount(folder)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".qae-doctor-", dir=folder) as place:
+            failure = _try_files(Path(place))
+    except OSError as error:
+        failure = f"cannot be written ({error.strerror})"
+    return FileSystem(kind, options, shutil.disk_usage(folder).free, failure)
+
+
+def existing(path: Path) -> Path:
+    """The path, or its nearest parent that exists."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+
+
+def _try_files(folder: Path) -> str | None:
+    lock, target, new = folder / "lock", folder / "target", folder / "new"
+    with lock.open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return f"flock does not work ({error.strerror})"
+        if _output([sys.executable, "-c", _TRY_LOCK, str(lock)], _SMI_SECONDS) is None:
+            return "flock does not keep a second process out"
+    target.write_bytes(b"old")
+    try:
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        pass
+    else:
+        return "exclusive creation succeeds on a file that exists"
+    new.write_bytes(b"new")
+    new.replace(target)
+    return None if target.read_bytes() == b"new" else "renaming over a file leaves the old content"
+
+
+def _mount(folder: Path) -> tuple[str, tuple[str, ...]]:
+    try:
+        lines = Path("/proc/mounts").read_text().splitlines()
+    except OSError:
+        return "an unknown file system", ()
+    best = ("", "an unknown file system", "")
+    for line in lines:
+        _, point, kind, options, *_ = line.split()
+        point = point.replace("\\040", " ")
+        if folder.resolve().is_relative_to(point) and len(point) >= len(best[0]):
+            best = (point, kind, options)
+    return best[1], tuple(best[2].split(","))
+
+
+def wandb_host() -> str:
+    """The host that W&B's client talks to."""
+    return urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+
+
+def answers(address: str) -> bool:
+    """Whether a server, or the proxy on the way to it, takes a connection."""
+    parts = urlsplit(address)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy and not urllib.request.proxy_bypass(parts.hostname or ""):
+        parts = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=_NETWORK_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def look_at_file(path: str) -> DataFile:
+    """A parquet file's rows and columns, from its footer."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    local = Path(path).expanduser()
+    if not local.exists():
+        return DataFile(path, failure="not there")
+    try:
+        footer = pq.read_metadata(local)
+        names = pq.read_schema(local).names
+    except (pa.ArrowException, OSError) as error:
+        return DataFile(path, failure=f"no parquet file ({str(error).splitlines()[0]})")
+    return DataFile(path, footer.num_rows, tuple(name for name in COLUMNS if name not in names))
+
+
+def find_model(path: str) -> Model:
+    """Whether a model's folder or its weights in the hub's cache are here, or the hub can be reached."""
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return Model.HERE if (folder / "config.json").exists() else Model.NOWHERE
+    if path.startswith(("/", "~", ".")) or path.count("/") > 1:
+        return Model.NOWHERE
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    cached = try_to_load_from_cache(path, "config.json")
+    if isinstance(cached, str) and any(Path(cached).parent.glob("*.safetensors")):
+        return Model.HERE
+    return Model.ON_HUB if not constants.HF_HUB_OFFLINE and answers(constants.ENDPOINT) else Model.NOWHERE
+
+
+def _output(command: Sequence[str], seconds: float) -> str | None:
+    """What a command prints; None where it does not exist, fails or takes too long."""
+    try:
+        done = subprocess.run(  # noqa: S603  # commands are ours
+            command, capture_output=True, text=True, timeout=seconds, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
