@@ -40,7 +40,9 @@ class GroupAdvantages:
     kept_B: Tensor
 
 
-def group_advantages(scores_B: Tensor, group_B: Tensor, config: AdvantageConfig) -> GroupAdvantages:
+def group_advantages(
+    scores_B: Tensor, group_B: Tensor, config: AdvantageConfig, unshaped_B: Tensor | None = None
+) -> GroupAdvantages:
     """Advantages of a batch of responses.
 
     The quantile rule is eq. 3 of the paper; with K outside (0, 1) it is GRPO's mean, equal bit for bit to verl
@@ -54,6 +56,9 @@ def group_advantages(scores_B: Tensor, group_B: Tensor, config: AdvantageConfig)
         group_B: which group (prompt) the response belongs to, int64 (B,); any labels, any order, groups of any
             size.
         config: the rule, K, the definition of the quantile, whether to divide by the standard deviation.
+        unshaped_B: scores before a length penalty, float (B,): the quantile is taken of them in groups where they
+            and the scores vary (``algorithm.quantile_on=accuracy``), and of the scores elsewhere. Mean and the
+            other rules do not use it.
 
     Returns:
         baselines and advantages in the order of the batch.
@@ -69,6 +74,11 @@ def group_advantages(scores_B: Tensor, group_B: Tensor, config: AdvantageConfig)
         rows = rows_P_G.flatten()
         scores_P_G = scores_B.index_select(0, rows).view_as(rows_P_G)
         baseline_P_1, advantage_P_G, dropped_P_1 = _apply_rule(scores_P_G, config)
+        if unshaped_B is not None and config.rule is AdvantageRule.QUANTILE and config.uses_quantile:
+            unshaped_P_G = unshaped_B.index_select(0, rows).view_as(rows_P_G)
+            usable_P_1 = _varies(unshaped_P_G) & _varies(scores_P_G)
+            baseline_P_1 = torch.where(usable_P_1, _quantile_or_mean(unshaped_P_G, config), baseline_P_1)
+            advantage_P_G = scores_P_G - baseline_P_1
         if config.norm_by_std:
             advantage_P_G = advantage_P_G / (_standard_deviation(scores_P_G) + EPSILON)
         baseline_B.scatter_(0, rows, baseline_P_1.expand_as(scores_P_G).flatten())
@@ -83,6 +93,7 @@ def outcome_advantages(
     response_mask_B_T: Tensor,
     index_B: npt.NDArray[np.object_],
     config: AdvantageConfig,
+    unshaped_B: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The same on what verl hands to an advantage estimator, in the shape that it expects back.
 
@@ -91,6 +102,7 @@ def outcome_advantages(
         response_mask_B_T: 1 for response tokens, (B, T).
         index_B: uid of each response's prompt, object array (B,).
         config: see `group_advantages`.
+        unshaped_B: see `group_advantages`.
 
     Returns:
         advantages and returns, which are the same for outcome rewards: float (B, T), each response's advantage
@@ -106,7 +118,7 @@ def outcome_advantages(
         )
     with torch.no_grad():
         scores_B = token_level_rewards_B_T.sum(dim=-1)
-        result = group_advantages(scores_B, group_index(index_B).to(scores_B.device), config)
+        result = group_advantages(scores_B, group_index(index_B).to(scores_B.device), config, unshaped_B)
         # In place on the converted mask: a second (B, T) tensor would cost more than the multiplication.
         advantage_B_T = response_mask_B_T.to(scores_B.dtype, copy=True).mul_(result.advantage_B.unsqueeze(-1))
         return advantage_B_T, advantage_B_T
@@ -198,6 +210,10 @@ def _apply_rule(scores_P_G: Tensor, config: AdvantageConfig) -> tuple[Tensor, Te
         case AdvantageRule.NEGATIVE_ONLY:
             high_P_1 = scores_P_G.amax(1, keepdim=True)
             return high_P_1, scores_P_G - high_P_1, None
+
+
+def _varies(scores_P_G: Tensor) -> Tensor:
+    return scores_P_G.amax(1, keepdim=True) > scores_P_G.amin(1, keepdim=True)
 
 
 def _mean(scores_P_G: Tensor) -> Tensor:

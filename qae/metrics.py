@@ -57,6 +57,13 @@ ENTROPY_SEQUENCE = _metric(
     "Mean over responses of each response's mean token entropy",
     "paper sec. 4.3, 'token-averaged (length-normalised) policy entropy'",
 )
+ENTROPY_LOSS_MEAN = _metric(
+    "qae/entropy_loss_aggregated",
+    "Policy entropy (averaged as the loss)",
+    "nats/token",
+    "verl's own actor/entropy where actor.loss_agg_mode is not token-mean; actor/entropy is always the token mean",
+    "verl trainer_base.py _compute_old_log_prob",
+)
 POLICY_LOSS = _metric("actor/pg_loss", "Policy loss", "1", "Policy loss, mean over the step's updates", _VERL)
 CLIP_FRACTION = _metric(
     "actor/pg_clipfrac",
@@ -94,7 +101,11 @@ LENGTH_CLIP_RATIO = _metric(
     _VERL,
 )
 SCORE_MEAN = _metric(
-    "critic/score/mean", "Training accuracy", "fraction", "Mean score of the batch that is trained on", _VERL
+    "critic/score/mean",
+    "Training score",
+    "score",
+    "Mean score of the batch that is trained on: the accuracy on the embedded task, +1 and -1 with shaping under DAPO",
+    _VERL,
 )
 SCORE_GENERATED_MEAN = _metric(
     "qae/generated_score_mean",

@@ -133,6 +133,16 @@ class RunDirectory:
         """Held by the process that runs it."""
         return self.path / "lock"
 
+    @property
+    def lease(self) -> Path:
+        """Who runs it, for machines that do not see each other's locks."""
+        return self.path / "lease.json"
+
+    @property
+    def stop_request(self) -> Path:
+        """Its presence asks verl's trainer to end after the current step."""
+        return self.path / "stop"
+
     def read_state(self) -> RunState:
         """The state on disk, or a planned one where none was written.
 

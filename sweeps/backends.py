@@ -20,6 +20,10 @@ class Backend(StrEnum):
     VERL = "verl"
 
 
+class TrainerKilledError(RuntimeError):
+    """The trainer's process ended by a signal that nobody here sent; its text is one sentence."""
+
+
 def check(config: Mapping[str, object]) -> None:
     """Refuse, at plan time, what the run's backend would refuse later.
 
@@ -63,8 +67,8 @@ def resources(config: Mapping[str, object]) -> str:
 
 
 def needs_verl(config: Mapping[str, object]) -> bool:
-    """Whether training imports verl."""
-    return is_verl(config) or TinyConfig.from_mapping(config).actor.needs_verl
+    """Whether the worker process itself imports verl; verl's own trainer has processes of its own."""
+    return not is_verl(config) and TinyConfig.from_mapping(config).actor.needs_verl
 
 
 def train(
@@ -72,13 +76,20 @@ def train(
 ) -> int:
     """Train a run, continuing where its directory stands; imports the backend.
 
-    It computes on `resources.threads` threads, whatever the machine has: the order of additions, and with it the
-    last bits of the numbers, depends on them.
+    The embedded trainer computes on `resources.threads` threads, whatever the machine has: the order of additions,
+    and with it the last bits of the numbers, depends on them.
 
     Returns:
         the last finished step.
+
+    Raises:
+        TrainerKilledError: verl's process was killed; the run can go on from its checkpoint.
     """
     check(config)
+    if is_verl(config):
+        from sweeps import verl_run
+
+        return verl_run.train(config, directory, cache, on_step, should_stop)
     import torch
 
     from qae.tiny.train import train as train_tiny

@@ -21,7 +21,7 @@ from qae import metrics
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from sweeps import backends, provenance, tracking
-from sweeps.locking import AlreadyRunningError, exclusive
+from sweeps.locking import AlreadyRunningError, exclusive, leased
 from sweeps.store import RunStore
 
 _SHOWN = (metrics.ENTROPY.name, metrics.pass_at(1).name, metrics.ZERO_FRACTION.name, metrics.LENGTH_MEAN.name)
@@ -34,6 +34,7 @@ class Exit(IntEnum):
     ENDED = 0  # done, or stopped on request
     FAILED = 1
     RUNS_ELSEWHERE = 3
+    INTERRUPTED = 4  # the trainer was killed; the same command goes on
 
 
 def log_path(directory: RunDirectory, attempt: int) -> Path:
@@ -56,7 +57,7 @@ def run_in_worker(path: str, sweep: str, attempts: int) -> None:
         # In a group of its own a worker does not get the terminal's Ctrl-C beside the launcher's signal.
         os.setpgid(0, 0)
         try:
-            with exclusive(directory):
+            with exclusive(directory), leased(directory):
                 state = directory.read_state()
                 status = state.status
                 settled_since = status.is_final and state.attempt > attempts
@@ -66,14 +67,14 @@ def run_in_worker(path: str, sweep: str, attempts: int) -> None:
                         status = run_job(directory, sweep, requests)
         except AlreadyRunningError:
             sys.exit(Exit.RUNS_ELSEWHERE)
-    sys.exit(Exit.FAILED if status is RunStatus.FAILED else Exit.ENDED)
+    sys.exit({RunStatus.FAILED: Exit.FAILED, RunStatus.PREEMPTED: Exit.INTERRUPTED}.get(status, Exit.ENDED))
 
 
 def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int]) -> RunStatus:
     """Train the run in its directory, from where it stands; the caller holds its lock.
 
     A stop request ends it after the current step, with a checkpoint and the status cancelled; an exception
-    ends it with the status failed and its reason.
+    ends it with the status failed and its reason; a trainer process that was killed leaves it to be continued.
 
     Args:
         directory: holds config.yaml; everything else is written here.
@@ -112,6 +113,10 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int]) -
         step = backends.train(
             config, directory, RunStore(directory.path.parent).cache, on_step, lambda: bool(stop_requests)
         )
+    except backends.TrainerKilledError as error:
+        progress.end(RunStatus.PREEMPTED, str(error))
+        tracker.finish(failed=True)
+        return RunStatus.PREEMPTED
     except Exception as error:
         traceback.print_exc()
         progress.end(RunStatus.FAILED, _sentence(error))

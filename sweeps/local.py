@@ -54,6 +54,8 @@ def side_by_side(config: Mapping[str, object]) -> int:
         wrong = value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1)
         if wrong or (value is None and key == "threads"):
             raise ConfigError(f"resources.{key}", value, "give a whole number of at least 1")
+    if backends.is_verl(config):
+        return resources["parallel"] or 1  # its resources are a whole machine's or more
     threads = resources["threads"] or 1
     return resources["parallel"] or max(1, len(os.sched_getaffinity(0)) // threads)
 
@@ -159,6 +161,8 @@ class _Pool:
         code = process.exitcode or 0
         if code in (Exit.RUNS_ELSEWHERE, _SERVER_DIED):
             self._followed.append(run)
+        elif code == Exit.INTERRUPTED:
+            self.failed[run.run_id] = f"{run.directory.read_state().reason}; the same command continues it"
         elif code < 0 and not self.stop_requests:
             self.failed[run.run_id] = f"killed by {_signal_name(-code)}; the same command continues it"
         elif code > 0 and (reason := self._reason(run)):

@@ -68,7 +68,7 @@ class Needs:
             nodes=_whole(config, "resources.nodes", "trainer.nnodes", otherwise=1),
             gpus=gpus,
             root=Path(str(_at(config, "sweep.root"))).expanduser(),
-            model_path=str(path) if verl_trains and path else None,
+            model_path=str(path) if verl_trains and path and not str(path).startswith("cache:") else None,
             engine=str(_at(config, "actor_rollout_ref.rollout.name") or "vllm") if gpus else None,
             train_files=_files(config, "data.train_files") if verl_trains else (),
             val_files=_files(config, "data.val_files") if verl_trains else (),

@@ -355,7 +355,11 @@ def _check_files(run: _Run) -> None:
     for key in ("data.train_files", "data.val_files"):
         value = run.get(key)
         for file in value if isinstance(value, list | tuple) else [value]:
-            if "://" not in str(file) and not Path(str(file)).expanduser().exists():
+            if (
+                not str(file).startswith(("cache:", "hdfs:"))
+                and "://" not in str(file)
+                and not Path(str(file)).expanduser().exists()
+            ):
                 raise ConfigError(
                     key,
                     file,

@@ -1,30 +1,13 @@
 """Evaluation on held-out problems: counts for every problem, from which every pass@k and interval comes."""
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
 
-from qae import metrics
-from qae.pass_at_k import pass_at_k
+from qae.evaluation import ProblemResult
 from qae.tiny.config import TinyConfig
 from qae.tiny.model import Transformer
 from qae.tiny.sampling import sample
 from qae.tiny.seeding import Purpose, torch_generator
 from qae.tiny.task import ChainedArithmetic, Problems
-
-_REPORTED_K = (1, 16)
-
-
-@dataclass(frozen=True)
-class ProblemResult:
-    """Samples of one held-out problem: how many there were, how many were right, their mean length in tokens."""
-
-    data_set: str
-    problem: str
-    n: int
-    c: int
-    mean_length: float
 
 
 def evaluate(
@@ -60,18 +43,3 @@ def evaluate(
             for index, (right, length) in enumerate(zip(right_P.tolist(), length_P.tolist(), strict=True))
         ]
     return results
-
-
-def summarise(results: list[ProblemResult]) -> dict[str, float]:
-    """pass@1, pass@16 (where n allows it) and mean length, for each data set and over all problems."""
-    names = list(dict.fromkeys(result.data_set for result in results))
-    parts = {name: [result for result in results if result.data_set == name] for name in names}
-    summary: dict[str, float] = {}
-    for name, part in {**parts, metrics.VAL_OVERALL: results}.items():
-        n = np.array([result.n for result in part])
-        c = np.array([result.c for result in part])
-        for k in _REPORTED_K:
-            if k <= n.min():
-                summary[metrics.pass_at(k, name).name] = float(pass_at_k(n, c, k).mean())
-        summary[metrics.validation_length(name).name] = float(np.mean([result.mean_length for result in part]))
-    return summary

@@ -10,10 +10,11 @@ import torch
 from qae import metrics
 from qae.advantage import group_advantages
 from qae.diagnostics import advantage_diagnostics, entropy_by_sign
+from qae.evaluation import summarise
 from qae.run_directory import JsonlWriter, RunDirectory
 from qae.tiny import checkpoint
 from qae.tiny.config import TinyConfig
-from qae.tiny.evaluate import evaluate, summarise
+from qae.tiny.evaluate import evaluate
 from qae.tiny.losses import make_policy_loss
 from qae.tiny.pretrain import PretrainingStoppedError, pretrained_model
 from qae.tiny.rollout import Batch, Rollouts

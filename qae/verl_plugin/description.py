@@ -1,0 +1,73 @@
+"""What a training batch of verl looks like, in the metrics of `qae.metrics`; pure functions over tensors."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from qae import metrics
+from qae.advantage import group_advantages, group_index
+from qae.config import AdvantageConfig, QuantileOn
+from qae.diagnostics import advantage_diagnostics, entropy_by_sign
+
+
+def describe(
+    scores_B: Tensor,
+    uid_B: npt.NDArray[np.object_],
+    advantage_B_T: Tensor,
+    entropy_B_T: Tensor,
+    mask_B_T: Tensor,
+    config: AdvantageConfig,
+    unshaped_B: Tensor | None = None,
+) -> dict[str, float]:
+    """A batch's advantages, groups and entropies.
+
+    Args:
+        scores_B: what the advantages were taken of, float (B,); no padding rows.
+        uid_B: each response's prompt, object (B,).
+        advantage_B_T: as the trainer holds them, float (B, T); each response's is read at its first token.
+        entropy_B_T: nats, float (B, T).
+        mask_B_T: 1 for response tokens, (B, T).
+        config: the rule that made the advantages; it gives the baselines.
+        unshaped_B: scores before shaping, float (B,), where the quantile is taken of those.
+    """
+    mask_B_T = mask_B_T.bool()
+    on_accuracy = config.quantile_on is QuantileOn.ACCURACY
+    group_B = group_index(uid_B)
+    baseline_B = group_advantages(scores_B, group_B, config, unshaped_B if on_accuracy else None).baseline_B
+    advantage_B = advantage_B_T.gather(1, mask_B_T.int().argmax(1, keepdim=True))[:, 0]
+    entropy_B_T = entropy_B_T.float().masked_fill(~mask_B_T, 0.0)
+    tokens_B = mask_B_T.sum(1)
+    spoken_B = tokens_B > 0
+    values = {
+        **advantage_diagnostics(scores_B, group_B, baseline_B, advantage_B, config.quantile_k),
+        **entropy_by_sign(advantage_B, entropy_B_T, mask_B_T),
+    }
+    if bool(spoken_B.any()):
+        values[metrics.ENTROPY.name] = float(entropy_B_T.sum() / tokens_B.sum())
+        values[metrics.ENTROPY_SEQUENCE.name] = float((entropy_B_T.sum(1)[spoken_B] / tokens_B[spoken_B]).mean())
+    return values
+
+
+def unshaped(extra_fields: list[object]) -> Tensor | None:
+    """Scores before overlong shaping, float (B,), as verl's reward managers report them; None where one is missing.
+
+    verl's `dapo` manager leaves the verifier's own score in ``reward_extra_info`` and adds the shaping after
+    (verl/experimental/reward_loop/reward_manager/dapo.py).
+    """
+    found = [_number(extra, "score", "acc") for extra in extra_fields]
+    return None if any(value is None for value in found) else torch.tensor(found, dtype=torch.float32)
+
+
+def is_right(extra: object) -> bool | None:
+    """Whether a response was right, by the verifier's ``acc``; None where it did not say."""
+    accuracy = _number(extra, "acc")
+    return None if accuracy is None else accuracy > 0
+
+
+def _number(extra: object, *names: str) -> float | None:
+    info = extra.get("reward_extra_info") if isinstance(extra, dict) else None
+    for name in names:
+        if isinstance(info, dict) and isinstance(info.get(name), bool | int | float | np.number | np.bool_):
+            return float(info[name])
+    return None

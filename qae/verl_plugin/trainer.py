@@ -1,0 +1,147 @@
+"""verl's synchronous trainer with the toolkit's metrics, per-problem counts and run directory: mode ``qae_sync``.
+
+Everything is read from the transfer queue after verl has computed it; what is trained on is untouched.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import transfer_queue as tq
+from torch import Tensor
+from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+from qae import metrics as names
+from qae.config import AdvantageConfig, QuantileOn
+from qae.evaluation import summarise
+from qae.token_statistics import high_entropy_tokens, words_in_vocabulary
+from qae.verl_plugin import estimator
+from qae.verl_plugin.description import describe, unshaped
+from qae.verl_plugin.record import RecordingTracking, RunRecord, Tracking
+from qae.verl_plugin.validation import Sample, ValidationTap, problem_results, samples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from omegaconf import DictConfig
+    from transfer_queue import KVBatchMeta
+
+_EVICTED = "filter_groups/evicted_samples"
+
+
+@register_trainer("qae_sync")
+class QaeTrainer(PPOTrainerSync):
+    """PPOTrainerSync that logs the toolkit's metrics, writes the run directory and stops on request."""
+
+    def __init__(self, config: "DictConfig") -> None:
+        self._record = RunRecord.from_environment()
+        self._samples: list[Sample] = []
+        self._tracking: RecordingTracking | None = None
+        super().__init__(config)
+
+    @property
+    def trainer_mode(self) -> str:
+        """Verl compares its mode with "sync" in many places; this trainer is one."""
+        return "sync"
+
+    @trainer_mode.setter
+    def trainer_mode(self, value: str) -> None:
+        """Verl sets it to the registered name."""
+
+    @property
+    def logger(self) -> RecordingTracking | None:
+        """Verl's tracking, behind the run directory's; None before training."""
+        return self._tracking
+
+    @logger.setter
+    def logger(self, tracking: Tracking) -> None:
+        self._tracking = RecordingTracking(tracking, self._record)
+
+    @cached_property
+    def _advantage(self) -> AdvantageConfig:
+        algorithm = cast("Mapping[str, object]", self.config.algorithm)
+        if self.config.algorithm.adv_estimator == estimator.NAME:
+            return AdvantageConfig.from_mapping(algorithm)
+        return AdvantageConfig(norm_by_std=bool(algorithm.get("norm_adv_by_std_in_grpo", True)))
+
+    @cached_property
+    def _markers(self) -> dict[int, str]:
+        return words_in_vocabulary(self.tokenizer.get_vocab())
+
+    def _build_replay_buffer(self) -> ValidationTap:
+        return ValidationTap(super()._build_replay_buffer(), self._collect)
+
+    def _collect(self, batch: "KVBatchMeta") -> None:
+        self._samples += samples(batch)
+
+    def _validate(self) -> dict[str, float]:
+        self._samples = []
+        values: dict[str, float] = super()._validate()
+        results = problem_results(self._samples)
+        if results:
+            self._record.evaluation(self.global_steps, results)
+            values |= summarise(results)
+        return values
+
+    def _compute_advantage(self, batch: "KVBatchMeta", metrics: dict[str, float]) -> "KVBatchMeta":
+        unshaped_B = self._unshaped(batch) if self._advantage.quantile_on is QuantileOn.ACCURACY else None
+        with estimator.unshaped_scores(unshaped_B):
+            batch = super()._compute_advantage(batch, metrics)
+        self._describe(batch, metrics, unshaped_B)
+        return batch
+
+    def _unshaped(self, batch: "KVBatchMeta") -> Tensor | None:
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+        return unshaped(data["extra_fields"].tolist())
+
+    def _describe(self, batch: "KVBatchMeta", metrics: dict[str, float], unshaped_B: Tensor | None) -> None:
+        fields = ["uid", "responses", "response_mask", "rm_scores", "entropy", "advantages"]
+        if self.config.algorithm.use_kl_in_reward:
+            fields.append("token_level_rewards")
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+        uid_B = np.array(data.pop("uid").tolist(), dtype=object)
+        padded = data.to_padded_tensor()
+        real = np.array([not tag.get("is_padding", False) for tag in batch.tags])
+        mask_B_T, entropy_B_T = padded["response_mask"][real].bool(), padded["entropy"][real]
+        rewards_B_T = padded["token_level_rewards"] if "token_level_rewards" in padded else padded["rm_scores"]
+        verls_entropy = metrics.get(names.ENTROPY.name)
+        metrics |= describe(
+            rewards_B_T[real].sum(1),
+            uid_B[real],
+            padded["advantages"][real],
+            entropy_B_T,
+            mask_B_T,
+            self._advantage,
+            None if unshaped_B is None else unshaped_B[real],
+        )
+        if verls_entropy is not None and self.config.actor_rollout_ref.actor.loss_agg_mode != "token-mean":
+            # verl averages it as it does the loss; runs of different losses compare by the token mean.
+            metrics[names.ENTROPY_LOSS_MEAN.name] = verls_entropy
+        ids_N = padded["responses"][real][mask_B_T]
+        self._record.tokens(
+            self.global_steps,
+            high_entropy_tokens(ids_N, entropy_B_T[mask_B_T], lambda token: str(self.tokenizer.decode([token]))),
+            {word: int((ids_N == token).sum()) for token, word in self._markers.items()},
+            int(real.sum()),
+        )
+
+    def _compute_metrics(
+        self, batch: "KVBatchMeta", metrics: dict[str, float], timing_raw: dict[str, float], **where: int
+    ) -> None:
+        super()._compute_metrics(batch, metrics, timing_raw, **where)
+        if self.config.algorithm.filter_groups.enable:
+            kept = self.config.data.train_batch_size
+            evicted = sum(value for name, value in metrics.items() if name.endswith(_EVICTED))
+            metrics[names.GENERATED_KEPT.name] = kept / (kept + evicted)
+
+    def step(self, metrics: dict[str, float], timing_raw: dict[str, float]) -> "KVBatchMeta":
+        """A step of verl's; where the job asked to stop, its checkpoint is made whether it is due or not."""
+        batch = super().step(metrics, timing_raw)
+        if self.global_steps < self.total_training_steps and self._record.stop_requested():
+            frequency = self.config.trainer.save_freq
+            if frequency <= 0 or self.global_steps % frequency:
+                self._save_checkpoint()
+            assert self._tracking is not None  # noqa: S101  # fit sets it before the first step
+            self._tracking.stops_after_step = True
+        return batch

@@ -1,0 +1,67 @@
+"""Paths of the form ``cache:…``: what is made locally, in the run store's cache, the first time it is needed."""
+
+import fcntl
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from qae.errors import ConfigError
+
+PREFIX = "cache:"
+
+
+def with_cached(config: Mapping[str, object], cache: Path) -> dict[str, object]:
+    """The configuration with each ``cache:NAME`` replaced by the file or folder, which is there afterwards.
+
+    Args:
+        config: resolved.
+        cache: folder of the run store's cache; shared by runs, so made under a lock.
+
+    Raises:
+        ConfigError: a name that nothing here makes.
+    """
+    return {key: _filled(key, value, cache) for key, value in config.items()}
+
+
+def _filled(key: str, value: object, cache: Path) -> object:
+    if isinstance(value, Mapping):
+        return {name: _filled(f"{key}.{name}", item, cache) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(key, item, cache) for item in value]
+    if isinstance(value, str) and value.startswith(PREFIX):
+        return str(_made(key, value, cache))
+    return value
+
+
+def _made(key: str, value: str, cache: Path) -> Path:
+    name = value.removeprefix(PREFIX)
+    if name not in _MAKERS:
+        raise ConfigError(key, value, f"choose one of {', '.join(PREFIX + known for known in _MAKERS)}")
+    path = (cache / name).resolve()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (path.parent / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            _MAKERS[name](path)
+    return path
+
+
+def _random_model(path: Path) -> None:
+    from qae.verl_plugin.cpu.random_model import make
+
+    temporary = path.with_name(f".{path.name}.tmp")
+    make(temporary)
+    temporary.rename(path)
+
+
+def _arithmetic(path: Path) -> None:
+    from sweeps.data_files import ARITHMETIC, Request, prepare
+
+    for _ in prepare([ARITHMETIC], Request(out=path.parent)):
+        pass
+
+
+_MAKERS: dict[str, Callable[[Path], None]] = {
+    "qwen3-random-tiny": _random_model,
+    "arithmetic-train.parquet": _arithmetic,
+    "arithmetic-val.parquet": _arithmetic,
+}

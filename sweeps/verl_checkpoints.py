@@ -1,0 +1,45 @@
+"""verl's checkpoint folder: which one a run continues from, and the pointer to it made good after a kill."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+from qae.run_directory import write_atomic
+
+_POINTER = "latest_checkpointed_iteration.txt"  # verl/utils/checkpoint/checkpoint_manager.py
+_PREFIX = "global_step_"
+
+
+def resume_step(checkpoints: Path) -> int:
+    """The step of the newest complete checkpoint, 0 without one; afterwards verl's pointer names it.
+
+    verl writes the actor, then the data loader's state, then the pointer, none of them atomically. A kill can leave
+    a checkpoint without its end or an empty pointer, on which verl's `resume_mode=auto` fails. Unfinished ones newer
+    than the newest complete one are removed: verl would write into them.
+
+    Args:
+        checkpoints: verl's `trainer.default_local_dir`.
+    """
+    steps = sorted(
+        (int(path.name.removeprefix(_PREFIX)) for path in checkpoints.glob(f"{_PREFIX}*") if _is_step(path)),
+        reverse=True,
+    )
+    newest = next((step for step in steps if _is_complete(checkpoints / f"{_PREFIX}{step}")), 0)
+    for step in steps:
+        if step > newest:
+            shutil.rmtree(checkpoints / f"{_PREFIX}{step}")
+    if newest:
+        write_atomic(checkpoints / _POINTER, str(newest).encode())
+    else:
+        (checkpoints / _POINTER).unlink(missing_ok=True)
+    return newest
+
+
+def _is_step(path: Path) -> bool:
+    return path.is_dir() and path.name.removeprefix(_PREFIX).isdigit()
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    """The data loader's state is written last, as a zip archive whose directory lies at its end."""
+    actor = checkpoint / "actor"
+    return actor.is_dir() and any(actor.iterdir()) and zipfile.is_zipfile(checkpoint / "data.pt")

@@ -1,0 +1,176 @@
+"""A run of verl: its command in a process of its own, followed through the lines that its trainer writes.
+
+The trainer (`qae.verl_plugin.trainer`) appends each step to the run directory before the step counts as logged. So a
+kill of whatever process loses no logged step, and what is here only reads along.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+
+import orjson
+
+from qae.run_directory import RunDirectory
+from sweeps import verl_checkpoints
+from sweeps.backends import OnStep, TrainerKilledError, threads, total_steps
+from sweeps.verl_cache import with_cached
+from sweeps.verl_overrides import environment, quoted, verl_overrides
+
+_POLL_SECONDS = 0.5
+_ERROR = re.compile(r"^(?:\([^)]*\)\s*)?((?:[\w.]+\.)?\w*(?:Error|Exception)\b.*)$")
+_LOG_TAIL_BYTES = 200_000
+
+
+def train(
+    config: Mapping[str, object], directory: RunDirectory, cache: Path, on_step: OnStep, should_stop: Callable[[], bool]
+) -> int:
+    """Run verl until the run is complete or is asked to stop; see `sweeps.backends.train`.
+
+    Args:
+        config: resolved, with ``backend: verl``.
+        directory: the run; verl continues from the newest complete checkpoint in it.
+        cache: folder for what ``cache:…`` paths name.
+        on_step: called once for each step that the trainer logs.
+        should_stop: asked twice a second; once true, the trainer ends after its step, with a checkpoint.
+
+    Returns:
+        the last logged step.
+
+    Raises:
+        TrainerKilledError: verl's process was killed.
+        RuntimeError: verl failed; the last error of its log.
+    """
+    config = with_cached(config, cache)
+    resumed = verl_checkpoints.resume_step(directory.checkpoints)
+    directory.stop_request.unlink(missing_ok=True)
+    lines = _NewLines(directory.metrics)
+    last = resumed
+    with _driver(command(config, directory, resumed), _environment(config, directory)) as process:
+        while True:
+            ended = process.poll()
+            for step, values in lines.read():
+                last = step
+                on_step(step, values)
+            if ended is not None:
+                break
+            if should_stop():
+                directory.stop_request.touch()
+            time.sleep(_POLL_SECONDS)
+    stopped = directory.stop_request.exists()
+    directory.stop_request.unlink(missing_ok=True)
+    if ended == 0 and last < total_steps(config):
+        raise RuntimeError(
+            f"verl ended after step {last} of {total_steps(config)}: trainer.total_epochs is too small for its data"
+        )
+    if ended == 0:
+        return last
+    if stopped and last and verl_checkpoints.resume_step(directory.checkpoints) == last:
+        return last
+    if ended < 0:
+        raise TrainerKilledError(f"verl's trainer was killed by {signal.Signals(-ended).name} after step {last}")
+    raise RuntimeError(_reason(directory, ended))
+
+
+def command(config: Mapping[str, object], directory: RunDirectory, resumed: int) -> list[str]:
+    """The process that trains: verl's `main_ppo` on the run's overrides and paths.
+
+    Args:
+        config: resolved, paths in the cache filled in.
+        directory: the run.
+        resumed: step of the checkpoint to continue from; 0 for none.
+    """
+    variables = "++ray_kwargs.ray_init.runtime_env.env_vars"
+    own: dict[str, object] = {
+        "hydra.run.dir": directory.logs / "hydra",
+        "hydra.output_subdir": None,
+        "trainer.default_local_dir": directory.checkpoints,
+        "trainer.resume_mode": "auto",
+        "trainer.logger": ["console"],
+        "trainer.experiment_name": directory.run_id,
+        # Workers on a Ray cluster that was there before do not inherit our environment.
+        f"{variables}.QAE_RUN_DIRECTORY": directory.path,
+    }
+    if resumed:
+        own["trainer.val_before_train"] = False  # the resumed step has been evaluated; again would be other samples
+    overrides = [
+        f"{key}={quoted(str(value.resolve()) if isinstance(value, Path) else value)}" for key, value in own.items()
+    ]
+    driver = [sys.executable, "-m", "sweeps.verl_driver", str(os.getpid())]
+    return [*driver, *verl_overrides(config), *overrides]
+
+
+def on_cpu(config: Mapping[str, object]) -> bool:
+    """Whether verl trains on the development aid for machines without a GPU."""
+    return cast("Mapping[str, object]", config["trainer"]).get("device") == "cpu"
+
+
+def _environment(config: Mapping[str, object], directory: RunDirectory) -> dict[str, str]:
+    variables = {
+        **os.environ,
+        **environment(config),
+        "QAE_RUN_DIRECTORY": str(directory.path.resolve()),
+        "HYDRA_FULL_ERROR": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if on_cpu(config):
+        variables |= {
+            "QAE_VERL_CPU": "1",
+            "OMP_NUM_THREADS": str(threads(config)),
+            "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+            "RAY_enable_open_telemetry": "0",
+        }
+    return variables
+
+
+@contextmanager
+def _driver(arguments: list[str], variables: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Verl's process, in a session of its own so that the terminal's Ctrl-C does not reach it; gone afterwards."""
+    process = subprocess.Popen(  # noqa: S603  # our own command
+        arguments, env=dict(variables), start_new_session=True, cwd=Path(__file__).parents[1]
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+class _NewLines:
+    """Metric lines as they come, from where the file ended at the start."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = path.stat().st_size if path.exists() else 0
+
+    def read(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Steps that are new and whole, with their values."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as file:
+            # The trainer cuts off a torn last line of an earlier attempt before it appends.
+            self._offset = min(self._offset, file.seek(0, os.SEEK_END))
+            file.seek(self._offset)
+            content = file.read()
+        whole = content[: content.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        for line in whole.splitlines():
+            record = orjson.loads(line)
+            yield record["step"], {name: value for name, value in record.items() if name not in ("step", "time")}
+
+
+def _reason(directory: RunDirectory, code: int) -> str:
+    """The last error in the attempt's log."""
+    attempt = directory.read_state().attempt
+    path = directory.logs / f"attempt-{attempt}.log"
+    text = path.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace") if path.exists() else ""
+    found = [match[1] for line in text.splitlines() if (match := _ERROR.match(line.strip()))]
+    return f"verl: {found[-1]}" if found else f"verl ended with code {code}"
