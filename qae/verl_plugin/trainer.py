@@ -19,7 +19,7 @@ from qae.token_statistics import high_entropy_tokens, words_in_vocabulary
 from qae.verl_plugin import estimator
 from qae.verl_plugin.description import describe, unshaped
 from qae.verl_plugin.record import RecordingTracking, RunRecord, Tracking
-from qae.verl_plugin.validation import Sample, ValidationTap, problem_results, samples
+from qae.verl_plugin.validation import Sample, ValidationTap, plain, problem_results, samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +93,7 @@ class QaeTrainer(PPOTrainerSync):
 
     def _unshaped(self, batch: "KVBatchMeta") -> Tensor | None:
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-        return unshaped(data["extra_fields"].tolist())
+        return unshaped(plain(data["extra_fields"]))
 
     def _describe(self, batch: "KVBatchMeta", metrics: dict[str, float], unshaped_B: Tensor | None) -> None:
         fields = ["uid", "responses", "response_mask", "rm_scores", "entropy", "advantages"]

@@ -3,11 +3,13 @@
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import transfer_queue as tq
+from tensordict import NonTensorData, TensorDictBase
+from torch import Tensor
 
 from qae.evaluation import ProblemResult
 from qae.verl_plugin.description import is_right
@@ -54,7 +56,7 @@ def samples(batch: "KVBatchMeta") -> list[Sample]:
     fields = ["responses", "data_source", "extra_info", "extra_fields", "prompts"]
     data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
     lengths = data["responses"].offsets().diff().tolist()
-    columns = (data[name].tolist() for name in ("data_source", "extra_info", "extra_fields"))
+    columns = (plain(data[name]) for name in ("data_source", "extra_info", "extra_fields"))
     prompts = (prompt.tolist() for prompt in data["prompts"].unbind())
     found = []
     for length, source, info, extra, prompt in zip(lengths, *columns, prompts, strict=True):
@@ -65,6 +67,12 @@ def samples(batch: "KVBatchMeta") -> list[Sample]:
         data_set = str(source).removeprefix(_ROUTING_PREFIX)
         found.append(Sample(data_set, _problem(data_set, info, prompt), right, int(length)))
     return found
+
+
+def plain(column: "Iterable[object]") -> list[object]:
+    """A column of what is no tensor as a list: the queue gives equal shapes as an array, others as a linked list."""
+    values = column.tolist() if hasattr(column, "tolist") else column
+    return [getattr(value, "data", value) if isinstance(value, NonTensorData) else value for value in values]
 
 
 def problem_results(found: Sequence[Sample]) -> list[ProblemResult]:
@@ -86,9 +94,8 @@ def problem_results(found: Sequence[Sample]) -> list[ProblemResult]:
 
 def _problem(data_set: str, info: object, prompt: object) -> str:
     """A name that is the same in every run: the data's own, else its row, else a hash of its tokens."""
-    if isinstance(info, dict):
-        if info.get("problem_id") is not None:
-            return str(info["problem_id"])
-        if info.get("index") is not None:
-            return f"{data_set}-{info['index']}"
+    for name, form in (("problem_id", "{}"), ("index", f"{data_set}-{{}}")):
+        value = info.get(name) if isinstance(info, dict | TensorDictBase) else None
+        if value is not None:
+            return form.format(value.item() if isinstance(value, Tensor) else value)
     return hashlib.sha256(str(prompt).encode()).hexdigest()[:12]

@@ -1,0 +1,168 @@
+"""verl's real trainer on this machine, from `sweep.py` to figures, with real kills; minutes, not seconds."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from qae import metrics
+from qae.run_directory import RunDirectory, RunStatus, read_evaluations, read_metrics
+from sweeps.job import Exit
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+MODEL = ("model=qwen3-random-tiny", "algorithm.quantile_k=0.4")
+SHORT = (
+    "trainer.total_training_steps=2",
+    "trainer.test_freq=-1",
+    "trainer.save_freq=1",
+    "trainer.val_before_train=false",
+)
+LIMIT = 420
+
+
+def environment(runs: Path) -> dict[str, str]:
+    return {**os.environ, "QAE_RUNS": str(runs), "WANDB_MODE": "offline", "COLUMNS": "160"}
+
+
+def start(runs: Path, *overrides: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "sweep.py", *MODEL, *overrides],
+        cwd=ROOT,
+        env=environment(runs),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    output, _ = process.communicate(timeout=LIMIT)
+    return process.returncode, output
+
+
+def only_run(runs: Path) -> RunDirectory:
+    (path,) = [path.parent for path in runs.glob("*/config.yaml")]
+    return RunDirectory(path)
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.05)
+
+
+def steps(directory: RunDirectory) -> list[object]:
+    return [record["step"] for record in read_metrics(directory).records]
+
+
+def logged(runs: Path, step: int) -> Callable[[], bool]:
+    return lambda: bool(list(runs.glob("*/metrics.jsonl"))) and step in steps(only_run(runs))
+
+
+def processes(word: str, runs: Path) -> list[int]:
+    """Pids of this run's processes whose command line or title has a word."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            variables = (path / "environ").read_bytes()
+        except OSError:
+            continue
+        if word in command and str(runs).encode() in variables:
+            found.append(int(path.name))
+    return found
+
+
+def test_a_killed_driver_loses_no_step_and_the_same_command_ends_in_figures(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    process = start(runs, "trainer.total_training_steps=4")
+    wait_for(logged(runs, 3), "step 3")
+    directory = only_run(runs)
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from sweeps.job import run_in_worker; run_in_worker(sys.argv[1], 's', 9)",
+    ]
+    second = subprocess.run([*command, str(directory.path)], cwd=ROOT, check=False, timeout=60)
+    assert second.returncode == Exit.RUNS_ELSEWHERE
+    before = read_metrics(directory).records
+    (driver,) = processes("sweeps.verl_driver", runs)
+    os.kill(driver, signal.SIGKILL)
+    code, output = finish(process)
+    state = directory.read_state()
+    assert code == 1, output
+    assert "killed by SIGKILL" in output
+    assert state.status is RunStatus.PREEMPTED
+    assert read_metrics(directory).records[: len(before)] == before
+    wait_for(lambda: not processes("raylet", runs), "Ray to end with its driver")
+
+    code, output = finish(start(runs, "trainer.total_training_steps=4"))
+    assert code == 0, output
+    state = directory.read_state()
+    assert state.status is RunStatus.DONE
+    assert state.attempt == 2
+    assert steps(directory) == [0, 1, 2, 3, 4]
+    assert not directory.lease.exists()
+    assert not directory.stop_request.exists()
+
+    rows = read_metrics(directory).records
+    assert rows[: len(before)][:3] == before[:3]  # steps up to the checkpoint are not computed again
+    trained = rows[1:]
+    for name in (metrics.ENTROPY, metrics.ZERO_FRACTION, metrics.GRAD_NORM, metrics.LENGTH_MEAN, metrics.STEP_TIME):
+        assert all(math.isfinite(float(str(row[name.name]))) for row in trained), name.name
+    shares = [metrics.ZERO_FRACTION.name, metrics.POSITIVE_FRACTION.name, metrics.NEGATIVE_FRACTION.name]
+    assert all(sum(float(str(row[name])) for name in shares) == pytest.approx(1) for row in trained)
+
+    counts = read_evaluations(directory).records
+    for step, row in ((0, rows[0]), (2, rows[2]), (4, rows[4])):
+        own = [record for record in counts if record["step"] == step]
+        assert len(own) == 16
+        assert all(record["n"] == 16 and record["data_set"] == "arithmetic" for record in own)
+        accuracy = sum(int(str(record["c"])) for record in own) / (16 * 16)
+        assert row["val/arithmetic/pass@1"] == pytest.approx(accuracy)
+        assert row["val/overall/pass@1"] == pytest.approx(accuracy)
+        bootstrap = [value for name, value in row.items() if name.endswith("/acc/mean@16")]
+        assert bootstrap == [pytest.approx(accuracy)]
+    assert [json.loads(line)["step"] for line in directory.tokens.read_text().splitlines()][:3] == [1, 2, 3]
+    assert {path.name.rpartition("-")[2] for path in directory.path.glob("wandb/offline-run-*")} == {directory.run_id}
+    assert list((runs / "figures").rglob("*.png")), output
+
+
+def test_a_killed_ray_worker_fails_the_run_which_goes_on_when_told(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    process = start(runs, "regularizer=clip_cov", *SHORT)
+    wait_for(logged(runs, 1), "step 1")
+    workers = processes("WorkerDict", runs)
+    assert workers
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    code, output = finish(process)
+    directory = only_run(runs)
+    assert code == 1, output
+    assert directory.read_state().status is RunStatus.FAILED
+    assert "verl: " in str(directory.read_state().reason)
+    assert steps(directory) == [1]
+    code, output = finish(start(runs, "regularizer=clip_cov", *SHORT, "sweep.retry=true"))
+    assert code == 0, output
+    assert steps(directory) == [1, 2]
+
+
+@pytest.mark.parametrize("regularizer", ["kl_cov", "gspo"])
+def test_a_regularizer_trains_in_verl(regularizer: str, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    code, output = finish(start(runs, f"regularizer={regularizer}", *SHORT, "trainer.save_freq=-1"))
+    assert code == 0, output
+    directory = only_run(runs)
+    rows = read_metrics(directory).records
+    assert [row["step"] for row in rows] == [1, 2]
+    assert all(math.isfinite(float(str(row[metrics.POLICY_LOSS.name]))) for row in rows)
+    assert (metrics.ENTROPY_LOSS_MEAN.name in rows[0]) == (regularizer == "gspo")

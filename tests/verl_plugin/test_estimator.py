@@ -1,0 +1,129 @@
+"""The estimator as verl calls it, against verl's own and against the toolkit's formulas."""
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from verl.trainer.ppo import core_algos
+
+import qae.verl_plugin
+from qae import metrics
+from qae.advantage import group_advantages, group_index
+from qae.config import AdvantageConfig, AdvantageRule, QuantileDefinition, QuantileOn
+from qae.diagnostics import advantage_diagnostics, entropy_by_sign
+from qae.errors import ConfigError
+from qae.verl_plugin.description import describe, unshaped
+from qae.verl_plugin.estimator import unshaped_scores
+from qae.verl_plugin.validation import Sample, problem_results
+
+GROUPS, SIZE, TOKENS = 6, 8, 5
+
+
+def batch(seed: int) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Shaped +1 and -1 rewards at the last token, a ragged mask, uids in mixed order."""
+    generator = torch.Generator().manual_seed(seed)
+    rows = GROUPS * SIZE
+    length_B = torch.randint(1, TOKENS + 1, (rows,), generator=generator)
+    mask_B_T = (torch.arange(TOKENS) < length_B[:, None]).long()
+    right_B = torch.randint(0, 2, (rows,), generator=generator)
+    score_B = 2.0 * right_B - 1 - 0.25 * (length_B == TOKENS)
+    rewards_B_T = torch.zeros(rows, TOKENS).scatter(1, length_B[:, None] - 1, score_B[:, None])
+    uid_B = np.array([f"prompt-{row % GROUPS}" for row in range(rows)], dtype=object)
+    return rewards_B_T, mask_B_T, uid_B
+
+
+def call(config: dict[str, object], seed: int = 0) -> torch.Tensor:
+    rewards_B_T, mask_B_T, uid_B = batch(seed)
+    estimator = core_algos.get_adv_estimator_fn("qae")
+    advantages, returns = estimator(
+        token_level_rewards=rewards_B_T, response_mask=mask_B_T, index=uid_B, config=OmegaConf.create(config)
+    )
+    assert isinstance(advantages, torch.Tensor)
+    assert torch.equal(advantages, returns)
+    return advantages
+
+
+def test_the_plug_in_registers_the_estimator_and_the_trainer() -> None:
+    from verl.trainer.ppo.v1 import get_trainer_cls
+
+    assert qae.verl_plugin.estimator.compute_qae_advantage is core_algos.get_adv_estimator_fn("qae")
+    assert get_trainer_cls("qae_sync").__name__ == "QaeTrainer"
+
+
+@pytest.mark.parametrize("quantile_k", [None, -1.0, 0.0, 1.0, 1.5])
+@pytest.mark.parametrize("normalised", [True, False])
+def test_k_outside_the_unit_interval_equals_verls_grpo_bit_for_bit(
+    quantile_k: float | None, *, normalised: bool
+) -> None:
+    for seed in range(5):
+        rewards_B_T, mask_B_T, uid_B = batch(seed)
+        theirs, _ = core_algos.compute_grpo_outcome_advantage(
+            rewards_B_T, mask_B_T, uid_B, norm_adv_by_std_in_grpo=normalised
+        )
+        config: dict[str, object] = {"norm_adv_by_std_in_grpo": normalised}
+        ours = call(config if quantile_k is None else {**config, "quantile_k": quantile_k}, seed)
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("rule", list(AdvantageRule))
+@pytest.mark.parametrize("definition", list(QuantileDefinition))
+def test_the_whole_axis_is_reachable(rule: AdvantageRule, definition: QuantileDefinition) -> None:
+    config = AdvantageConfig(quantile_k=0.4, rule=rule, definition=definition)
+    rewards_B_T, mask_B_T, uid_B = batch(1)
+    expected_B = group_advantages(rewards_B_T.sum(1), group_index(uid_B), config).advantage_B
+    ours = call({"quantile_k": 0.4, "advantage": rule.value, "quantile_definition": definition.value}, seed=1)
+    assert torch.equal(ours, expected_B[:, None] * mask_B_T)
+
+
+def test_quantile_on_accuracy_takes_the_baseline_before_the_length_penalty() -> None:
+    rewards_B_T, _, uid_B = batch(2)
+    score_B = rewards_B_T.sum(1)
+    clean_B = torch.where(score_B > 0, 1.0, -1.0)
+    with unshaped_scores(clean_B):
+        ours = call({"quantile_k": 0.4, "quantile_on": "accuracy"}, seed=2)
+    for uid in set(uid_B):
+        rows = torch.from_numpy(uid_B == uid)
+        scores, clean = score_B[rows], clean_B[rows]
+        rank = int(np.ceil(0.4 * SIZE - 1e-9)) - 1
+        source = clean if len(clean.unique()) > 1 and len(scores.unique()) > 1 else scores
+        expected = (scores - source.sort().values[rank]) / (scores.std() + 1e-6)
+        torch.testing.assert_close(ours[rows][:, 0], expected)
+
+
+def test_quantile_on_accuracy_needs_our_trainer_and_says_so() -> None:
+    with pytest.raises(ConfigError, match=r"quantile_on='accuracy' .* trainer.v1.trainer_mode=qae_sync"):
+        call({"quantile_k": 0.4, "quantile_on": "accuracy"})
+
+
+@pytest.mark.parametrize("quantile_k", [-1.0, 0.4, 0.8])
+def test_the_trainers_metrics_equal_the_toolkits_functions(quantile_k: float) -> None:
+    rewards_B_T, mask_B_T, uid_B = batch(3)
+    config = AdvantageConfig(quantile_k=quantile_k)
+    advantage_B_T = call({"quantile_k": quantile_k}, seed=3)
+    entropy_B_T = torch.rand(mask_B_T.shape, generator=torch.Generator().manual_seed(4)) + 0.1
+    values = describe(rewards_B_T.sum(1), uid_B, advantage_B_T, entropy_B_T, mask_B_T, config)
+    expected = group_advantages(rewards_B_T.sum(1), group_index(uid_B), config)
+    by_formula = advantage_diagnostics(
+        rewards_B_T.sum(1), group_index(uid_B), expected.baseline_B, expected.advantage_B, quantile_k
+    )
+    assert by_formula.items() <= values.items()
+    assert entropy_by_sign(expected.advantage_B, entropy_B_T, mask_B_T).items() <= values.items()
+    token_mean = float((entropy_B_T * mask_B_T).sum() / mask_B_T.sum())
+    assert values[metrics.ENTROPY.name] == pytest.approx(token_mean, rel=1e-6)
+
+
+def test_scores_before_shaping_come_from_the_verifier() -> None:
+    both: list[object] = [{"reward_extra_info": {"score": -1.0, "acc": False}}, {"reward_extra_info": {"acc": 1.0}}]
+    found = unshaped(both)
+    assert found is not None
+    assert found.tolist() == [-1.0, 1.0]
+    assert unshaped([*both, {}]) is None
+    assert AdvantageConfig.from_mapping({"quantile_on": "accuracy"}).quantile_on is QuantileOn.ACCURACY
+
+
+def test_counts_by_problem() -> None:
+    found = [Sample("aime24", "b", right=True, length=4), Sample("aime24", "a", right=False, length=2)]
+    found += [Sample("aime24", "b", right=False, length=8)]
+    first, second = problem_results(found)
+    assert (first.problem, first.n, first.c, first.mean_length) == ("a", 1, 0, 2.0)
+    assert (second.problem, second.n, second.c, second.mean_length) == ("b", 2, 1, 6.0)
