@@ -42,6 +42,18 @@ def check(config: Mapping[str, object]) -> None:
             verl_rules.check(config, files=sweep.get("dry_run") is not True)
 
 
+def check_machine(config: Mapping[str, object]) -> None:
+    """Refuse what this machine cannot train, before a local launch writes anything.
+
+    Raises:
+        ConfigError: GPUs are wanted that are not here, or nodes without a Ray cluster over them.
+    """
+    if is_verl(config):
+        from sweeps import verl_machine
+
+        verl_machine.check(config)
+
+
 def is_verl(config: Mapping[str, object]) -> bool:
     """Whether verl trains the run."""
     return _backend(config) is Backend.VERL

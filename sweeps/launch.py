@@ -9,7 +9,7 @@ from typing import cast
 from rich.console import Console
 
 from qae.errors import ConfigError
-from sweeps import local, tables, tracking
+from sweeps import backends, local, tables, tracking
 from sweeps.plan import Action, Job, Plan, make_plan
 from sweeps.progress import Progress
 from sweeps.store import RunStore, checked_name
@@ -55,9 +55,11 @@ def launch_jobs(jobs: Sequence[Job], console: Console, notes: Sequence[str] = ()
     if _flag(sweep, "dry_run"):
         console.print("sweep.dry_run=true: nothing was started.")
         return Outcome(store.root, plan.name, (), 0)
-    for run in plan.runs:
-        if run.action.runs:
-            store.create(run.run_id, run.config)
+    starting = [run for run in plan.runs if run.action.runs]
+    for run in starting:
+        backends.check_machine(run.config)
+    for run in starting:
+        store.create(run.run_id, run.config)
     store.record_sweep(plan.name, sys.argv, plan.manifest_runs)
     failed = {run.run_id: run.state.reason or "failed" for run in plan.runs if run.action is Action.SKIP_FAILED}
     interrupted = False

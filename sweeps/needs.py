@@ -60,11 +60,11 @@ class Needs:
         """
         verl_trains = config.get("backend") == backends.Backend.VERL
         path = _at(config, "actor_rollout_ref.model.path")
-        gpus = _gpus(config) if verl_trains else 0
+        gpus = _gpus(config) if verl_trains and _at(config, "trainer.device") != "cpu" else 0
         return cls(
             model=str(_at(config, "labels.model")),
             verl_trains=verl_trains,
-            verl_imported=backends.needs_verl(config),
+            verl_imported=verl_trains or backends.needs_verl(config),
             nodes=_whole(config, "resources.nodes", "trainer.nnodes", otherwise=1),
             gpus=gpus,
             root=Path(str(_at(config, "sweep.root"))).expanduser(),
@@ -104,7 +104,7 @@ def _gpus(config: Mapping[str, object]) -> int:
 def _files(config: Mapping[str, object], key: str) -> tuple[str, ...]:
     value = _at(config, key)
     files = [value] if isinstance(value, str) else cast("Sequence[object]", value or ())
-    return tuple(str(file) for file in files)
+    return tuple(str(file) for file in files if not str(file).startswith("cache:"))  # made when first needed
 
 
 def _wandb(config: Mapping[str, object]) -> tracking.Mode | None:

@@ -289,6 +289,13 @@ def _estimator(run: _Run) -> None:
     )
 
 
+def _median(run: _Run) -> None:
+    """The median rule takes its pivot out of the update; verl's mask, which decides that, is not an estimator's."""
+    key = f"{_R}.n"
+    odd = run.get("algorithm.advantage") == "median" and run.number(key) % 2 == 1
+    run.require(not odd, key, "advantage=median drops a response of each odd group, which verl cannot; give an even n")
+
+
 def _uses_quantile(run: _Run) -> bool:
     k = run.get("algorithm.quantile_k")
     return isinstance(k, int | float) and 0 < k < 1
@@ -346,6 +353,7 @@ _RULES: tuple[Callable[[_Run], None], ...] = (
     _losses,
     _kl,
     _estimator,
+    _median,
     _dynamic_sampling,
     _reward,
 )

@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
 import orjson
 
 from qae.run_directory import RunDirectory
-from sweeps import verl_checkpoints
+from sweeps import verl_checkpoints, verl_machine
 from sweeps.backends import OnStep, TrainerKilledError, threads, total_steps
 from sweeps.verl_cache import with_cached
 from sweeps.verl_overrides import environment, quoted, verl_overrides
@@ -106,11 +105,6 @@ def command(config: Mapping[str, object], directory: RunDirectory, resumed: int)
     return [*driver, *verl_overrides(config), *overrides]
 
 
-def on_cpu(config: Mapping[str, object]) -> bool:
-    """Whether verl trains on the development aid for machines without a GPU."""
-    return cast("Mapping[str, object]", config["trainer"]).get("device") == "cpu"
-
-
 def _environment(config: Mapping[str, object], directory: RunDirectory) -> dict[str, str]:
     variables = {
         **os.environ,
@@ -120,7 +114,7 @@ def _environment(config: Mapping[str, object], directory: RunDirectory) -> dict[
         "RAY_USAGE_STATS_ENABLED": "0",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    if on_cpu(config):
+    if verl_machine.on_cpu(config):
         variables |= {
             "QAE_VERL_CPU": "1",
             "OMP_NUM_THREADS": str(threads(config)),

@@ -189,8 +189,12 @@ def test_a_launcher_killed_by_sigkill_loses_nothing(runs: Path, uninterrupted: d
 
     from sweeps.cli import main
 
-    shown = CliRunner().invoke(main, ["status", "--root", str(runs), "--json"]).output
-    assert "interrupted" in {json.loads(line)["status"] for line in shown.splitlines()}
+    def shown() -> set[str]:
+        lines = CliRunner().invoke(main, ["status", "--root", str(runs), "--json"]).output.splitlines()
+        return {json.loads(line)["status"] for line in lines}
+
+    # The killed worker is no child of ours: its lock goes when the kernel has taken it down, a moment later.
+    wait_for(lambda: "interrupted" in shown(), "the killed run to be shown as interrupted")
     finish(runs, uninterrupted)
 
 

@@ -1,0 +1,99 @@
+"""The parts of a run of verl that need no trainer: its command, its checkpoints, what is made for it."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from qae.errors import ConfigError
+from qae.run_directory import RunDirectory
+from sweeps import verl_machine
+from sweeps.verl_cache import with_cached
+from sweeps.verl_checkpoints import resume_step
+from sweeps.verl_run import command
+from tests.configs import verl_mapping
+
+ROOT = Path(__file__).parents[2]
+POINTER = "latest_checkpointed_iteration.txt"
+
+
+def checkpoint(folder: Path, step: int, *, complete: bool = True) -> Path:
+    path = folder / f"global_step_{step}"
+    (path / "actor").mkdir(parents=True)
+    (path / "actor" / "model.pt").write_bytes(b"weights")
+    if complete:
+        with zipfile.ZipFile(path / "data.pt", "w") as file:
+            file.writestr("data", "state")
+    return path
+
+
+def test_without_a_checkpoint_it_starts_anew(tmp_path: Path) -> None:
+    assert resume_step(tmp_path / "checkpoints") == 0
+
+
+@pytest.mark.parametrize("pointer", ["", "4", "9", None])
+def test_the_newest_complete_checkpoint_is_resumed_whatever_a_kill_left(pointer: str | None, tmp_path: Path) -> None:
+    checkpoint(tmp_path, 2)
+    checkpoint(tmp_path, 4)
+    unfinished = checkpoint(tmp_path, 6, complete=False)
+    if pointer is not None:
+        (tmp_path / POINTER).write_text(pointer)
+    assert resume_step(tmp_path) == 4
+    assert (tmp_path / POINTER).read_text() == "4"
+    assert not unfinished.exists()
+
+
+def test_a_torn_end_does_not_count_as_complete(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path, 2)
+    whole = (path / "data.pt").read_bytes()
+    (path / "data.pt").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / POINTER).write_text("2")
+    assert resume_step(tmp_path) == 0
+    assert not (tmp_path / POINTER).exists()
+
+
+def test_the_command_names_the_run_and_evaluates_the_start_once(tmp_path: Path) -> None:
+    config = verl_mapping("model=qwen3-random-tiny", "algorithm.quantile_k=0.4")
+    directory = RunDirectory(tmp_path / "abc")
+    fresh, resumed = command(config, directory, 0), command(config, directory, 4)
+    assert "++algorithm.quantile_k=0.4" in fresh
+    assert f"trainer.default_local_dir={directory.checkpoints}" in fresh
+    assert "trainer.val_before_train=false" not in fresh
+    assert "trainer.val_before_train=false" in resumed
+
+
+def test_what_is_made_locally_is_made_once(tmp_path: Path) -> None:
+    config = {"data": {"train_files": "cache:arithmetic-train.parquet", "val_files": ["cache:arithmetic-val.parquet"]}}
+    first = with_cached(config, tmp_path)
+    train = Path(str(first["data"]["train_files"]))  # type: ignore[index]
+    made = train.stat().st_mtime_ns
+    assert with_cached(config, tmp_path) == first
+    assert train.stat().st_mtime_ns == made
+
+
+def test_an_unknown_name_in_the_cache_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"actor_rollout_ref.model.path='cache:qwen9' .* cache:qwen3-random-tiny"):
+        with_cached({"actor_rollout_ref": {"model": {"path": "cache:qwen9"}}}, tmp_path)
+
+
+def test_missing_gpus_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    environment = {**os.environ, "QAE_RUNS": str(tmp_path / "runs"), "CUDA_VISIBLE_DEVICES": ""}
+    data = [f"data.{name}=[{Path(__file__)}]" for name in ("train_files", "val_files")]
+    command = [sys.executable, "sweep.py", "model=qwen3-8b-base", "resources.nodes=1", *data]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: resources.gpus_per_node=8 cannot be used: this machine has 0 GPUs")
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_several_nodes_want_a_ray_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = verl_mapping()
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(ConfigError, match=r"resources.nodes=4 .* set RAY_ADDRESS"):
+        verl_machine.check(config)
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    verl_machine.check(config)
