@@ -15,6 +15,7 @@ import pytest
 from qae import metrics
 from qae.run_directory import RunDirectory, RunStatus, read_evaluations, read_metrics
 from sweeps.job import Exit
+from sweeps.verl_checkpoints import resume_step
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -156,13 +157,28 @@ def test_a_killed_ray_worker_fails_the_run_which_goes_on_when_told(tmp_path: Pat
     assert steps(directory) == [1, 2]
 
 
-@pytest.mark.parametrize("regularizer", ["kl_cov", "gspo"])
-def test_a_regularizer_trains_in_verl(regularizer: str, tmp_path: Path) -> None:
+def test_ctrl_c_ends_after_the_step_with_a_checkpoint(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    code, output = finish(start(runs, f"regularizer={regularizer}", *SHORT, "trainer.save_freq=-1"))
-    assert code == 0, output
+    process = start(runs, "regularizer=kl_cov", *SHORT, "trainer.total_training_steps=40", "trainer.save_freq=-1")
+    wait_for(logged(runs, 2), "step 2")
+    process.send_signal(signal.SIGINT)
+    code, output = finish(process)
     directory = only_run(runs)
-    rows = read_metrics(directory).records
+    assert code == 130, output
+    assert directory.read_state().status is RunStatus.CANCELLED
+    last = int(str(steps(directory)[-1]))
+    assert 2 <= last < 10
+    assert steps(directory) == list(range(1, last + 1))
+    assert resume_step(directory.checkpoints) == last
+    assert not directory.stop_request.exists()
+
+
+def test_gspo_trains_in_verl_and_entropy_stays_the_token_mean(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    code, output = finish(start(runs, "regularizer=gspo", *SHORT, "trainer.save_freq=-1"))
+    assert code == 0, output
+    rows = read_metrics(only_run(runs)).records
     assert [row["step"] for row in rows] == [1, 2]
-    assert all(math.isfinite(float(str(row[metrics.POLICY_LOSS.name]))) for row in rows)
-    assert (metrics.ENTROPY_LOSS_MEAN.name in rows[0]) == (regularizer == "gspo")
+    for row in rows:
+        assert math.isfinite(float(str(row[metrics.POLICY_LOSS.name])))
+        assert row[metrics.ENTROPY_LOSS_MEAN.name] == pytest.approx(row[metrics.ENTROPY_SEQUENCE.name], rel=1e-3)
