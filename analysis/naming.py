@@ -3,19 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.runs import ArmName
+from qae.operational import is_operational
 
 Config = Mapping[str, object]
 
-# Sections and keys that say how to run or what to call it; they never set arms apart.
-OPERATIONAL = ("tracking.", "resources.", "sweep.", "guard.", "labels.", "hydra.")
-OPERATIONAL_KEYS = (
-    "trainer.save_freq",
-    "trainer.logger",
-    "trainer.project_name",
-    "trainer.experiment_name",
-    "trainer.default_local_dir",
-    "trainer.resume_mode",
-)
 _K = "algorithm.quantile_k"
 _DEFINITION = "algorithm.quantile_definition"
 _RULE = "algorithm.advantage"
@@ -44,7 +35,7 @@ def arm_names(configs: Mapping[str, Config]) -> dict[str, ArmName]:
         Two runs have the same name exactly if nothing but seed and operational keys tells them apart.
     """
     keys = dict.fromkeys(key for config in configs.values() for key in config)
-    differing = [key for key in keys if not _is_operational(key) and _differs(configs.values(), key)]
+    differing = [key for key in keys if not is_operational(key) and _differs(configs.values(), key)]
     options = [name for name in _OPTIONS if _differs(configs.values(), f"labels.{name}")]
     plain = [
         key
@@ -77,10 +68,6 @@ def flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]
         else:
             flat[f"{prefix}{key}"] = _frozen(value)
     return flat
-
-
-def _is_operational(key: str) -> bool:
-    return key.startswith(OPERATIONAL) or key in OPERATIONAL_KEYS
 
 
 def _differs(configs: Iterable[Config], key: str) -> bool:

@@ -1,6 +1,6 @@
 """`hydra/launcher=local`: runs side by side on this machine; the logic is in `sweeps.local`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from hydra.core.utils import JobReturn
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
+
+    from sweeps.executor import Executor
 
 
 @dataclass
@@ -23,10 +25,18 @@ class LocalLauncherConf:
 ConfigStore.instance().store(group="hydra/launcher", name="local", node=LocalLauncherConf, provider="qae")
 
 
-class LocalLauncher(Launcher):
+class SweepLauncher(Launcher):
     """Composes every job before the first starts, so that a wrong one stops the sweep while nothing has run."""
 
     notes: Sequence[str] = ()
+
+    def executor(self, config: "Mapping[str, object]") -> "Executor":
+        """The place to run.
+
+        Args:
+            config: of the sweep's first job, resolved.
+        """
+        raise NotImplementedError
 
     def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:
         """Keep what Hydra gives."""
@@ -44,8 +54,18 @@ class LocalLauncher(Launcher):
             (overrides, self._context.config_loader.load_sweep_config(self._config, list(overrides)))
             for overrides in job_overrides
         ]
-        outcome = launch(composed, self.notes)
+        outcome = launch(composed, self.notes, self.executor)
         return [
             JobReturn(overrides=overrides, cfg=config, status=JobStatus.COMPLETED, _return_value=outcome)
             for overrides, config in composed
         ]
+
+
+class LocalLauncher(SweepLauncher):
+    """Runs side by side on this machine."""
+
+    def executor(self, config: "Mapping[str, object]") -> "Executor":
+        """As many workers as `resources.parallel` says."""
+        from sweeps.local import LocalExecutor, side_by_side
+
+        return LocalExecutor(side_by_side(config))

@@ -4,13 +4,14 @@ import difflib
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -18,12 +19,14 @@ from qae.errors import ConfigError
 from sweeps.store import StoreError
 
 if TYPE_CHECKING:
+    from sweeps.executor import Executor
     from sweeps.launch import Outcome
 
 TREE = Path(__file__).parent / "conf"
 _NOT_AXES = ("sweep.", "tracking", "resources", "hydra", "experiment", "labels.")
-# A single run as composed; it is launched after Hydra has returned, which would add a line of its own to errors.
-_single: list[tuple[list[str], DictConfig]] = []
+# A single run as composed, and the node of its launcher; it is launched after Hydra has returned, which would add a
+# line of its own to errors.
+_single: list[tuple[list[str], DictConfig, DictConfig]] = []
 _outcomes: list["Outcome"] = []
 
 
@@ -40,8 +43,8 @@ def main() -> "Outcome | None":
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         _compose_single_run()
-        if _single:
-            launch(_single, [], name="single")
+        for overrides, config, launcher in _single:
+            launch([(overrides, config)], [], instantiate(launcher).executor, name="single")
     except (ConfigError, StoreError) as error:
         _refuse(str(error))
     except (HydraException, OmegaConfBaseException) as error:
@@ -59,17 +62,22 @@ def main() -> "Outcome | None":
 
 @hydra.main(version_base="1.3", config_path=str(TREE), config_name="config")
 def _compose_single_run(config: DictConfig) -> None:
-    _single.append((list(HydraConfig.get().overrides.task), config))
+    chosen = HydraConfig.get()
+    _single.append((list(chosen.overrides.task), config, cast("DictConfig", chosen.launcher)))
 
 
 def launch(
-    composed: Sequence[tuple[Sequence[str], DictConfig]], notes: Sequence[str], name: str | None = None
+    composed: Sequence[tuple[Sequence[str], DictConfig]],
+    notes: Sequence[str],
+    executor: "Callable[[Mapping[str, object]], Executor]",
+    name: str | None = None,
 ) -> "Outcome":
     """Launch composed configurations; `main` returns what it comes to.
 
     Args:
         composed: each job's overrides and configuration.
         notes: sentences to show with the plan.
+        executor: makes the place to run from the configuration of the first job.
         name: the sweep's name instead of the configured one.
     """
     from rich.console import Console
@@ -85,7 +93,7 @@ def launch(
             values["sweep"] = {**cast("Mapping[str, object]", values["sweep"]), "name": name}
         axes = tuple(override for override in overrides if not override.lstrip("+").startswith(_NOT_AXES))
         jobs.append(Job(axes, values))
-    outcome = launch_jobs(jobs, Console(), notes)
+    outcome = launch_jobs(jobs, executor(jobs[0].config), Console(), notes)
     _outcomes.append(outcome)
     return outcome
 

@@ -10,49 +10,8 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from qae.config import AdvantageConfig, AdvantageRule, QuantileOn
+from qae.operational import is_operational
 
-# Top-level sections that say how to run or what to call it.
-OPERATIONAL_SECTIONS = frozenset(
-    {
-        "labels",
-        "tracking",
-        "resources",
-        "sweep",
-        "guard",
-        "hydra",
-        "ray_kwargs",
-        "transfer_queue",
-        "global_profiler",
-    }
-)
-# Single keys of verl's sections with no bearing on the numbers.
-OPERATIONAL_KEYS = frozenset(
-    {
-        "trainer.save_freq",
-        "trainer.logger",
-        "trainer.project_name",
-        "trainer.experiment_name",
-        "trainer.default_local_dir",
-        "trainer.resume_mode",
-        "trainer.rollout_data_dir",
-        "trainer.validation_data_dir",
-        "trainer.max_actor_ckpt_to_keep",
-        "trainer.nnodes",
-        "trainer.n_gpus_per_node",
-        "data.dataloader_num_workers",
-        "actor_rollout_ref.actor.ppo_max_token_len_per_gpu",
-        "actor_rollout_ref.actor.ulysses_sequence_parallel_size",
-        "actor_rollout_ref.actor.fsdp_config.param_offload",
-        "actor_rollout_ref.actor.fsdp_config.optimizer_offload",
-        "actor_rollout_ref.actor.megatron.param_offload",
-        "actor_rollout_ref.actor.megatron.optimizer_offload",
-        "actor_rollout_ref.ref.fsdp_config.param_offload",
-        "actor_rollout_ref.ref.megatron.param_offload",
-        "actor_rollout_ref.rollout.gpu_memory_utilization",
-        "actor_rollout_ref.rollout.max_num_batched_tokens",
-        "actor_rollout_ref.rollout.tensor_model_parallel_size",
-    }
-)
 # Data files count by name: where they lie differs between machines.
 DATA_FILES = ("data.train_files", "data.val_files")
 # Keys that count only where they differ from the value that stands for "not there".
@@ -83,9 +42,7 @@ def identity(config: Mapping[str, object]) -> dict[str, object]:
     kept = {
         key: value
         for key, value in flat.items()
-        if key.split(".")[0] not in OPERATIONAL_SECTIONS
-        and key not in OPERATIONAL_KEYS
-        and not (key in NEUTRAL and value == NEUTRAL[key])
+        if not is_operational(key) and not (key in NEUTRAL and value == NEUTRAL[key])
     }
     algorithm = config.get("algorithm")
     if isinstance(algorithm, Mapping):

@@ -9,9 +9,9 @@ from typing import cast
 from rich.console import Console
 
 from qae.errors import ConfigError
-from sweeps import backends, local, tables, tracking
+from sweeps import tables, tracking
+from sweeps.executor import Execution, Executor
 from sweeps.plan import Action, Job, Plan, make_plan
-from sweeps.progress import Progress
 from sweeps.store import RunStore, checked_name
 
 
@@ -22,7 +22,7 @@ class Outcome:
     Attributes:
         root: of the run store.
         sweep: its name.
-        run_ids: its runs, in order; empty after a dry run.
+        run_ids: its runs, in order; empty after a dry run and where runs go on without this process.
         exit_code: 0, 1 where runs failed, 130 where the user stopped it.
     """
 
@@ -32,12 +32,12 @@ class Outcome:
     exit_code: int
 
 
-def launch_jobs(jobs: Sequence[Job], console: Console, notes: Sequence[str] = ()) -> Outcome:
+def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes: Sequence[str] = ()) -> Outcome:
     """Plan the jobs, run what is not done and follow it.
 
     Args:
-        jobs: composed, resolved configurations of one sweep; `sweep`, `resources.parallel` and `tracking` are
-            taken from the first.
+        jobs: composed, resolved configurations of one sweep; `sweep` and `tracking` are taken from the first.
+        executor: where they run.
         console: where tables and progress go.
         notes: sentences to show with the plan.
 
@@ -48,40 +48,44 @@ def launch_jobs(jobs: Sequence[Job], console: Console, notes: Sequence[str] = ()
     settings = jobs[0].config
     sweep = cast("Mapping[str, object]", settings["sweep"])
     tracking.check(cast("Mapping[str, object]", settings.get("tracking", {})))
-    parallel = local.side_by_side(settings)
     store = RunStore(Path(str(sweep["root"])).expanduser().resolve())
-    plan = make_plan(jobs, store, name=checked_name(sweep["name"]), retry=_flag(sweep, "retry"))
-    _show_plan(plan, parallel, console, notes)
+    plan = make_plan(
+        jobs,
+        store,
+        name=checked_name(sweep["name"]),
+        retry=_flag(sweep, "retry"),
+        in_flight=executor.in_flight(store.root),
+    )
+    _show_plan(plan, console, (*notes, *plan.warnings, *executor.describe(plan)))
     if _flag(sweep, "dry_run"):
         console.print("sweep.dry_run=true: nothing was started.")
         return Outcome(store.root, plan.name, (), 0)
     starting = [run for run in plan.runs if run.action.runs]
-    for run in starting:
-        backends.check_machine(run.config)
+    executor.check(starting)
     for run in starting:
         store.create(run.run_id, run.config)
     store.record_sweep(plan.name, sys.argv, plan.manifest_runs)
-    failed = {run.run_id: run.state.reason or "failed" for run in plan.runs if run.action is Action.SKIP_FAILED}
-    interrupted = False
+    ended = Execution()
     if any(run.action.runs or run.action is Action.FOLLOW for run in plan.runs):
-        with Progress(console, parallel) as progress:
-            result = local.launch(plan, parallel, progress)
-        failed |= result.failed
-        interrupted = result.interrupted
-    elif not failed:
+        ended = executor.launch(plan, console)
+    failed = {run.run_id: run.state.reason or "failed" for run in plan.runs if run.action is Action.SKIP_FAILED}
+    failed |= ended.failed
+    if all(run.action is Action.SKIP_DONE for run in plan.runs):
         console.print("All runs are done already.")
     if failed:
         console.print(tables.failure_table(failed, plan.runs))
         console.print("Failed runs start again with sweep.retry=true; killed ones with the same command.")
-    if interrupted:
+    for sentence in ended.notes:
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    if ended.interrupted:
         console.print("Stopped. The same command goes on from here.")
-    code = 130 if interrupted else int(bool(failed))
-    return Outcome(store.root, plan.name, tuple(run.run_id for run in plan.runs), code)
+    code = 130 if ended.interrupted else int(bool(failed))
+    return Outcome(store.root, plan.name, () if ended.unfinished else tuple(run.run_id for run in plan.runs), code)
 
 
-def _show_plan(plan: Plan, parallel: int, console: Console, notes: Sequence[str]) -> None:
+def _show_plan(plan: Plan, console: Console, sentences: Sequence[str]) -> None:
     console.print(tables.plan_table(plan))
-    for sentence in (*notes, *plan.warnings, f"Up to {tables.count(parallel, 'run')} side by side on this machine."):
+    for sentence in sentences:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -10,17 +10,21 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from typing import cast
+
+from rich.console import Console
 
 from qae.errors import ConfigError
 from qae.run_directory import RunStatus
-from sweeps import backends, tracking
+from sweeps import backends, tables, tracking
+from sweeps.executor import Execution
 from sweeps.job import Exit, run_in_worker
 from sweeps.locking import is_locked
 from sweeps.plan import Action, Plan, PlannedRun
+from sweeps.progress import Progress
 from sweeps.watch import Watch
 
 _POLL_SECONDS = 0.3
@@ -29,17 +33,33 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SERVER_DIED = 255
 
 
-@dataclass(frozen=True)
-class LocalResult:
-    """How the runs ended.
+class LocalExecutor:
+    """Runs side by side on this machine; see `sweeps.executor.Executor`.
 
-    Attributes:
-        failed: run ids that failed or were killed, with one sentence each.
-        interrupted: whether the user stopped the sweep.
+    Args:
+        parallel: runs side by side; see `side_by_side`.
     """
 
-    failed: Mapping[str, str]
-    interrupted: bool
+    def __init__(self, parallel: int) -> None:
+        self._parallel = parallel
+
+    def in_flight(self, root: Path) -> frozenset[str]:  # noqa: ARG002  # whoever runs here holds the run's lock
+        """None: whoever runs here holds the run's lock."""
+        return frozenset()
+
+    def check(self, runs: Sequence[PlannedRun]) -> None:
+        """Refuse runs that this machine cannot train."""
+        for run in runs:
+            backends.check_machine(run.config)
+
+    def describe(self, plan: Plan) -> Sequence[str]:  # noqa: ARG002
+        """How many go side by side."""
+        return (f"Up to {tables.count(self._parallel, 'run')} side by side on this machine.",)
+
+    def launch(self, plan: Plan, console: Console) -> Execution:
+        """Run what the plan says and follow what runs elsewhere, until all is over."""
+        with Progress(console, self._parallel) as progress:
+            return launch(plan, self._parallel, progress)
 
 
 def side_by_side(config: Mapping[str, object]) -> int:
@@ -60,7 +80,7 @@ def side_by_side(config: Mapping[str, object]) -> int:
     return resources["parallel"] or max(1, len(os.sched_getaffinity(0)) // threads)
 
 
-def launch(plan: Plan, parallel: int, show: Callable[[Sequence[PlannedRun]], None]) -> LocalResult:
+def launch(plan: Plan, parallel: int, show: Callable[[Sequence[PlannedRun]], None]) -> Execution:
     """Run what the plan says and follow what runs elsewhere, until all is over.
 
     A failing run does not stop the others. The first Ctrl-C, SIGTERM or closed terminal lets running steps finish
@@ -86,7 +106,7 @@ def launch(plan: Plan, parallel: int, show: Callable[[Sequence[PlannedRun]], Non
         for number, handler in previous.items():
             signal.signal(number, handler)
     show(watch.fresh(plan.runs))
-    return LocalResult(pool.failed, pool.stop_requests > 0)
+    return Execution(pool.failed, pool.stop_requests > 0)
 
 
 class _Pool:

@@ -1,6 +1,6 @@
 """From composed configurations to a list of runs and what happens to each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,7 +17,7 @@ class Action(StrEnum):
     START = "start"
     RESUME = "resume"
     RETRY = "retry"
-    FOLLOW = "follow"  # it runs in another process
+    FOLLOW = "follow"  # it runs in another process, or waits in a queue
     SKIP_DONE = "done"
     SKIP_FAILED = "failed before"
 
@@ -82,7 +82,9 @@ class Plan:
         return tuple(ManifestRun(run.run_id, run.overrides) for run in self.runs)
 
 
-def make_plan(jobs: Sequence[Job], store: RunStore, *, name: str, retry: bool) -> Plan:
+def make_plan(
+    jobs: Sequence[Job], store: RunStore, *, name: str, retry: bool, in_flight: Collection[str] = frozenset()
+) -> Plan:
     """Identify the runs, look where each stands and decide; writes nothing.
 
     Args:
@@ -90,6 +92,7 @@ def make_plan(jobs: Sequence[Job], store: RunStore, *, name: str, retry: bool) -
         store: where runs are looked up.
         name: the sweep's name.
         retry: start failed runs again.
+        in_flight: ids of runs that wait or run already where no lock shows it.
 
     Raises:
         ConfigError: a job that could not run; before anything was started.
@@ -115,7 +118,7 @@ def make_plan(jobs: Sequence[Job], store: RunStore, *, name: str, retry: bool) -
             directory=directory,
             state=state,
             total_steps=total,
-            action=_action(directory, state, retry=retry),
+            action=Action.FOLLOW if identity in in_flight else _action(directory, state, retry=retry),
             label=label(job.overrides, varying),
             gpu_hours=estimate.gpu_hours(
                 job.config, max(0, total - state.step), (corrections or {}).get(estimate.model(job.config), 1.0)

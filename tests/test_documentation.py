@@ -90,7 +90,7 @@ def test_no_dependency_is_unused() -> None:
     assert verl is not None
     assert verl.origin is not None
     folders = [
-        *(ROOT / package for package in ("qae", "sweeps", "analysis", "hydra_plugins")),
+        *(ROOT / package for package in ("qae", "sweeps", "slurm", "analysis", "hydra_plugins")),
         Path(verl.origin).parent,
     ]
     code = "\n".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))

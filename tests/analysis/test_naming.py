@@ -6,7 +6,7 @@ import pytest
 
 from analysis import naming
 from analysis.runs import ArmName
-from sweeps import identity
+from qae import operational
 from tests.analysis.stores import config
 
 SYMMETRIC = {"labels.regularizer": "clip_symmetric", "actor_rollout_ref.actor.clip_ratio_high": 0.2}
@@ -99,8 +99,6 @@ def test_the_plain_variant_comes_first() -> None:
     assert next(iter(ordered.items())) == ("p", ArmName("mean", None, ""))
 
 
-def test_arms_differ_exactly_where_run_identities_do() -> None:
-    """What the identity of a run leaves out must not make arms either."""
-    sections = {f"{section}." for section in identity.OPERATIONAL_SECTIONS}
-    assert sections == set(naming.OPERATIONAL)
-    assert set(identity.OPERATIONAL_KEYS) == set(naming.OPERATIONAL_KEYS)
+@pytest.mark.parametrize("key", sorted({*operational.KEYS, *(f"{section}.key" for section in operational.SECTIONS)}))
+def test_what_the_identity_of_a_run_leaves_out_makes_no_arms(key: str) -> None:
+    assert names({key: 1}, {key: 2}) == ["mean", "mean"]

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps.identity import NEUTRAL, OPERATIONAL_KEYS, OPERATIONAL_SECTIONS, identity, run_id
+from qae import operational
+from sweeps.identity import NEUTRAL, identity, run_id
 from tests.configs import tiny_mapping, verl_mapping
 
 BASE = tiny_mapping()
@@ -29,12 +30,12 @@ def test_an_id_is_12_hex_digits_and_does_not_depend_on_the_order_of_keys() -> No
     assert run_id(dict(reversed(BASE.items()))) == run_id(BASE)
 
 
-@pytest.mark.parametrize("section", sorted(OPERATIONAL_SECTIONS))
+@pytest.mark.parametrize("section", sorted(operational.SECTIONS))
 def test_operational_sections_do_not_count(section: str) -> None:
     assert run_id(changed(section, {"anything": 1})) == run_id(BASE)
 
 
-@pytest.mark.parametrize("key", sorted(OPERATIONAL_KEYS))
+@pytest.mark.parametrize("key", sorted(operational.KEYS))
 def test_operational_keys_do_not_count(key: str) -> None:
     assert run_id(changed(key, 12345)) == run_id(BASE)
 
