@@ -9,8 +9,8 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import cast
@@ -20,12 +20,14 @@ from omegaconf import OmegaConf
 from qae import metrics
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from sweeps import backends, provenance, tracking
+from sweeps import backends, provenance, reasons, tracking
 from sweeps.locking import AlreadyRunningError, exclusive, leased
+from sweeps.reasons import ExitReason
 from sweeps.store import RunStore
 
 _SHOWN = (metrics.ENTROPY.name, metrics.pass_at(1).name, metrics.ZERO_FRACTION.name, metrics.LENGTH_MEAN.name)
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_LOG_TAIL_BYTES = 200_000
 
 
 class Exit(IntEnum):
@@ -42,7 +44,24 @@ def log_path(directory: RunDirectory, attempt: int) -> Path:
     return directory.logs / f"attempt-{attempt}.log"
 
 
-def run_in_worker(path: str, sweep: str, attempts: int) -> None:
+@dataclass(frozen=True)
+class Place:
+    """Where a scheduler put an attempt.
+
+    Attributes:
+        job, node: its names for the job and the node; None where no scheduler does.
+        lost: how the attempt before this one ended, if that one left no word.
+    """
+
+    job: str | None = None
+    node: str | None = None
+    lost: ExitReason = ExitReason.KILLED
+
+
+_HERE = Place()
+
+
+def run_in_worker(path: str, sweep: str, attempts: int, place: Place = _HERE) -> None:
     """Run a directory as the whole of a worker process: output goes to the attempt's log, `Exit` tells the rest.
 
     A run that was done, or was tried and failed, between planning and now is left as it is.
@@ -51,41 +70,61 @@ def run_in_worker(path: str, sweep: str, attempts: int) -> None:
         path: the run directory.
         sweep: name of the sweep, W&B's group.
         attempts: how often the run had been started when it was planned.
+        place: where a scheduler put it.
     """
     directory = RunDirectory(Path(path))
     with _stop_requests() as requests:
         # In a group of its own a worker does not get the terminal's Ctrl-C beside the launcher's signal.
         os.setpgid(0, 0)
         try:
-            with exclusive(directory), leased(directory):
-                state = directory.read_state()
-                status = state.status
-                settled_since = status.is_final and state.attempt > attempts
-                if status is not RunStatus.DONE and not settled_since:
-                    _redirect_output(directory, state.attempt + 1)
-                    with _own_temporary_files():
-                        status = run_job(directory, sweep, requests)
+            with exclusive(directory):
+                status = _run_unless_settled(directory, sweep, attempts, place, requests)
         except AlreadyRunningError:
             sys.exit(Exit.RUNS_ELSEWHERE)
     sys.exit({RunStatus.FAILED: Exit.FAILED, RunStatus.PREEMPTED: Exit.INTERRUPTED}.get(status, Exit.ENDED))
 
 
-def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int]) -> RunStatus:
+def _run_unless_settled(
+    directory: RunDirectory, sweep: str, attempts: int, place: Place, requests: Sequence[int]
+) -> RunStatus:
+    state = directory.read_state()
+    if state.status is RunStatus.DONE or (state.status.is_final and state.attempt > attempts):
+        return state.status
+    try:
+        with leased(directory), _own_temporary_files():
+            _redirect_output(directory, state.attempt + 1)
+            return run_job(directory, sweep, requests, place)
+    except OSError as error:
+        if not reasons.is_disk_full(error):
+            raise
+        # The disk was full before the attempt could begin.
+        ended = replace(
+            directory.read_state(), status=RunStatus.PREEMPTED, heartbeat=time.time(), job=place.job, node=place.node
+        )
+        directory.write_last_state(_counted(ended, ExitReason.DISK_FULL, _sentence(error)))
+        return RunStatus.PREEMPTED
+
+
+def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], place: Place = _HERE) -> RunStatus:
     """Train the run in its directory, from where it stands; the caller holds its lock.
 
     A stop request ends it after the current step, with a checkpoint and the status cancelled; an exception
-    ends it with the status failed and its reason; a trainer process that was killed leaves it to be continued.
+    ends it with the status failed and its reason; a trainer process that was killed, or a full disk, leaves it to be
+    continued.
 
     Args:
         directory: holds config.yaml; everything else is written here.
         sweep: name of the sweep, W&B's group.
         stop_requests: numbers of the signals that asked to stop so far.
+        place: where a scheduler put it.
 
     Returns:
         the status it was left in.
     """
     config = cast("Mapping[str, object]", OmegaConf.to_container(OmegaConf.load(directory.config), resolve=True))
     before = directory.read_state()
+    if before.status is RunStatus.RUNNING:
+        before = _counted(before, place.lost, None)
     now = time.time()
     state = RunState(
         status=RunStatus.RUNNING,
@@ -98,6 +137,12 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int]) -
         pid=os.getpid(),
         host=socket.gethostname(),
         latest=before.latest,
+        job=place.job,
+        node=place.node,
+        exit_reason=before.exit_reason,
+        reasons=before.reasons,
+        settled=before.settled,
+        stuck_step=before.stuck_step,
     )
     directory.write_state(state)
     progress = _Progress(directory, state)
@@ -113,20 +158,22 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int]) -
         step = backends.train(
             config, directory, RunStore(directory.path.parent).cache, on_step, lambda: bool(stop_requests)
         )
-    except backends.TrainerKilledError as error:
-        progress.end(RunStatus.PREEMPTED, str(error))
-        tracker.finish(failed=True)
-        return RunStatus.PREEMPTED
     except Exception as error:
-        traceback.print_exc()
-        progress.end(RunStatus.FAILED, _sentence(error))
+        reason = reasons.of_exception(error, _trainer_log(config, directory, state.attempt))
+        continuable = isinstance(error, backends.TrainerKilledError) or reason is ExitReason.DISK_FULL
+        status = RunStatus.PREEMPTED if continuable else RunStatus.FAILED
+        progress.end(status, reason, _sentence(error))
+        with suppress(OSError):  # the log lies on the disk that may be full
+            traceback.print_exc()
         tracker.finish(failed=True)
-        return RunStatus.FAILED
+        return status
     if step >= state.total_steps:
-        status, reason = RunStatus.DONE, None
+        status = RunStatus.DONE
+        progress.end(status)
     else:
-        status, reason = RunStatus.CANCELLED, f"stopped by {signal.Signals(stop_requests[0]).name} after step {step}"
-    progress.end(status, reason)
+        status = RunStatus.CANCELLED
+        stopped = f"stopped by {signal.Signals(stop_requests[0]).name} after step {step}"
+        progress.end(status, ExitReason.CANCELLED, stopped)
     tracker.finish(failed=False)
     return status
 
@@ -150,14 +197,36 @@ class _Progress:
         self._state = replace(self._state, step=step, heartbeat=now, latest=latest)
         self._directory.write_state(self._state)
 
-    def end(self, status: RunStatus, reason: str | None) -> None:
-        self._state = replace(self._state, status=status, heartbeat=time.time(), reason=reason)
-        self._directory.write_state(self._state)
+    def end(self, status: RunStatus, exit_reason: ExitReason | None = None, sentence: str | None = None) -> None:
+        ended = replace(self._state, status=status, heartbeat=time.time())
+        ended = _counted(ended, exit_reason, sentence)
+        if status is RunStatus.FAILED:
+            ended = replace(ended, settled=ended.reasons)
+        try:
+            self._directory.write_last_state(ended)
+        except OSError as error:
+            logging.getLogger(__name__).warning("state.json cannot say how the attempt ended: %s", error)
+
+
+def _counted(state: RunState, exit_reason: ExitReason | None, sentence: str | None) -> RunState:
+    """The state with one more attempt that ended for this reason."""
+    if exit_reason is None:
+        return replace(state, exit_reason=None, reason=sentence)
+    counts = {**state.reasons, exit_reason.value: state.reasons.get(exit_reason.value, 0) + 1}
+    return replace(state, exit_reason=exit_reason.value, reason=sentence, reasons=counts)
+
+
+def _trainer_log(config: Mapping[str, object], directory: RunDirectory, attempt: int) -> str:
+    """The end of what verl's processes printed; the embedded trainer's exceptions say all themselves."""
+    path = log_path(directory, attempt)
+    if config.get("backend") != backends.Backend.VERL or not path.exists():
+        return ""
+    return path.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
 
 
 def _sentence(error: Exception) -> str:
     text = str(error).strip()
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | backends.TrainerKilledError):
         return text
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 
