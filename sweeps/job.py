@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -26,7 +26,6 @@ from sweeps.reasons import ExitReason
 from sweeps.store import RunStore
 
 _SHOWN = (metrics.ENTROPY.name, metrics.pass_at(1).name, metrics.ZERO_FRACTION.name, metrics.LENGTH_MEAN.name)
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LOG_TAIL_BYTES = 200_000
 
 
@@ -46,16 +45,20 @@ def log_path(directory: RunDirectory, attempt: int) -> Path:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a scheduler put an attempt.
+    """Where a scheduler put an attempt, and what it does when one ends early.
 
     Attributes:
         job, node: its names for the job and the node; None where no scheduler does.
         lost: how the attempt before this one ended, if that one left no word.
+        why_stopped: the reason behind a signal that asked to stop; for any but "cancelled" the run waits to go on.
+        goes_on: whether a run that ended so, with this attempt counted, is left to be continued instead of failed.
     """
 
     job: str | None = None
     node: str | None = None
     lost: ExitReason = ExitReason.KILLED
+    why_stopped: Callable[[int], ExitReason] = lambda _: ExitReason.CANCELLED
+    goes_on: Callable[[RunState], bool] = lambda _: False
 
 
 _HERE = Place()
@@ -73,20 +76,41 @@ def run_in_worker(path: str, sweep: str, attempts: int, place: Place = _HERE) ->
         place: where a scheduler put it.
     """
     directory = RunDirectory(Path(path))
-    with _stop_requests() as requests:
+    with stop_requests(signal.SIGINT, signal.SIGTERM) as requests:
         # In a group of its own a worker does not get the terminal's Ctrl-C beside the launcher's signal.
         os.setpgid(0, 0)
         try:
             with exclusive(directory):
-                status = _run_unless_settled(directory, sweep, attempts, place, requests)
+                status = run_unless_settled(directory, sweep, attempts, place, requests)
         except AlreadyRunningError:
             sys.exit(Exit.RUNS_ELSEWHERE)
-    sys.exit({RunStatus.FAILED: Exit.FAILED, RunStatus.PREEMPTED: Exit.INTERRUPTED}.get(status, Exit.ENDED))
+    sys.exit(exit_code(status))
 
 
-def _run_unless_settled(
+def exit_code(status: RunStatus) -> Exit:
+    """How a worker ends that left its run so."""
+    return {RunStatus.FAILED: Exit.FAILED, RunStatus.PREEMPTED: Exit.INTERRUPTED}.get(status, Exit.ENDED)
+
+
+def run_unless_settled(
     directory: RunDirectory, sweep: str, attempts: int, place: Place, requests: Sequence[int]
 ) -> RunStatus:
+    """Run a directory whose lock the caller holds; one that was done, or failed since it was planned, is left as it is.
+
+    Args:
+        directory: the run.
+        sweep: name of the sweep, W&B's group.
+        attempts: how often the run had been started when it was planned.
+        place: where a scheduler put it.
+        requests: numbers of the signals that asked to stop so far.
+
+    Returns:
+        the status it was left in.
+
+    Raises:
+        OSError: the directory cannot be read or written.
+        ValueError: its state cannot be read.
+    """
     state = directory.read_state()
     if state.status is RunStatus.DONE or (state.status.is_final and state.attempt > attempts):
         return state.status
@@ -101,16 +125,17 @@ def _run_unless_settled(
         ended = replace(
             directory.read_state(), status=RunStatus.PREEMPTED, heartbeat=time.time(), job=place.job, node=place.node
         )
-        directory.write_last_state(_counted(ended, ExitReason.DISK_FULL, _sentence(error)))
+        with suppress(OSError):  # not even room for that: the state before, which is to be continued too, stays
+            directory.write_last_state(_counted(ended, ExitReason.DISK_FULL, _sentence(error)))
         return RunStatus.PREEMPTED
 
 
 def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], place: Place = _HERE) -> RunStatus:
     """Train the run in its directory, from where it stands; the caller holds its lock.
 
-    A stop request ends it after the current step, with a checkpoint and the status cancelled; an exception
-    ends it with the status failed and its reason; a trainer process that was killed, or a full disk, leaves it to be
-    continued.
+    A stop request ends it after the current step, with a checkpoint and the status cancelled, or preempted where the
+    scheduler asked; an exception ends it with the status failed and its reason, unless it is to be tried again; a
+    trainer process that was killed, or a full disk, leaves it to be continued.
 
     Args:
         directory: holds config.yaml; everything else is written here.
@@ -145,7 +170,7 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
         stuck_step=before.stuck_step,
     )
     directory.write_state(state)
-    progress = _Progress(directory, state)
+    progress = _Progress(directory, state, place)
     tracker: tracking.Tracker = tracking.NoTracker()
     try:
         provenance.record_attempt(directory, state.attempt, backends.threads(config))
@@ -161,19 +186,12 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
     except Exception as error:
         reason = reasons.of_exception(error, _trainer_log(config, directory, state.attempt))
         continuable = isinstance(error, backends.TrainerKilledError) or reason is ExitReason.DISK_FULL
-        status = RunStatus.PREEMPTED if continuable else RunStatus.FAILED
-        progress.end(status, reason, _sentence(error))
+        status = progress.end(RunStatus.PREEMPTED if continuable else RunStatus.FAILED, reason, _sentence(error))
         with suppress(OSError):  # the log lies on the disk that may be full
             traceback.print_exc()
         tracker.finish(failed=True)
         return status
-    if step >= state.total_steps:
-        status = RunStatus.DONE
-        progress.end(status)
-    else:
-        status = RunStatus.CANCELLED
-        stopped = f"stopped by {signal.Signals(stop_requests[0]).name} after step {step}"
-        progress.end(status, ExitReason.CANCELLED, stopped)
+    status = progress.end(RunStatus.DONE) if step >= state.total_steps else progress.stopped(stop_requests[0], step)
     tracker.finish(failed=False)
     return status
 
@@ -181,9 +199,10 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
 class _Progress:
     """Keeps state.json in step with the trainer."""
 
-    def __init__(self, directory: RunDirectory, state: RunState) -> None:
+    def __init__(self, directory: RunDirectory, state: RunState, place: Place) -> None:
         self._directory = directory
         self._state = state
+        self._place = place
         self._first = True
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
@@ -197,15 +216,30 @@ class _Progress:
         self._state = replace(self._state, step=step, heartbeat=now, latest=latest)
         self._directory.write_state(self._state)
 
-    def end(self, status: RunStatus, exit_reason: ExitReason | None = None, sentence: str | None = None) -> None:
-        ended = replace(self._state, status=status, heartbeat=time.time())
-        ended = _counted(ended, exit_reason, sentence)
+    def stopped(self, number: int, step: int) -> RunStatus:
+        """The trainer ended after a step because a signal asked it to."""
+        reason = self._place.why_stopped(number)
+        if reason is ExitReason.TIME_LIMIT and self._first:
+            sentence = "no step fits into the time limit; give more with resources.walltime"
+            return self.end(RunStatus.FAILED, reason, sentence)
+        status = RunStatus.CANCELLED if reason is ExitReason.CANCELLED else RunStatus.PREEMPTED
+        cause = "" if reason is ExitReason.CANCELLED else f" ({reason})"
+        return self.end(status, reason, f"stopped by {signal.Signals(number).name}{cause} after step {step}")
+
+    def end(self, status: RunStatus, exit_reason: ExitReason | None = None, sentence: str | None = None) -> RunStatus:
+        """Write how the attempt ended; what it leaves the run in."""
+        ended = _counted(replace(self._state, status=status, heartbeat=time.time()), exit_reason, sentence)
         if status is RunStatus.FAILED:
-            ended = replace(ended, settled=ended.reasons)
+            stuck = ended.step if exit_reason is ExitReason.CRASH else None
+            if self._place.goes_on(ended):
+                ended = replace(ended, status=RunStatus.PREEMPTED, stuck_step=stuck)
+            else:
+                ended = replace(ended, settled=ended.reasons, stuck_step=None)
         try:
             self._directory.write_last_state(ended)
         except OSError as error:
             logging.getLogger(__name__).warning("state.json cannot say how the attempt ended: %s", error)
+        return ended.status
 
 
 def _counted(state: RunState, exit_reason: ExitReason | None, sentence: str | None) -> RunState:
@@ -232,10 +266,10 @@ def _sentence(error: Exception) -> str:
 
 
 @contextmanager
-def _stop_requests() -> Iterator[list[int]]:
+def stop_requests(*numbers: int) -> Iterator[list[int]]:
     """Signals that asked to stop, in order of arrival."""
     received: list[int] = []
-    before = {number: signal.signal(number, lambda which, _: received.append(which)) for number in _STOP_SIGNALS}
+    before = {number: signal.signal(number, lambda which, _: received.append(which)) for number in numbers}
     try:
         yield received
     finally:
