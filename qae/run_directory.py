@@ -57,7 +57,8 @@ class RunState:
             the run is done.
         reasons: how many attempts ended early, by reason.
         settled: `reasons` when the run was last given up; a retry counts anew from there.
-        stuck_step: step after which the last attempt ended that crashed; the same again is a failure.
+        stuck_step: step at which the last attempt ended that crashed, or ran out of time before its first step; the
+            same again is a failure.
     """
 
     status: RunStatus = RunStatus.PLANNED

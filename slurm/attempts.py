@@ -53,7 +53,8 @@ def limits(settings: object) -> dict[ExitReason, int | None]:
 def goes_on(ended: RunState, allowed: Mapping[ExitReason, int | None]) -> bool:
     """Whether a run is tried again after an attempt that ended so.
 
-    A crash after the same step as the crash before would come again: it is not. Attempts from before the run was given
+    A crash, or a time limit before the first step, at the same step as the last one would come again: it is not.
+    Attempts from before the run was given
     up and started again do not count.
 
     Args:
@@ -63,7 +64,7 @@ def goes_on(ended: RunState, allowed: Mapping[ExitReason, int | None]) -> bool:
     if ended.exit_reason is None:
         return False
     reason = ExitReason(ended.exit_reason)
-    if reason is ExitReason.CRASH and ended.stuck_step == ended.step:
+    if reason in (ExitReason.CRASH, ExitReason.TIME_LIMIT) and ended.stuck_step == ended.step:
         return False
     limit = allowed[reason]
     return limit is None or ended.reasons[reason] - ended.settled.get(reason, 0) < limit

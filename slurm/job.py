@@ -120,8 +120,9 @@ def _queue_again(directory: RunDirectory, job: OwnJob) -> str | None:
 
 
 def _may_help(state: RunState, allowed: Mapping[ExitReason, int | None]) -> bool:
-    # A failure that goes on was judged, with the step it stuck at, when the attempt ended.
-    return state.exit_reason == ExitReason.CRASH or attempts.goes_on(state, allowed)
+    # An attempt that stuck at a step was judged when it ended.
+    judged = state.exit_reason in (ExitReason.CRASH, ExitReason.TIME_LIMIT) and state.stuck_step == state.step
+    return judged or attempts.goes_on(state, allowed)
 
 
 def _say(sentence: str) -> None:

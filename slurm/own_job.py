@@ -46,13 +46,14 @@ class OwnJob:
             warned: by the signal that announces the time limit.
         """
         fields = self._fields()
-        state = fields.get("JobState", "")
-        if state == "CANCELLED":
-            return ExitReason.CANCELLED
-        preempted = state == "PREEMPTED" or fields.get("PreemptTime", "None") not in ("None", "Unknown")
-        if not preempted and (warned or state == "TIMEOUT"):
+        if fields.get("PreemptTime", "None") not in ("None", "Unknown"):
+            return ExitReason.PREEMPTION
+        if warned or fields.get("Reason") == "TimeLimit":
             return ExitReason.TIME_LIMIT
-        return ExitReason.PREEMPTION
+        # A job that ends is "completing", whatever ends it; one that is queued again counts its restart at once.
+        ending = fields.get("JobState") in ("COMPLETING", "CANCELLED")
+        queued_again = fields.get("Restarts") != str(self.restarts)
+        return ExitReason.CANCELLED if ending and not queued_again else ExitReason.PREEMPTION
 
     def requeue(self) -> str | None:
         """Have Slurm start this job again; None, or why it will not."""

@@ -230,7 +230,7 @@ class _Progress:
         """Write how the attempt ended; what it leaves the run in."""
         ended = _counted(replace(self._state, status=status, heartbeat=time.time()), exit_reason, sentence)
         if status is RunStatus.FAILED:
-            stuck = ended.step if exit_reason is ExitReason.CRASH else None
+            stuck = ended.step if exit_reason in (ExitReason.CRASH, ExitReason.TIME_LIMIT) else None
             if self._place.goes_on(ended):
                 ended = replace(ended, status=RunStatus.PREEMPTED, stuck_step=stuck)
             else:

@@ -31,6 +31,7 @@ def test_crashes_are_limited_and_the_same_step_twice_is_the_end() -> None:
     assert attempts.goes_on(ended(ExitReason.CRASH, 3, stuck=6), allowed)
     assert not attempts.goes_on(ended(ExitReason.CRASH, 4, stuck=6), allowed)
     assert not attempts.goes_on(ended(ExitReason.CRASH, 2, stuck=7), allowed)
+    assert not attempts.goes_on(ended(ExitReason.TIME_LIMIT, 2, stuck=7), allowed)
     assert attempts.goes_on(ended(ExitReason.NCCL, 2, stuck=7), allowed)  # a network may fail twice at one step
 
 
