@@ -147,12 +147,21 @@ def slurm_state(job: str) -> str:
     return slurm_field(job, "JobState")
 
 
-def has_pending(process: int, number: int) -> bool:
-    """Whether a signal waits for a stopped process."""
-    text = Path(f"/proc/{process}/status").read_text()
+def parent(process: int) -> int:
+    found = re.search(r"^PPid:\s*(\d+)", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+def is_warned(process: int) -> bool:
+    """Whether USR2 waits for a stopped process, or has ended it: Slurm may let a stopped job go on by itself."""
+    try:
+        text = Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return True
     found = re.search(r"^ShdPnd:\s*(\w+)", text, re.MULTILINE)
     assert found is not None
-    return bool(int(found[1], 16) >> (number - 1) & 1)
+    return bool(int(found[1], 16) >> (signal.SIGUSR2 - 1) & 1)
 
 
 class Faults:
@@ -268,6 +277,8 @@ class Faults:
         filler.unlink()
 
     def _lose_node(self) -> None:
+        """Power is lost on all at once: no step daemon is left to report the death of its job."""
+        os.kill(parent(self.lost_node.process), signal.SIGKILL)
         self._cluster.node("kill-node", "n3")
 
     def _node_comes_back(self) -> None:
@@ -283,8 +294,9 @@ class Faults:
 
     def _run_out_of_time(self) -> None:
         process = self.out_of_time.process
-        self.out_of_time.wait(lambda: has_pending(process, signal.SIGUSR2))
-        os.kill(process, signal.SIGCONT)
+        self.out_of_time.wait(lambda: is_warned(process))
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
         self.out_of_time.wait(lambda: slurm_state(self.out_of_time.job) == "PENDING")
         slurm("scontrol", "update", f"JobId={self.out_of_time.job}", "TimeLimit=30")
 
