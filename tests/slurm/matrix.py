@@ -3,7 +3,6 @@
 A test marked ``@pytest.mark.fault("what happens")`` is a row of it; it calls `record` with what `compare` found.
 """
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,21 +51,21 @@ def compare(fault: str, directory: RunDirectory, reference: RunDirectory, since:
         fault: what happened to it.
         directory: the run.
         reference: the same run, uninterrupted.
-        since: `time.monotonic` at its submission.
+        since: seconds since the epoch at its submission.
     """
-    seconds = time.monotonic() - since
+    state = directory.read_state()
     lines, wanted = _by_step(directory.metrics), _by_step(reference.metrics)
     evaluations = _distinct(directory.evaluation) == _distinct(reference.evaluation)
     return Row(
         fault=fault,
-        interruptions=directory.read_state().attempt - 1,
+        interruptions=state.attempt - 1,
         equal=bool(wanted)
         and lines == wanted
         and evaluations
         and _distinct(directory.tokens) == _distinct(reference.tokens),
         lost=len(wanted.keys() - lines.keys()),
         doubled=sum(len(found) > 1 for found in lines.values()),
-        seconds=seconds,
+        seconds=state.heartbeat - since,
     )
 
 
