@@ -18,7 +18,7 @@ import orjson
 from omegaconf import OmegaConf
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from slurm import attempts
+from slurm import attempts, ray_cluster
 from slurm.own_job import OwnJob
 from sweeps.job import Exit, Place, exit_code, run_unless_settled, stop_requests
 from sweeps.locking import LEASE_SECONDS, AlreadyRunningError, exclusive
@@ -82,6 +82,7 @@ def _train(directory: RunDirectory, sweep: str, job: OwnJob, requests: Sequence[
         lost=ExitReason.NODE_FAILURE if job.restarts else ExitReason.KILLED,
         why_stopped=lambda number: job.why_stopped(number == signal.SIGUSR2),
         goes_on=partial(attempts.goes_on, allowed=allowed),
+        machines=ray_cluster.machines,
     )
     with _held(directory, requests):
         return run_unless_settled(directory, sweep, _NONE_BEFORE, place, requests)

@@ -9,7 +9,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
@@ -43,6 +43,11 @@ def log_path(directory: RunDirectory, attempt: int) -> Path:
     return directory.logs / f"attempt-{attempt}.log"
 
 
+Machines = Callable[
+    [Mapping[str, object], RunDirectory, Callable[[], bool]], AbstractContextManager[backends.Lost | None]
+]
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a scheduler put an attempt, and what it does when one ends early.
@@ -52,6 +57,8 @@ class Place:
         lost: how the attempt before this one ended, if that one left no word.
         why_stopped: the reason behind a signal that asked to stop; for any but "cancelled" the run waits to go on.
         goes_on: whether a run that ended so, with this attempt counted, is left to be continued instead of failed.
+        machines: makes those ready that the run computes on, and lets go of them; gives their `backends.Lost`, or None
+            where it was asked to stop (by its last argument) before they were.
     """
 
     job: str | None = None
@@ -59,6 +66,7 @@ class Place:
     lost: ExitReason = ExitReason.KILLED
     why_stopped: Callable[[int], ExitReason] = lambda _: ExitReason.CANCELLED
     goes_on: Callable[[RunState], bool] = lambda _: False
+    machines: Machines = lambda *_: nullcontext(backends.nothing_is_lost)
 
 
 _HERE = Place()
@@ -180,9 +188,12 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
             progress.step(step, values)
             tracker.log(step, values)
 
-        step = backends.train(
-            config, directory, RunStore(directory.path.parent).cache, on_step, lambda: bool(stop_requests)
-        )
+        def should_stop() -> bool:
+            return bool(stop_requests)
+
+        cache = RunStore(directory.path.parent).cache
+        with place.machines(config, directory, should_stop) as lost:
+            step = before.step if lost is None else backends.train(config, directory, cache, on_step, should_stop, lost)
     except Exception as error:
         reason = reasons.of_exception(error, _trainer_log(config, directory, state.attempt))
         continuable = isinstance(error, backends.TrainerKilledError) or reason is ExitReason.DISK_FULL
