@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from sweeps import verl_machine
+
 HEAD = "head"
 
 # Ray's sockets lie about 60 characters below its directory, and a socket's path may have 107.
@@ -51,7 +53,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         command = [*_command(role, other, folder), *options]
         process = subprocess.Popen(  # noqa: S603  # our own command
-            command, stdin=subprocess.DEVNULL, stdout=sys.stderr, env={**os.environ, _MARK: str(folder)}
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr,
+            env={**verl_machine.without_rival_names(os.environ), _MARK: str(folder)},
         )
         try:
             return _follow(process, folder)
@@ -73,7 +78,7 @@ def _command(role: str, other: str, folder: Path) -> list[str]:
     else:
         own += [f"--address={role}"]
     # PATH has whatever `ray` the site offers; this is the one of our environment.
-    return [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", *own]
+    return [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--log-color=false", *own]
 
 
 def source_address(peer: str) -> str:

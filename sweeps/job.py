@@ -195,9 +195,13 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
         with place.machines(config, directory, should_stop) as lost:
             step = before.step if lost is None else backends.train(config, directory, cache, on_step, should_stop, lost)
     except Exception as error:
-        reason = reasons.of_exception(error, _trainer_log(config, directory, state.attempt))
-        continuable = isinstance(error, backends.TrainerKilledError) or reason is ExitReason.DISK_FULL
-        status = progress.end(RunStatus.PREEMPTED if continuable else RunStatus.FAILED, reason, _sentence(error))
+        killed = isinstance(error, backends.TrainerKilledError)
+        if killed and stop_requests:  # who asked for the end did not wait for it
+            status = progress.stopped(stop_requests[0], directory.read_state().step)
+        else:
+            reason = reasons.of_exception(error, _trainer_log(config, directory, state.attempt))
+            continuable = killed or reason is ExitReason.DISK_FULL
+            status = progress.end(RunStatus.PREEMPTED if continuable else RunStatus.FAILED, reason, _sentence(error))
         with suppress(OSError):  # the log lies on the disk that may be full
             traceback.print_exc()
         tracker.finish(failed=True)

@@ -69,6 +69,13 @@ def on_cpu(config: Mapping[str, object]) -> bool:
     return _at(config, "trainer", "device") == "cpu"
 
 
+def without_rival_names(variables: Mapping[str, str]) -> dict[str, str]:
+    """An environment that names the visible GPUs once: Slurm does for every vendor, which verl's workers refuse."""
+    if "CUDA_VISIBLE_DEVICES" not in variables:
+        return dict(variables)
+    return {name: value for name, value in variables.items() if name != "ROCR_VISIBLE_DEVICES"}
+
+
 def gpus() -> int:
     """NVIDIA GPUs that this process may use: what CUDA_VISIBLE_DEVICES leaves of those that the driver lists."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")

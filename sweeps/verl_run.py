@@ -123,7 +123,7 @@ def environment(config: Mapping[str, object], directory: RunDirectory) -> dict[s
         directory: the run.
     """
     variables = {
-        **os.environ,
+        **verl_machine.without_rival_names(os.environ),
         **verl_overrides.environment(config),
         "QAE_RUN_DIRECTORY": str(directory.path.resolve()),
         "HYDRA_FULL_ERROR": "1",

@@ -4,7 +4,8 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,23 +36,37 @@ def cluster() -> Iterator[Cluster]:
     if os.environ.get("QAE_TEST_SLURM") == "existing":
         yield Cluster(SCRIPT)
         return
+    with local_cluster({}) as local:
+        yield local
+
+
+@contextmanager
+def local_cluster(settings: Mapping[str, str]) -> Iterator[Cluster]:
+    """A cluster on this machine while the block runs; Slurm's commands find it by this process's environment.
+
+    Args:
+        settings: variables of the script, such as NODES, and QAE_SLURM_HOME and QAE_SLURM_PORT for one beside another.
+    """
     if obstacle := _obstacle():
         sentence = f"no Slurm to test on: {obstacle}; QAE_TEST_SLURM=existing uses the one that SLURM_CONF names"
         if os.environ.get("CI") == "true":
             pytest.fail(sentence)
         pytest.skip(sentence)
-    up = subprocess.run([SCRIPT, "up"], check=False, capture_output=True, text=True, timeout=_UP_SECONDS)
-    if up.returncode:
-        pytest.fail(f"{SCRIPT} up failed: {up.stderr[-2000:]}")
-    exports = subprocess.run([SCRIPT, "env"], check=True, capture_output=True, text=True, timeout=10).stdout
     before = dict(os.environ)
-    for line in exports.splitlines():
-        name, _, value = line.removeprefix("export ").partition("=")
-        os.environ[name] = shlex.split(value)[0]
-    yield Cluster(SCRIPT)
-    os.environ.clear()
-    os.environ.update(before)
-    subprocess.run([SCRIPT, "down"], check=False, capture_output=True, timeout=120)
+    os.environ.update(settings)
+    try:
+        up = subprocess.run([SCRIPT, "up"], check=False, capture_output=True, text=True, timeout=_UP_SECONDS)
+        if up.returncode:
+            pytest.fail(f"{SCRIPT} up failed: {up.stderr[-2000:]}")
+        exports = subprocess.run([SCRIPT, "env"], check=True, capture_output=True, text=True, timeout=10).stdout
+        for line in exports.splitlines():
+            name, _, value = line.removeprefix("export ").partition("=")
+            os.environ[name] = shlex.split(value)[0]
+        yield Cluster(SCRIPT)
+    finally:
+        subprocess.run([SCRIPT, "down"], check=False, capture_output=True, timeout=120)
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _obstacle() -> str | None:

@@ -1,0 +1,189 @@
+"""Ray over the nodes of a job, on a cluster whose nodes have a network of their own; verl trains across it."""
+
+import json
+import math
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from qae import metrics
+from qae.run_directory import RunDirectory, RunState, RunStatus, read_metrics
+from sweeps.identity import run_id
+from sweeps.store import RunStore
+from sweeps.verl_checkpoints import resume_step
+from tests.configs import verl_mapping
+from tests.slurm import ray_probe
+from tests.slurm.conftest import local_cluster
+from tests.slurm.test_faults import CODE, slurm, slurm_field, slurm_state
+
+pytestmark = pytest.mark.slow
+
+WAIT_SECONDS = 600
+STEPS = 2
+TRAINED = (
+    "model=qwen3-random-tiny",
+    "algorithm.quantile_k=0.4",
+    "tracking=none",
+    "resources.nodes=2",
+    "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=32",
+    "ray_kwargs.ray_init.object_store_memory=150000000",
+    f"trainer.total_training_steps={STEPS}",
+    "trainer.test_freq=-1",
+    "trainer.save_freq=1",
+    "trainer.val_before_train=false",
+)
+
+
+def wait_for(what: Callable[[], object], told: Callable[[], str]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not what():
+        assert time.monotonic() < deadline, told()
+        time.sleep(0.2)
+
+
+def over(job: str) -> bool:
+    return slurm_state(job) not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING")
+
+
+def submit(folder: Path, module: str, gpus: int) -> str:
+    """A job over both nodes, beside others; its id."""
+    options = ["--array=0", "--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=2", f"--gpus-per-node={gpus}"]
+    output = ["--requeue", "--open-mode=append", "--parsable", f"--output={folder / 'slurm.out'}"]
+    script = f"#!/bin/sh\ncd {CODE}\nexport PYTHONPATH={CODE}\nexec {sys.executable} -m {module}\n"
+    return slurm("sbatch", *options, *output, text=script)
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of a Ray that a job of ours started."""
+
+    pid: int
+    job: str
+    command: str
+
+
+def processes_of_ray() -> list[Process]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            pairs = [text.partition("=") for text in (path / "environ").read_text(errors="replace").split("\0")]
+            command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        variables = {name: value for name, _, value in pairs}
+        if "QAE_RAY_FOLDER" in variables:
+            found.append(Process(int(path.name), variables.get("SLURM_JOB_ID", ""), command))
+    return found
+
+
+@dataclass(frozen=True)
+class Played:
+    """What became of two jobs on the same two nodes: one looks at its Ray, one trains, and loses the head of its Ray.
+
+    Attributes:
+        directory: the run that is trained.
+        job: Slurm's id of its job.
+        address: of its first head.
+        lost: the run's state after that one was killed.
+        seen: what the other job saw of its Ray.
+        left: processes and folders of any Ray at the end.
+    """
+
+    directory: RunDirectory
+    job: str
+    address: str
+    lost: RunState
+    seen: dict[str, object]
+    left: list[str]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
+    folder = tmp_path_factory.mktemp("ray")
+    settings = {"QAE_SLURM_HOME": "/var/lib/qae-slurm-ray", "QAE_SLURM_PORT": "20000"}
+    with local_cluster({**settings, "NETNS": "1", "NODES": "2", "DBD": "0"}):
+        yield play(folder)
+
+
+def play(folder: Path) -> Played:
+    config = verl_mapping(*TRAINED)
+    directory = RunStore(folder / "runs").create(run_id(config), config)
+    batch = folder / "runs" / "sweeps" / "batches" / "b1.json"
+    batch.parent.mkdir(parents=True)
+    batch.write_text(json.dumps({"id": "b1", "sweep": "ray", "runs": [directory.run_id]}))
+    probing = folder / "probe"
+    probing.mkdir()
+    log, go = directory.logs / "attempt-1.log", probing / "go"
+
+    def told() -> str:
+        texts = [
+            path.read_text()[-3000:] for path in (folder / "slurm.out", probing / "slurm.out", log) if path.exists()
+        ]
+        return "\n".join([slurm("squeue"), repr(directory.read_state()), *texts])
+
+    probe = submit(probing, f"tests.slurm.ray_probe {go}", ray_probe.GPUS)
+    job = submit(folder, f"slurm.job {batch}", 1)
+    wait_for(lambda: log.exists() and log.read_text().count("Ray runtime started.") == 2, told)
+    address = re.search(r"ray start --address='([\d.:]+)'", log.read_text())
+    (head,) = [process for process in processes_of_ray() if process.job == job and "/gcs_server " in process.command]
+    os.kill(head.pid, signal.SIGKILL)
+    wait_for(lambda: directory.read_state().status is RunStatus.PREEMPTED, told)
+    lost = directory.read_state()
+    wait_for(lambda: over(job), told)
+    go.touch()
+    wait_for(lambda: over(probe), told)
+    left = [*map(str, processes_of_ray()), *map(str, Path(tempfile.gettempdir()).glob("qae-ray-*"))]
+    (seen,) = [json.loads(line) for line in (probing / "slurm.out").read_text().splitlines() if line.startswith("{")]
+    assert address is not None
+    return Played(directory, job, address[1], lost, seen, left)
+
+
+def test_one_ray_has_the_gpus_of_both_nodes_and_only_those_of_its_job(played: Played) -> None:
+    assert played.seen["nodes"] == {"n1": ray_probe.GPUS, "n2": ray_probe.GPUS}
+    tasks = cast("list[tuple[str, str, bool]]", played.seen["tasks"])
+    assert sorted(node for node, _, _ in tasks) == ["n1", "n2"]
+    assert [len(visible.split(",")) for _, visible, _ in tasks] == [ray_probe.GPUS] * 2
+    assert not any(named_again for _, _, named_again in tasks)  # verl's workers refuse to be told the GPUs twice
+
+
+def test_jobs_that_share_nodes_have_a_ray_each(played: Played) -> None:
+    assert played.seen["address"] != played.address
+    assert played.seen["lost"] is None
+    assert played.seen["refused"] is True  # without the token of its job nobody gets in
+
+
+def test_a_run_whose_head_is_lost_goes_on_in_the_same_job(played: Played) -> None:
+    assert played.lost.attempt == 1
+    assert played.lost.reason == "Ray ended on n1 after step 0"
+    state = played.directory.read_state()
+    assert (state.attempt, state.job) == (2, f"{played.job}_0")
+    assert slurm_field(played.job, "Restarts") == "1"
+
+
+def test_verl_trains_across_the_nodes_and_leaves_a_whole_run_directory(played: Played) -> None:
+    directory = played.directory
+    assert directory.read_state().status is RunStatus.DONE
+    assert slurm_state(played.job) == "COMPLETED"
+    rows = read_metrics(directory).records
+    assert [row["step"] for row in rows] == list(range(1, STEPS + 1))
+    for name in (metrics.ENTROPY, metrics.ZERO_FRACTION, metrics.GRAD_NORM):
+        assert all(math.isfinite(float(str(row[name.name]))) for row in rows), name.name
+    assert resume_step(directory.checkpoints) == STEPS
+    ranks = sorted(path.name for path in directory.checkpoints.glob(f"global_step_{STEPS}/actor/model_world_size_*"))
+    assert ranks == [f"model_world_size_2_rank_{rank}.pt" for rank in range(2)]  # one on each node
+    for path in (directory.config, directory.provenance, directory.tokens, directory.logs / "attempt-2.log"):
+        assert path.stat().st_size, path
+    assert not directory.lease.exists()
+
+
+def test_nothing_of_ray_remains(played: Played) -> None:
+    assert played.left == []
