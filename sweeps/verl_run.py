@@ -136,6 +136,8 @@ def environment(config: Mapping[str, object], directory: RunDirectory) -> dict[s
             "OMP_NUM_THREADS": str(threads(config)),
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
             "RAY_enable_open_telemetry": "0",
+            # Ray would start a worker for each of the logical cores at once, on few real ones.
+            "RAY_prestart_worker_first_driver": "0",
         }
     return variables
 

@@ -5,6 +5,7 @@ import math
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,10 +18,7 @@ import pytest
 
 from qae import metrics
 from qae.run_directory import RunDirectory, RunState, RunStatus, read_metrics
-from sweeps.identity import run_id
-from sweeps.store import RunStore
 from sweeps.verl_checkpoints import resume_step
-from tests.configs import verl_mapping
 from tests.slurm import ray_probe
 from tests.slurm.conftest import local_cluster
 from tests.slurm.test_faults import CODE, slurm, slurm_field, slurm_state
@@ -29,11 +27,13 @@ pytestmark = pytest.mark.slow
 
 WAIT_SECONDS = 600
 STEPS = 2
+STARTED = "Ray runtime started."
 TRAINED = (
     "model=qwen3-random-tiny",
     "algorithm.quantile_k=0.4",
     "tracking=none",
     "resources.nodes=2",
+    "slurm.gres=gpu:h100:1",
     "actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu=32",
     "ray_kwargs.ray_init.object_store_memory=150000000",
     f"trainer.total_training_steps={STEPS}",
@@ -54,12 +54,11 @@ def over(job: str) -> bool:
     return slurm_state(job) not in ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING")
 
 
-def submit(folder: Path, module: str, gpus: int) -> str:
-    """A job over both nodes, beside others; its id."""
-    options = ["--array=0", "--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=2", f"--gpus-per-node={gpus}"]
-    output = ["--requeue", "--open-mode=append", "--parsable", f"--output={folder / 'slurm.out'}"]
-    script = f"#!/bin/sh\ncd {CODE}\nexport PYTHONPATH={CODE}\nexec {sys.executable} -m {module}\n"
-    return slurm("sbatch", *options, *output, text=script)
+def submit_probe(go: Path) -> str:
+    """A job over both nodes, beside others, that looks at its Ray and keeps it until a file is there; its id."""
+    options = ["--nodes=2", "--ntasks-per-node=1", f"--gpus-per-node={ray_probe.GPUS}", "--parsable"]
+    script = f"#!/bin/sh\ncd {CODE}\nexport PYTHONPATH={CODE}\nexec {sys.executable} -m tests.slurm.ray_probe {go}\n"
+    return slurm("sbatch", *options, f"--output={go.with_name('slurm.out')}", text=script)
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,7 @@ class Played:
     Attributes:
         directory: the run that is trained.
         job: Slurm's id of its job.
+        code: how sweep.py ended, which launched it.
         address: of its first head.
         lost: the run's state after that one was killed.
         seen: what the other job saw of its Ray.
@@ -100,6 +100,7 @@ class Played:
 
     directory: RunDirectory
     job: str
+    code: int
     address: str
     lost: RunState
     seen: dict[str, object]
@@ -115,36 +116,44 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 
 
 def play(folder: Path) -> Played:
-    config = verl_mapping(*TRAINED)
-    directory = RunStore(folder / "runs").create(run_id(config), config)
-    batch = folder / "runs" / "sweeps" / "batches" / "b1.json"
-    batch.parent.mkdir(parents=True)
-    batch.write_text(json.dumps({"id": "b1", "sweep": "ray", "runs": [directory.run_id]}))
-    probing = folder / "probe"
+    runs, probing = folder / "runs", folder / "probe"
     probing.mkdir()
-    log, go = directory.logs / "attempt-1.log", probing / "go"
+    go = probing / "go"
+    environment = {**os.environ, "QAE_RUNS": str(runs), "COLUMNS": "160"}
+    command = [sys.executable, "sweep.py", "-m", "hydra/launcher=slurm", *TRAINED]
+    probe = submit_probe(go)
+    with (folder / "sweep.out").open("w") as output:
+        launcher = subprocess.Popen(command, cwd=CODE, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    try:
 
-    def told() -> str:
-        texts = [
-            path.read_text()[-3000:] for path in (folder / "slurm.out", probing / "slurm.out", log) if path.exists()
+        def told() -> str:
+            return "\n".join([slurm("squeue"), *(path.read_text()[-3000:] for path in _texts(folder))])
+
+        wait_for(lambda: any(log.read_text().count(STARTED) == 2 for log in runs.glob("*/logs/attempt-1.log")), told)
+        (log,) = runs.glob("*/logs/attempt-1.log")
+        address = re.search(r"ray start --address='([\d.:]+)'", log.read_text())
+        assert address is not None
+        directory = RunDirectory(log.parents[1])
+        job, _, _ = str(directory.read_state().job).partition("_")
+        (head,) = [
+            process for process in processes_of_ray() if process.job == job and "/gcs_server " in process.command
         ]
-        return "\n".join([slurm("squeue"), repr(directory.read_state()), *texts])
-
-    probe = submit(probing, f"tests.slurm.ray_probe {go}", ray_probe.GPUS)
-    job = submit(folder, f"slurm.job {batch}", 1)
-    wait_for(lambda: log.exists() and log.read_text().count("Ray runtime started.") == 2, told)
-    address = re.search(r"ray start --address='([\d.:]+)'", log.read_text())
-    (head,) = [process for process in processes_of_ray() if process.job == job and "/gcs_server " in process.command]
-    os.kill(head.pid, signal.SIGKILL)
-    wait_for(lambda: directory.read_state().status is RunStatus.PREEMPTED, told)
-    lost = directory.read_state()
-    wait_for(lambda: over(job), told)
-    go.touch()
-    wait_for(lambda: over(probe), told)
+        os.kill(head.pid, signal.SIGKILL)
+        wait_for(lambda: directory.read_state().status is RunStatus.PREEMPTED, told)
+        lost = directory.read_state()
+        wait_for(lambda: launcher.poll() is not None, told)
+        go.touch()
+        wait_for(lambda: all(over(known) for known in (job, probe)), told)
+    finally:
+        launcher.kill()
+        launcher.wait()
     left = [*map(str, processes_of_ray()), *map(str, Path(tempfile.gettempdir()).glob("qae-ray-*"))]
     (seen,) = [json.loads(line) for line in (probing / "slurm.out").read_text().splitlines() if line.startswith("{")]
-    assert address is not None
-    return Played(directory, job, address[1], lost, seen, left)
+    return Played(directory, job, launcher.returncode, address[1], lost, seen, left)
+
+
+def _texts(folder: Path) -> list[Path]:
+    return [folder / "sweep.out", *folder.glob("probe/slurm.out"), *folder.glob("runs/*/logs/attempt-*.log")]
 
 
 def test_one_ray_has_the_gpus_of_both_nodes_and_only_those_of_its_job(played: Played) -> None:
@@ -171,6 +180,7 @@ def test_a_run_whose_head_is_lost_goes_on_in_the_same_job(played: Played) -> Non
 
 def test_verl_trains_across_the_nodes_and_leaves_a_whole_run_directory(played: Played) -> None:
     directory = played.directory
+    assert played.code == 0
     assert directory.read_state().status is RunStatus.DONE
     assert slurm_state(played.job) == "COMPLETED"
     rows = read_metrics(directory).records
