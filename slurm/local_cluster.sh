@@ -286,8 +286,10 @@ start_node() {
 start_node_apart() {
   running "$RUN/node-$1.pid" 'unshare|nsenter' && return 0
   mkdir -p /tmp/ray
-  detached nsenter --net="/run/netns/$(namespace "$1")" unshare --pid --fork --kill-child --mount-proc --mount --uts bash -c \
-    "hostname $1; mount --bind '$HOME_DIR/etc/hosts' /etc/hosts; mount -t tmpfs none /tmp/ray; slurmd -D -N $1" &
+  # exec: a shell in between would have the pid, and keep the caller's output open.
+  (exec setsid nsenter --net="/run/netns/$(namespace "$1")" unshare --pid --fork --kill-child --mount-proc --mount --uts \
+    bash -c "hostname $1; mount --bind '$HOME_DIR/etc/hosts' /etc/hosts; mount -t tmpfs none /tmp/ray; slurmd -D -N $1") \
+    </dev/null >>"$LOG/daemons.log" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- &
   echo $! >"$RUN/node-$1.pid"
 }
 
