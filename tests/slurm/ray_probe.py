@@ -1,6 +1,6 @@
-"""What the job of a test does with Ray over its nodes: says what it sees, a JSON line, and holds it until told to go.
+"""What the job of a test does with Ray over its nodes: looks at it, holds it until told to go, says what it saw.
 
-`python -m tests.slurm.ray_probe GO` in a job, with a file to wait for.
+`python -m tests.slurm.ray_probe GO` in a job, with a file to wait for; it makes ``looked`` beside it once it has looked.
 """
 
 import json
@@ -33,7 +33,7 @@ print(json.dumps({{"nodes": nodes, "tasks": tasks}}))
 
 
 def main(go: Path) -> None:
-    """Start Ray as the job body does, look at it, wait."""
+    """Start Ray as the job body does, look at it, wait; a JSON line tells."""
     config = verl_mapping(
         "model=qwen3-random-tiny",
         "resources.nodes=2",
@@ -46,12 +46,12 @@ def main(go: Path) -> None:
         seen = json.loads(_driver(os.environ))
         stranger = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH_")}
         refused = not _driver({**stranger, "HOME": str(go.parent)})
-        address = os.environ["RAY_ADDRESS"]
-        sys.stdout.write(json.dumps({**seen, "address": address, "refused": refused, "lost": lost(0.0)}) + "\n")
-        sys.stdout.flush()
+        go.with_name("looked").touch()
         deadline = time.monotonic() + _SECONDS
         while not go.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
+        address = os.environ["RAY_ADDRESS"]
+        sys.stdout.write(json.dumps({**seen, "address": address, "refused": refused, "lost": lost(0.0)}) + "\n")
 
 
 def _driver(environment: "dict[str, str] | os._Environ[str]") -> str:

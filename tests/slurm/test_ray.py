@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -61,26 +62,15 @@ def submit_probe(go: Path) -> str:
     return slurm("sbatch", *options, f"--output={go.with_name('slurm.out')}", text=script)
 
 
-@dataclass(frozen=True)
-class Process:
-    """A process of a Ray that a job of ours started."""
-
-    pid: int
-    job: str
-    command: str
-
-
-def processes_of_ray() -> list[Process]:
+def processes(variable: str, command: str = "") -> list[int]:
+    """Pids of those whose environment has a variable that starts so, and whose command line has these words."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
-        try:
-            pairs = [text.partition("=") for text in (path / "environ").read_text(errors="replace").split("\0")]
-            command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        variables = {name: value for name, _, value in pairs}
-        if "QAE_RAY_FOLDER" in variables:
-            found.append(Process(int(path.name), variables.get("SLURM_JOB_ID", ""), command))
+        with suppress(OSError):
+            variables = (path / "environ").read_text(errors="replace").split("\0")
+            words = (path / "cmdline").read_text(errors="replace").replace("\0", " ")
+            if command in words and any(text.startswith(variable) for text in variables):
+                found.append(int(path.name))
     return found
 
 
@@ -94,7 +84,8 @@ class Played:
         code: how sweep.py ended, which launched it.
         address: of its first head.
         lost: the run's state after that one was killed.
-        seen: what the other job saw of its Ray.
+        terminated: processes of the other job that got TERM.
+        seen: what it saw of its Ray.
         left: processes and folders of any Ray at the end.
     """
 
@@ -103,6 +94,7 @@ class Played:
     code: int
     address: str
     lost: RunState
+    terminated: int
     seen: dict[str, object]
     left: list[str]
 
@@ -135,21 +127,24 @@ def play(folder: Path) -> Played:
         assert address is not None
         directory = RunDirectory(log.parents[1])
         job, _, _ = str(directory.read_state().job).partition("_")
-        (head,) = [
-            process for process in processes_of_ray() if process.job == job and "/gcs_server " in process.command
-        ]
-        os.kill(head.pid, signal.SIGKILL)
+        (head,) = processes(f"SLURM_JOB_ID={job}", "/gcs_server ")
+        os.kill(head, signal.SIGKILL)
         wait_for(lambda: directory.read_state().status is RunStatus.PREEMPTED, told)
         lost = directory.read_state()
+        wait_for(lambda: go.with_name("looked").exists(), told)
+        tasks = processes(f"SLURM_JOB_ID={probe}", f"{sys.executable} -m slurm.ray_node")
+        terminated = [pid for pid in tasks if Path(f"/proc/{pid}/comm").read_text() != "srun\n"]  # it has the words too
+        for pid in terminated:
+            os.kill(pid, signal.SIGTERM)
         wait_for(lambda: launcher.poll() is not None, told)
         go.touch()
         wait_for(lambda: all(over(known) for known in (job, probe)), told)
     finally:
         launcher.kill()
         launcher.wait()
-    left = [*map(str, processes_of_ray()), *map(str, Path(tempfile.gettempdir()).glob("qae-ray-*"))]
+    left = [*map(str, processes("QAE_RAY_FOLDER=")), *map(str, Path(tempfile.gettempdir()).glob("qae-ray-*"))]
     (seen,) = [json.loads(line) for line in (probing / "slurm.out").read_text().splitlines() if line.startswith("{")]
-    return Played(directory, job, launcher.returncode, address[1], lost, seen, left)
+    return Played(directory, job, launcher.returncode, address[1], lost, len(terminated), seen, left)
 
 
 def _texts(folder: Path) -> list[Path]:
@@ -166,8 +161,13 @@ def test_one_ray_has_the_gpus_of_both_nodes_and_only_those_of_its_job(played: Pl
 
 def test_jobs_that_share_nodes_have_a_ray_each(played: Played) -> None:
     assert played.seen["address"] != played.address
-    assert played.seen["lost"] is None
     assert played.seen["refused"] is True  # without the token of its job nobody gets in
+
+
+def test_ray_outlives_the_signal_of_a_preemption(played: Played) -> None:
+    """TERM came to the one process on each node that Slurm knows as its task."""
+    assert played.terminated == 2
+    assert played.seen["lost"] is None
 
 
 def test_a_run_whose_head_is_lost_goes_on_in_the_same_job(played: Played) -> None:
