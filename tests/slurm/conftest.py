@@ -12,6 +12,7 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "slurm" / "local_cluster.sh"
 _UP_SECONDS = 400  # with the installation of Debian's packages
+_MAX_ARRAY = "2"  # so that small sweeps are larger than an array may be
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class Cluster:
         """``kill-node`` or ``start-node``."""
         subprocess.run([self.script, command, name], check=True, capture_output=True, timeout=60)
 
+    def restart_controller(self, seconds: float) -> None:
+        """Stop slurmctld and start it again after so long."""
+        environment = {**os.environ, "DELAY": str(seconds)}
+        subprocess.run(
+            [self.script, "restart-controller"], env=environment, check=True, capture_output=True, timeout=90
+        )
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
@@ -40,7 +48,8 @@ def cluster() -> Iterator[Cluster]:
         if os.environ.get("CI") == "true":
             pytest.fail(sentence)
         pytest.skip(sentence)
-    up = subprocess.run([SCRIPT, "up"], check=False, capture_output=True, text=True, timeout=_UP_SECONDS)
+    options = {"MAX_ARRAY": _MAX_ARRAY, **os.environ}
+    up = subprocess.run([SCRIPT, "up"], env=options, check=False, capture_output=True, text=True, timeout=_UP_SECONDS)
     if up.returncode:
         pytest.fail(f"{SCRIPT} up failed: {up.stderr[-2000:]}")
     exports = subprocess.run([SCRIPT, "env"], check=True, capture_output=True, text=True, timeout=10).stdout
