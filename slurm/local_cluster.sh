@@ -233,6 +233,7 @@ CONF
 }
 
 # --- daemons: none keeps a descriptor of the caller's open ------------------------------------------------------------
+# In the background (&) its redirections have to be repeated: there a shell stays behind that waits for the daemon.
 detached() { setsid "$@" </dev/null >>"$LOG/daemons.log" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; }
 
 start_munge() {
@@ -256,7 +257,7 @@ start_database() {
     [[ -d $data/mysql ]] || mariadb-install-db --no-defaults --user=mysql --datadir="$data" --skip-test-db >"$LOG/database.log" 2>&1
     detached mariadbd --no-defaults --user=mysql --datadir="$data" --socket="$socket" --pid-file="$RUN/database/pid" \
       --bind-address=127.0.0.1 --port=$DATABASE_PORT --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900 \
-      --innodb-flush-log-at-trx-commit=0 &
+      --innodb-flush-log-at-trx-commit=0 </dev/null >/dev/null 2>&1 &
     wait_for 30 mariadb-admin "${admin[@]}" ping
   fi
   mariadb "${admin[@]}" -e "CREATE USER IF NOT EXISTS slurm@'127.0.0.1' IDENTIFIED BY 'slurm';

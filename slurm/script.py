@@ -14,7 +14,7 @@ from pathlib import Path
 from qae.errors import ConfigError
 from slurm.request import Container, Request, Runtime
 
-_PLAIN = re.compile(r"[\w@%+=:,./\[\]-]", re.ASCII)
+_PLAIN = re.compile(r"[\w@%+=:,./\[\]-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,11 @@ class Array:
 
 
 def sbatch_quoted(argument: str) -> str:
-    """An argument on an ``#SBATCH`` line: sbatch takes a backslash for "as it is", whatever follows, quotes or not."""
-    return "".join(character if _PLAIN.match(character) else f"\\{character}" for character in argument)
+    """An argument on an ``#SBATCH`` line; sbatch's rules are not quite the shell's: a backslash counts in any quotes."""
+    if _PLAIN.fullmatch(argument):
+        return argument
+    escaped = argument.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _inside(container: Container, mounts: Sequence[str], folder: Path) -> list[str]:

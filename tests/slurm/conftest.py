@@ -13,6 +13,7 @@ import pytest
 
 SCRIPT = Path(__file__).parents[2] / "slurm" / "local_cluster.sh"
 _UP_SECONDS = 400  # with the installation of Debian's packages
+_MAX_ARRAY = "2"  # so that small sweeps are larger than an array may be
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,13 @@ class Cluster:
         """``kill-node`` or ``start-node``."""
         subprocess.run([self.script, command, name], check=True, capture_output=True, timeout=60)
 
+    def restart_controller(self, seconds: float) -> None:
+        """Stop slurmctld and start it again after so long."""
+        environment = {**os.environ, "DELAY": str(seconds)}
+        subprocess.run(
+            [self.script, "restart-controller"], env=environment, check=True, capture_output=True, timeout=90
+        )
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
@@ -36,7 +44,7 @@ def cluster() -> Iterator[Cluster]:
     if os.environ.get("QAE_TEST_SLURM") == "existing":
         yield Cluster(SCRIPT)
         return
-    with local_cluster({}) as local:
+    with local_cluster({"MAX_ARRAY": os.environ.get("MAX_ARRAY", _MAX_ARRAY)}) as local:
         yield local
 
 

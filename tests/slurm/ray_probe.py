@@ -1,6 +1,6 @@
 """What the job of a test does with Ray over its nodes: looks at it, holds it until told to go, says what it saw.
 
-`python -m tests.slurm.ray_probe GO` in a job, with a file to wait for; it makes ``looked`` beside it once it has looked.
+`python -m tests.slurm.ray_probe GO` in a job, with a file to wait for; ``looked`` beside it says that it has looked.
 """
 
 import json
