@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qae.errors import ConfigError
+from sweeps.executor import ExecutorError
 from sweeps.store import StoreError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from sweeps.launch import Outcome
 
 TREE = Path(__file__).parent / "conf"
-_NOT_AXES = ("sweep.", "tracking", "resources", "hydra", "experiment", "labels.")
+_NOT_AXES = ("sweep.", "tracking", "resources", "slurm.", "site=", "hydra", "experiment", "labels.")
 # A single run as composed, and the node of its launcher; it is launched after Hydra has returned, which would add a
 # line of its own to errors.
 _single: list[tuple[list[str], DictConfig, DictConfig]] = []
@@ -45,7 +46,7 @@ def main() -> "Outcome | None":
         _compose_single_run()
         for overrides, config, launcher in _single:
             launch([(overrides, config)], [], instantiate(launcher).executor, name="single")
-    except (ConfigError, StoreError) as error:
+    except (ConfigError, StoreError, ExecutorError) as error:
         _refuse(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         _refuse(explain(error))
