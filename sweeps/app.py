@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qae.errors import ConfigError
+from sweeps.compose import resolved
 from sweeps.executor import ExecutorError
 from sweeps.store import StoreError
 
@@ -45,7 +46,7 @@ def main() -> "Outcome | None":
     try:
         _compose_single_run()
         for overrides, config, launcher in _single:
-            launch([(overrides, config)], [], instantiate(launcher).executor, name="single")
+            launch([(overrides, resolved(config))], [], instantiate(launcher).executor, name="single")
     except (ConfigError, StoreError, ExecutorError) as error:
         _refuse(str(error))
     except (HydraException, OmegaConfBaseException) as error:
@@ -68,7 +69,7 @@ def _compose_single_run(config: DictConfig) -> None:
 
 
 def launch(
-    composed: Sequence[tuple[Sequence[str], DictConfig]],
+    composed: Sequence[tuple[Sequence[str], Mapping[str, object]]],
     notes: Sequence[str],
     executor: "Callable[[Mapping[str, object]], Executor]",
     name: str | None = None,
@@ -76,7 +77,7 @@ def launch(
     """Launch composed configurations; `main` returns what it comes to.
 
     Args:
-        composed: each job's overrides and configuration.
+        composed: each job's overrides and resolved configuration, without Hydra's section.
         notes: sentences to show with the plan.
         executor: makes the place to run from the configuration of the first job.
         name: the sweep's name instead of the configured one.
@@ -87,13 +88,11 @@ def launch(
     from sweeps.plan import Job
 
     jobs = []
-    for overrides, config in composed:
-        ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        values = cast("dict[str, object]", OmegaConf.to_container(ours, resolve=True, throw_on_missing=True))
-        if name is not None and cast("Mapping[str, object]", values["sweep"])["name"] == "default":
-            values["sweep"] = {**cast("Mapping[str, object]", values["sweep"]), "name": name}
+    for overrides, values in composed:
+        sweep = cast("Mapping[str, object]", values["sweep"])
+        config = {**values, "sweep": {**sweep, "name": name}} if name and sweep["name"] == "default" else values
         axes = tuple(override for override in overrides if not override.lstrip("+").startswith(_NOT_AXES))
-        jobs.append(Job(axes, values))
+        jobs.append(Job(axes, config))
     outcome = launch_jobs(jobs, executor(jobs[0].config), Console(), notes)
     _outcomes.append(outcome)
     return outcome
