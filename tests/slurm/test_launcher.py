@@ -30,7 +30,8 @@ KEY = "0123456789" * 4
 WAIT_SECONDS = 300
 HOSTILE_FOLDER = "runs %j 'q' $(touch pwned) #x"
 HOSTILE_TEXT = "x'; $(touch pwned) \\\"#"
-LAUNCH = ("-m", "hydra/launcher=slurm", "site=local", "resources.memory=1G", *QUICK)
+LAUNCH = ("-m", "hydra/launcher=slurm", "site=local", *QUICK)
+PLAIN = ("tracking=none", "sweep.parts=[]", "resources.memory=1G")
 
 # What sbatch is replaced by: the real one, and the launcher's death around it.
 DEATHS = {
@@ -100,21 +101,21 @@ class Played:
         self._folder = folder
         self.mixed = self._launch(
             "mixed",
-            "sweep.parts=[{seed:[0,1,2],slurm.throttle:[2]},{seed:[3],resources.memory:[3G]},"
-            "{seed:[4],data.reward_noise.random:[1.0]}]",
-            f"slurm.options.comment='{HOSTILE_TEXT.replace(chr(39), chr(92) + chr(39))}'",
+            "sweep.parts=[{seed:[0,1,2],resources.memory:[1G],slurm.throttle:[2]},{seed:[3],resources.memory:[3G]},"
+            "{seed:[4],resources.memory:[1G],data.reward_noise.random:[1.0]}]",
+            f"+slurm.options.comment='{HOSTILE_TEXT.replace(chr(39), chr(92) + chr(39))}'",
             name=HOSTILE_FOLDER,
         )
-        self.dead = {when: self._launch(f"dead-{when}", "seed=0", "tracking=none") for when in DEATHS}
-        self.twice = self._launch("twice", "seed=0,1", "tracking=none")
-        self.restarted = self._launch("restarted", "seed=0", "tracking=none")
+        self.dead = {when: self._launch(f"dead-{when}", "seed=0", *PLAIN) for when in DEATHS}
+        self.twice = self._launch("twice", "seed=0,1", *PLAIN)
+        self.restarted = self._launch("restarted", *PLAIN)
         self.outputs: dict[str, tuple[int, str]] = {}
         self.killed_by: dict[str, int] = {}
         self.jobs_after_death: dict[str, int] = {}
         mixed = self.mixed.start()
         dying = {when: launch.start(path=self._replaced_sbatch(when)) for when, launch in self.dead.items()}
         both = [self.twice.start() for _ in range(2)]
-        leaving = self.restarted.start()
+        leaving = self.restarted.start("seed=0")
         for when, process in dying.items():
             self.killed_by[when] = ended(process)[0]
         again = {when: launch.start("sweep.wait=false") for when, launch in self.dead.items()}
@@ -132,10 +133,11 @@ class Played:
         wait_for(lambda: any(state.status is RunStatus.RUNNING for state in self.restarted.states), "a run to run")
         os.kill(leaving.pid, signal.SIGINT)
         self.outputs["left"] = ended(leaving)
-        attaching = subprocess.Popen([str(cluster.script), "restart-controller"], env={**os.environ, "DELAY": "6"})
+        # squeue by itself tries for ten seconds
+        restarting = subprocess.Popen([str(cluster.script), "restart-controller"], env={**os.environ, "DELAY": "20"})
         time.sleep(1)
         self.outputs["attached"] = ended(self.restarted.start("seed=0,1"))
-        assert attaching.wait(60) == 0
+        assert restarting.wait(60) == 0
 
     def _launch(self, folder: str, *arguments: str, name: str = "runs") -> Launch:
         (self._folder / folder).mkdir()
@@ -233,7 +235,7 @@ def test_a_launcher_that_is_killed_around_sbatch_loses_nothing_and_submits_nothi
 
 def test_a_launch_that_does_not_wait_returns_at_once_and_says_how_to_come_back(played: Played) -> None:
     _, output = played.outputs["again-before"]
-    assert f"qae status --watch seed --root {played.dead['before'].root}" in output
+    assert f"qae status --watch default --root {played.dead['before'].root}" in output
     assert "Results" not in output
 
 
@@ -273,7 +275,7 @@ def test_a_controller_that_restarts_is_waited_for(played: Played, request: pytes
 
 
 def test_a_bad_partition_is_one_sentence_and_nothing_is_left_behind(cluster: Cluster, tmp_path: Path) -> None:  # noqa: ARG001
-    launch = Launch(tmp_path / "runs", ("seed=0,1", "tracking=none", "slurm.partition=nope"))
+    launch = Launch(tmp_path / "runs", ("seed=0,1", *PLAIN, "slurm.partition=nope"))
     code, output = ended(launch.start())
     assert code == 2
     (sentence,) = [line for line in output.splitlines() if line.startswith("error: ")]
