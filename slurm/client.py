@@ -50,6 +50,7 @@ class QueuedJob:
         state: see `JobState`.
         reason: why it waits, in Slurm's words.
         nodes: where it runs, empty before.
+        account: that pays for it.
         name: the array's.
     """
 
@@ -58,6 +59,7 @@ class QueuedJob:
     state: JobState
     reason: str
     nodes: str
+    account: str
     name: str
 
     @property
@@ -112,7 +114,7 @@ def queue() -> Sequence[QueuedJob]:
     Raises:
         SlurmError: squeue failed, which says nothing about any job.
     """
-    output = _ask("squeue", "--noheader", "--array", f"--user={os.geteuid()}", "--format=%F|%K|%T|%r|%N|%j")
+    output = _ask("squeue", "--noheader", "--array", f"--user={os.geteuid()}", "--format=%F|%K|%T|%r|%N|%a|%j")
     return list(_queued(output))
 
 
@@ -239,8 +241,9 @@ def _submit_limit(account: str | None, qos: str | None) -> int | None:
 
 def _queued(output: str) -> Iterator[QueuedJob]:
     for line in output.splitlines():
-        array, index, state, reason, nodes, name = line.split("|", 5)
-        yield QueuedJob(array, int(index) if index.isdecimal() else None, JobState.parse(state), reason, nodes, name)
+        array, index, state, reason, nodes, account, name = line.split("|", 6)
+        number = int(index) if index.isdecimal() else None
+        yield QueuedJob(array, number, JobState.parse(state), reason, nodes, account, name)
 
 
 def _accounted(output: str) -> Iterator[AccountedJob]:
