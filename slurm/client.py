@@ -102,10 +102,12 @@ class Limits:
     Attributes:
         array: elements of a job array, and one more than the highest index.
         submit: jobs that the user may have in the queue; None where nothing says so.
+        account: whose jobs count; None: all of the user's.
     """
 
     array: int
     submit: int | None
+    account: str | None = None
 
 
 def queue() -> Sequence[QueuedJob]:
@@ -210,7 +212,8 @@ def limits(account: str | None = None, qos: str | None = None) -> Limits:
         SlurmError: the controller does not answer.
     """
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _ask("scontrol", "show", "config"), re.MULTILINE)
-    return Limits(array=max(1, int(found[1])) if found else 1, submit=_submit_limit(account, qos))
+    account = account or _default_account()
+    return Limits(array=max(1, int(found[1])) if found else 1, submit=_submit_limit(account, qos), account=account)
 
 
 def partitions() -> Sequence[str]:
@@ -219,6 +222,14 @@ def partitions() -> Sequence[str]:
         return sorted(set(_ask("sinfo", "--noheader", "--format=%R").split()))
     except SlurmError:
         return []
+
+
+def _default_account() -> str | None:
+    try:
+        user = f"name={pwd.getpwuid(os.geteuid()).pw_name}"
+        return _ask("sacctmgr", "-nP", "show", "user", "where", user, "format=defaultaccount").strip() or None
+    except (SlurmError, KeyError):
+        return None
 
 
 def _submit_limit(account: str | None, qos: str | None) -> int | None:

@@ -104,7 +104,7 @@ class Submitter:
             if result.waiting:
                 result.waiting += runs
                 continue
-            room = self._room(request, limits)
+            room = self._room(limits)
             if room is not None:
                 result.waiting += runs[room:]
                 runs = runs[:room]
@@ -122,13 +122,12 @@ class Submitter:
                 result.refusal = _with_hint(str(error), request)
                 result.refused += [run.run_id for run in runs]
 
-    def _room(self, request: Request, limits: Limits) -> int | None:
+    def _room(self, limits: Limits) -> int | None:
         """How many more jobs the queue is likely to take, at least one, as sbatch has the last word; None: any."""
         if limits.submit is None:
             return None
-        account = request.option("account")
         queued = patiently(client.queue, self.say)
-        return max(1, limits.submit - sum(account in (None, job.account) for job in queued))
+        return max(1, limits.submit - sum(limits.account in (None, job.account) for job in queued))
 
     def _submit_array(self, request: Request, runs: Sequence[PlannedRun], lock: int, result: Submission) -> None:
         before = _queue_up(runs)
