@@ -47,7 +47,10 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> N
 def test_a_throttle_holds_and_is_changed_live_and_accounting_names_each_element(submit: Callable[..., str]) -> None:
     since = time.time()
     array = submit("--array=0-1%1", "--job-name=qae-throttled")
-    phases = lambda: [job.state.phase for job in queued(array)]  # noqa: E731
+
+    def phases() -> list[Phase]:
+        return [job.state.phase for job in queued(array)]
+
     wait_for(lambda: sorted(phases()) == [Phase.RUNNING, Phase.WAITING], "one of two to run")
     assert [(job.index, job.name, job.id) for job in queued(array)] == [
         (0, "qae-throttled", f"{array}_0"),
