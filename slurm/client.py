@@ -50,6 +50,7 @@ class QueuedJob:
         state: see `JobState`.
         reason: why it waits, in Slurm's words.
         nodes: where it runs, empty before.
+        account: that pays for it.
         name: the array's.
     """
 
@@ -58,6 +59,7 @@ class QueuedJob:
     state: JobState
     reason: str
     nodes: str
+    account: str
     name: str
 
     @property
@@ -100,10 +102,12 @@ class Limits:
     Attributes:
         array: elements of a job array, and one more than the highest index.
         submit: jobs that the user may have in the queue; None where nothing says so.
+        account: whose jobs count; None: all of the user's.
     """
 
     array: int
     submit: int | None
+    account: str | None = None
 
 
 def queue() -> Sequence[QueuedJob]:
@@ -112,7 +116,7 @@ def queue() -> Sequence[QueuedJob]:
     Raises:
         SlurmError: squeue failed, which says nothing about any job.
     """
-    output = _ask("squeue", "--noheader", "--array", f"--user={os.geteuid()}", "--format=%F|%K|%T|%r|%N|%j")
+    output = _ask("squeue", "--noheader", "--array", f"--user={os.geteuid()}", "--format=%F|%K|%T|%r|%N|%a|%j")
     return list(_queued(output))
 
 
@@ -208,7 +212,8 @@ def limits(account: str | None = None, qos: str | None = None) -> Limits:
         SlurmError: the controller does not answer.
     """
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _ask("scontrol", "show", "config"), re.MULTILINE)
-    return Limits(array=max(1, int(found[1])) if found else 1, submit=_submit_limit(account, qos))
+    account = account or _default_account()
+    return Limits(array=max(1, int(found[1])) if found else 1, submit=_submit_limit(account, qos), account=account)
 
 
 def partitions() -> Sequence[str]:
@@ -217,6 +222,14 @@ def partitions() -> Sequence[str]:
         return sorted(set(_ask("sinfo", "--noheader", "--format=%R").split()))
     except SlurmError:
         return []
+
+
+def _default_account() -> str | None:
+    try:
+        user = f"name={pwd.getpwuid(os.geteuid()).pw_name}"
+        return _ask("sacctmgr", "-nP", "show", "user", "where", user, "format=defaultaccount").strip() or None
+    except (SlurmError, KeyError):
+        return None
 
 
 def _submit_limit(account: str | None, qos: str | None) -> int | None:
@@ -239,8 +252,9 @@ def _submit_limit(account: str | None, qos: str | None) -> int | None:
 
 def _queued(output: str) -> Iterator[QueuedJob]:
     for line in output.splitlines():
-        array, index, state, reason, nodes, name = line.split("|", 5)
-        yield QueuedJob(array, int(index) if index.isdecimal() else None, JobState.parse(state), reason, nodes, name)
+        array, index, state, reason, nodes, account, name = line.split("|", 6)
+        number = int(index) if index.isdecimal() else None
+        yield QueuedJob(array, number, JobState.parse(state), reason, nodes, account, name)
 
 
 def _accounted(output: str) -> Iterator[AccountedJob]:

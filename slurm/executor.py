@@ -103,7 +103,7 @@ class SlurmExecutor:
         say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
         submitter = Submitter(batches, plan.name, cache(self._code), say, stopped)
         starting = [run for run in plan.runs if run.action.runs]
-        submission = submitter.submit(starting) if starting else Submission()
+        submission = submitter.submit(starting)
         if submission.refusal and not submission.submitted:
             raise SlurmError(f"nothing was submitted: {submission.refusal}")
         for sentence in _summary(submission):

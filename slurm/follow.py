@@ -144,7 +144,7 @@ class Follower:
         array, _, index = (run.directory.read_state().job or "").partition("_")
         for batch in self.batches.all():
             if batch.job_id == array and index.isdecimal():
-                return QueuedJob(array, int(index), JobState.UNKNOWN, "", "", batch.job_name)
+                return QueuedJob(array, int(index), JobState.UNKNOWN, "", "", "", batch.job_name)
         return None
 
     def _tell_of_stuck(self, jobs: Sequence[QueuedJob]) -> None:

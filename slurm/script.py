@@ -78,7 +78,7 @@ class Array:
 
 
 def sbatch_quoted(argument: str) -> str:
-    """An argument on an ``#SBATCH`` line, whose rules are not quite the shell's: a backslash counts in any quotes."""
+    """An argument on an ``#SBATCH`` line; unlike in a shell a backslash counts in any quotes."""
     if _PLAIN.fullmatch(argument):
         return argument
     escaped = argument.replace("\\", "\\\\").replace('"', '\\"')

@@ -104,12 +104,10 @@ class Submitter:
             if result.waiting:
                 result.waiting += runs
                 continue
-            room = len(runs) if limits.submit is None else limits.submit - len(patiently(client.queue, self.say))
-            if room < len(runs):
-                result.waiting += runs[max(0, room) :]
-                runs = runs[: max(0, room)]
-            if not runs:
-                continue
+            room = self._room(limits)
+            if room is not None:
+                result.waiting += runs[room:]
+                runs = runs[:room]
             try:
                 self._submit_array(share, runs, lock, result)
             except QueueFullError:
@@ -123,6 +121,13 @@ class Submitter:
             except SlurmError as error:
                 result.refusal = _with_hint(str(error), request)
                 result.refused += [run.run_id for run in runs]
+
+    def _room(self, limits: Limits) -> int | None:
+        """How many more jobs the queue is likely to take, at least one, as sbatch has the last word; None: any."""
+        if limits.submit is None:
+            return None
+        queued = patiently(client.queue, self.say)
+        return max(1, limits.submit - sum(limits.account in (None, job.account) for job in queued))
 
     def _submit_array(self, request: Request, runs: Sequence[PlannedRun], lock: int, result: Submission) -> None:
         before = _queue_up(runs)

@@ -133,7 +133,7 @@ def explain(error: Exception) -> str:
 
 
 def _nearest(word: str, choices: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, choices, n=1)
+    close = difflib.get_close_matches(word, [choice for choice in choices if choice != word], n=1)
     return f"did you mean {close[0]}? " if close else ""
 
 

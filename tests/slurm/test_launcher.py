@@ -26,11 +26,13 @@ from tests.slurm.conftest import Cluster
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
+CROWDED = "crowded"  # an account whose users may have a single job in the queue
 KEY = "0123456789" * 4
 WAIT_SECONDS = 300
 HOSTILE_FOLDER = "runs %j 'q' $(touch pwned) #x"
 HOSTILE_TEXT = "x'; $(touch pwned) \\\"#"
-LAUNCH = ("-m", "hydra/launcher=slurm", "site=local", "resources.memory=1G", *QUICK)
+LAUNCH = ("-m", "hydra/launcher=slurm", "site=local", *QUICK)
+PLAIN = ("tracking=none", "sweep.parts=[]", "resources.memory=1G")
 
 # What sbatch is replaced by: the real one, and the launcher's death around it.
 DEATHS = {
@@ -100,21 +102,23 @@ class Played:
         self._folder = folder
         self.mixed = self._launch(
             "mixed",
-            "sweep.parts=[{seed:[0,1,2],slurm.throttle:[2]},{seed:[3],resources.memory:[3G]},"
-            "{seed:[4],data.reward_noise.random:[1.0]}]",
-            f"slurm.options.comment='{HOSTILE_TEXT.replace(chr(39), chr(92) + chr(39))}'",
+            "sweep.parts=[{seed:[0,1,2],resources.memory:[1G],slurm.throttle:[2]},{seed:[3],resources.memory:[3G]},"
+            "{seed:[4],resources.memory:[1G],data.reward_noise.random:[1.0]}]",
+            f"+slurm.options.comment='{HOSTILE_TEXT.replace(chr(39), chr(92) + chr(39))}'",
             name=HOSTILE_FOLDER,
         )
-        self.dead = {when: self._launch(f"dead-{when}", "seed=0", "tracking=none") for when in DEATHS}
-        self.twice = self._launch("twice", "seed=0,1", "tracking=none")
-        self.restarted = self._launch("restarted", "seed=0", "tracking=none")
+        self.dead = {when: self._launch(f"dead-{when}", "seed=0", *PLAIN) for when in DEATHS}
+        self.twice = self._launch("twice", "seed=0,1", *PLAIN)
+        self.restarted = self._launch("restarted", *PLAIN)
+        self.crowded = self._launch("crowded", "seed=0,1", *PLAIN, f"slurm.account={CROWDED}")
         self.outputs: dict[str, tuple[int, str]] = {}
         self.killed_by: dict[str, int] = {}
         self.jobs_after_death: dict[str, int] = {}
         mixed = self.mixed.start()
         dying = {when: launch.start(path=self._replaced_sbatch(when)) for when, launch in self.dead.items()}
         both = [self.twice.start() for _ in range(2)]
-        leaving = self.restarted.start()
+        leaving = self.restarted.start("seed=0")
+        crowded = self.crowded.start()
         for when, process in dying.items():
             self.killed_by[when] = ended(process)[0]
         again = {when: launch.start("sweep.wait=false") for when, launch in self.dead.items()}
@@ -124,6 +128,7 @@ class Played:
         self._restart_controller(cluster, leaving)
         self.outputs["mixed"] = ended(mixed)
         self.outputs["twice-0"], self.outputs["twice-1"] = ended(both[0]), ended(both[1])
+        self.outputs["crowded"] = ended(crowded)
         everything = [*self.dead.values(), self.restarted]
         wait_for(lambda: all(s.status is RunStatus.DONE for launch in everything for s in launch.states), "all runs")
 
@@ -132,10 +137,11 @@ class Played:
         wait_for(lambda: any(state.status is RunStatus.RUNNING for state in self.restarted.states), "a run to run")
         os.kill(leaving.pid, signal.SIGINT)
         self.outputs["left"] = ended(leaving)
-        attaching = subprocess.Popen([str(cluster.script), "restart-controller"], env={**os.environ, "DELAY": "6"})
+        # squeue by itself tries for ten seconds
+        restarting = subprocess.Popen([str(cluster.script), "restart-controller"], env={**os.environ, "DELAY": "20"})
         time.sleep(1)
         self.outputs["attached"] = ended(self.restarted.start("seed=0,1"))
-        assert attaching.wait(60) == 0
+        assert restarting.wait(60) == 0
 
     def _launch(self, folder: str, *arguments: str, name: str = "runs") -> Launch:
         (self._folder / folder).mkdir()
@@ -153,6 +159,9 @@ class Played:
 
 @pytest.fixture(scope="module")
 def played(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    for what in (("account", CROWDED), ("user", "root", f"account={CROWDED}", "maxsubmitjobs=1")):
+        subprocess.run(["sacctmgr", "-i", "add", *what], check=False, capture_output=True)  # it may be there already
+    wait_for(lambda: client.limits(CROWDED).submit == 1, "the limit to hold", 30)
     return Played(tmp_path_factory.mktemp("launcher"), cluster)
 
 
@@ -186,9 +195,10 @@ def test_a_failing_run_does_not_stop_the_others_and_the_launcher_tells(played: P
 
 def test_a_throttle_keeps_elements_of_an_array_apart(played: Played) -> None:
     (batch,) = [batch for batch in played.mixed.batches if len(batch.runs) == 2 and batch.options["array"] == "0-1%1"]
-    first, second = (RunDirectory(played.mixed.root / run).read_state() for run in batch.runs)
-    began = [state.heartbeat - 60 if state.started is None else state.started for state in (first, second)]
-    assert began[1] >= first.heartbeat or began[0] >= second.heartbeat
+    one, other = (RunDirectory(played.mixed.root / run).read_state() for run in batch.runs)
+    assert one.started is not None
+    assert other.started is not None
+    assert other.started >= one.heartbeat or one.started >= other.heartbeat
 
 
 def test_hostile_values_are_data_all_the_way(played: Played) -> None:
@@ -233,7 +243,7 @@ def test_a_launcher_that_is_killed_around_sbatch_loses_nothing_and_submits_nothi
 
 def test_a_launch_that_does_not_wait_returns_at_once_and_says_how_to_come_back(played: Played) -> None:
     _, output = played.outputs["again-before"]
-    assert f"qae status --watch seed --root {played.dead['before'].root}" in output
+    assert f"qae status --watch default --root {played.dead['before'].root}" in output
     assert "Results" not in output
 
 
@@ -268,12 +278,12 @@ def test_a_controller_that_restarts_is_waited_for(played: Played, request: pytes
     assert code == 0, output
     assert "Slurm does not answer" in output
     assert "Results" in output
-    for seed in (0, 1):
-        assert_row(played, played.restarted, seed, "slurmctld restarted", request)
+    assert_row(played, played.restarted, 0, "slurmctld restarted while it trains", request)
+    assert_row(played, played.restarted, 1, "slurmctld restarted while it is launched", request)
 
 
 def test_a_bad_partition_is_one_sentence_and_nothing_is_left_behind(cluster: Cluster, tmp_path: Path) -> None:  # noqa: ARG001
-    launch = Launch(tmp_path / "runs", ("seed=0,1", "tracking=none", "slurm.partition=nope"))
+    launch = Launch(tmp_path / "runs", ("seed=0,1", *PLAIN, "slurm.partition=nope"))
     code, output = ended(launch.start())
     assert code == 2
     (sentence,) = [line for line in output.splitlines() if line.startswith("error: ")]
@@ -282,3 +292,11 @@ def test_a_bad_partition_is_one_sentence_and_nothing_is_left_behind(cluster: Clu
     assert "Traceback" not in output
     assert launch.batches == []
     assert {state.status for state in launch.states} == {RunStatus.PLANNED}
+
+
+def test_runs_for_which_the_queue_has_no_room_are_submitted_once_it_has(played: Played) -> None:
+    code, output = played.outputs["crowded"]
+    assert code == 0, output
+    assert [len(batch.runs) for batch in played.crowded.batches] == [1, 1]
+    assert output.count("Submitted 1 job in 1 array") == 2
+    assert [state.status for state in played.crowded.states] == [RunStatus.DONE, RunStatus.DONE]
