@@ -4,7 +4,7 @@ A test marked ``@pytest.mark.fault("what happens")`` is a row of it; it calls `r
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import pytest
@@ -71,18 +71,18 @@ def compare(fault: str, directory: RunDirectory, reference: RunDirectory, since:
 
 def record(request: pytest.FixtureRequest, row: Row) -> None:
     """Put a row into the table."""
-    request.node.user_properties.append((_PROPERTY, row))
+    request.node.user_properties.append((_PROPERTY, astuple(row)))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the matrix."""
     reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
     rows = [
-        row
+        Row(*values)
         for report in reports
         if getattr(report, "when", None) == "call"
-        for key, row in report.user_properties
-        if key == _PROPERTY and isinstance(row, Row)
+        for key, values in report.user_properties
+        if key == _PROPERTY
     ]
     if rows:
         terminalreporter.section("fault matrix")
