@@ -1,8 +1,8 @@
 """Planning a sweep of 1,000 runs against a multirun by Hydra's own sweeper and launcher over the same configuration.
 
-Ours is the whole command, `python sweep.py -m … sweep.dry_run=true`: every run is composed, checked, identified and shown.
-Hydra's is an application that does nothing, so its time is that of composing jobs and starting them. It is measured on
-fewer jobs, with the start of the program taken off, and extrapolated.
+Ours is the whole command, `python sweep.py -m … sweep.dry_run=true`: every run is composed, checked, identified and
+shown. Hydra's is an application that does nothing, so its time is that of composing jobs and starting them. It is
+measured on fewer jobs, with the start of the program taken off, and extrapolated.
 """
 
 import argparse
@@ -39,8 +39,8 @@ def main() -> None:
         each = (several - start) / options.hydra_jobs
         whole = start + each * (options.runs - 5)
         print(
-            f"{model}: {options.runs} runs planned in {ours:.1f} s ({1000 * ours / options.runs:.1f} ms a run); Hydra alone "
-            f"{1000 * each:.0f} ms a job, about {whole:.0f} s for as many: {whole / ours:.0f}x"
+            f"{model}: {options.runs} runs planned in {ours:.1f} s ({1000 * ours / options.runs:.1f} ms a run); "
+            f"Hydra alone {1000 * each:.0f} ms a job, about {whole:.0f} s for as many: {whole / ours:.0f}x"
         )
 
 
