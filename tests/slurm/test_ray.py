@@ -32,6 +32,7 @@ STARTED = "Ray runtime started."
 TRAINED = (
     "model=qwen3-random-tiny",
     "algorithm.quantile_k=0.4",
+    "regularizer=kl_cov",
     "tracking=none",
     "resources.nodes=2",
     "slurm.gres=gpu:h100:1",
