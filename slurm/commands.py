@@ -7,6 +7,7 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from sweeps.status import InQueue
 
 _WATCH_SECONDS = 2.0
+# A run that says queued for longer, and whose job squeue does not list, waits for nothing; clocks differ by less.
+_UNSEEN_SECONDS = 60.0
+_UNSEEN = "its job is not in your queue any more; `qae resume` submits it again"
 _Answer = TypeVar("_Answer")
 
 
@@ -42,7 +46,9 @@ def status(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, watc
         _watch(targets, where, root)
         return
     runs = selected(root, targets, where)
-    queue = _in_queue(root)
+    queue, doubt = _in_queue(root, runs)
+    if doubt:
+        click.echo(doubt, err=True)
     if as_json:
         now = time.time()
         for run in runs:
@@ -71,9 +77,9 @@ def cancel(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, ever
     _ask_slurm(lambda: client.cancel([jobs[run.run_id].id for run in ours]))
     for run in ours:
         _note_cancelled(run)
-    here, elsewhere = _stop_processes([run for run in runs if run.run_id not in jobs])
+    here, refusals = _stop_processes([run for run in runs if run.run_id not in jobs])
     click.echo(f"Cancelled {tables.count(len(ours), 'job')}; stopping {tables.count(here, 'run')} on this machine.")
-    for sentence in elsewhere:
+    for sentence in refusals:
         click.echo(sentence, err=True)
 
 
@@ -122,14 +128,17 @@ def retry(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, faile
 
 @click.command(short_help="Continue runs that were interrupted, and release held jobs.")
 @click.argument("targets", nargs=-1, metavar="[SWEEP|RUN]…")
+@click.option("--all", "everything", is_flag=True, help="Every run of the store.")
 @where_option
 @root_option
-def resume(targets: tuple[str, ...], where: tuple[str, ...], root: Path) -> None:
+def resume(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, everything: bool) -> None:
     """Continue the runs that were interrupted, cancelled or never started, and let held jobs start."""
     from qae.run_directory import RunStatus
     from slurm import client
     from sweeps import tables
 
+    if not (targets or where or everything):
+        raise MistakeError("name sweeps or runs, or choose some with --where; --all continues every run of the store")
     runs = selected(root, targets, where)
     jobs = _jobs(root)
     held = [jobs[run.run_id].id for run in runs if run.run_id in jobs and jobs[run.run_id].is_held]
@@ -149,6 +158,8 @@ def _launch(runs: "Sequence[StoredRun]", root: Path) -> None:
     Raises:
         SystemExit: with the launch's status, where that is not 0.
     """
+    from sweeps.identity import run_id
+
     if not runs:
         click.echo("No run is to be started.")
         return
@@ -157,6 +168,8 @@ def _launch(runs: "Sequence[StoredRun]", root: Path) -> None:
     for run in runs:
         if not run.config:
             raise MistakeError(f"{run.directory.config} cannot be read; launch its sweep again to write it anew")
+        if run_id(run.config) != run.run_id:
+            raise MistakeError(f"{run.directory.config} describes another run by now; launch its sweep again")
         groups[run.sweep or "again", run.state.job is not None or run.sweep in on_slurm].append(run)
     codes = []
     for (sweep, by_slurm), group in groups.items():
@@ -203,29 +216,37 @@ def _jobs(root: Path) -> "Mapping[str, QueuedJob]":
 
 def _ask_slurm(ask: Callable[[], _Answer]) -> _Answer:
     from slurm.client import SlurmError
+    from sweeps.store import StoreError
 
     try:
         return ask()
-    except SlurmError as error:
+    except (SlurmError, StoreError) as error:
         raise MistakeError(str(error)) from error
 
 
-def _in_queue(root: Path) -> "Mapping[str, InQueue]":
-    """What the queue says; where it does not answer, a sentence and nothing: files tell the rest."""
+def _in_queue(root: Path, runs: "Sequence[StoredRun]") -> "tuple[Mapping[str, InQueue], str | None]":
+    """What the queue says of runs; where it does not answer, nothing and a sentence: files tell the rest."""
     from slurm.client import SlurmError
     from slurm.queue_cache import jobs_of
     from slurm.states import Phase
-    from sweeps.status import InQueue
+    from sweeps.status import InQueue, queued_for
+    from sweeps.store import StoreError
 
     try:
         jobs = jobs_of(root.expanduser().resolve())
-    except SlurmError as error:
-        click.echo(f"What is in the queue is not known: {error}.", err=True)
-        return {}
-    return {
-        run_id: InQueue(job.id, job.state.phase is Phase.WAITING, "" if job.reason == "None" else job.reason, job.nodes)
+    except (SlurmError, StoreError) as error:
+        return {}, f"What is in the queue is not known: {error}."
+    found = {
+        run_id: InQueue(
+            job.id, job.state.phase is Phase.WAITING, job.is_held, "" if job.reason == "None" else job.reason, job.nodes
+        )
         for run_id, job in jobs.items()
     }
+    now = time.time()
+    for run in runs:
+        if run.run_id not in found and queued_for(run, now) > _UNSEEN_SECONDS and run.state.job is not None:
+            found[run.run_id] = InQueue(run.state.job, True, False, _UNSEEN, "")
+    return found, None
 
 
 def _watch(targets: Sequence[str], where: Sequence[str], root: Path) -> None:
@@ -233,55 +254,61 @@ def _watch(targets: Sequence[str], where: Sequence[str], root: Path) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from qae.run_directory import RunStatus
     from sweeps import status as standing
 
     console = Console()
-    ended = (RunStatus.DONE, RunStatus.FAILED, RunStatus.STOPPED_BY_GUARD, RunStatus.CANCELLED)
     try:
         with Live(console=console, auto_refresh=False) as live:
             while True:
+                began = time.monotonic()
                 runs = selected(root, targets, where)
-                queue = _in_queue(root)
-                shown = standing.most_interesting(runs, max(1, console.height - 3))
-                lines = [*standing.table(shown, queue), standing.summary(runs, queue)]
+                queue, doubt = _in_queue(root, runs)
+                shown = standing.most_interesting(runs, max(1, console.height - 4))
+                lines = [*standing.table(shown, queue), standing.summary(runs, queue), *([doubt] if doubt else [])]
                 live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
-                if all(run.state.status in ended and run.run_id not in queue for run in runs):
+                if doubt is None and all(standing.is_over(run, queue.get(run.run_id)) for run in runs):
                     return
-                time.sleep(_WATCH_SECONDS)
+                # Thousands of state files take a while to read, and a file server has others to serve.
+                time.sleep(max(_WATCH_SECONDS, 4 * (time.monotonic() - began)))
     except KeyboardInterrupt:
         click.echo("The runs go on.")
 
 
 def _note_cancelled(run: "StoredRun") -> None:
-    """A job that was cancelled before it started leaves no word itself."""
+    """A job that was cancelled while it waited leaves no word itself."""
     from dataclasses import replace
 
     from qae.run_directory import RunStatus
     from sweeps.locking import AlreadyRunningError, exclusive
 
-    try:
-        with exclusive(run.directory, patience=0):
-            state = run.directory.read_state()
-            if state.status is RunStatus.QUEUED:
-                cancelled = replace(state, status=RunStatus.CANCELLED, reason="cancelled before it started")
-                run.directory.write_state(cancelled)
-    except AlreadyRunningError:
-        return  # it runs, and writes its own end
+    waiting = (RunStatus.QUEUED, RunStatus.PREEMPTED)
+    if run.state.status not in waiting:
+        return
+    with suppress(AlreadyRunningError), exclusive(run.directory):  # one that has started writes its own end
+        state = run.directory.read_state()
+        # One that says running has lost its node: its next attempt counts that.
+        if state.status in waiting:
+            cancelled = replace(state, status=RunStatus.CANCELLED, reason="cancelled while it waited")
+            run.directory.write_state(cancelled)
 
 
 def _stop_processes(runs: "Sequence[StoredRun]") -> tuple[int, list[str]]:
-    """Ask runs of this machine to stop after the step; how many, and sentences on those of other machines."""
+    """Ask runs of this machine to stop after the step; how many, and sentences on those that cannot be asked."""
     from qae.run_directory import RunStatus
 
-    here, elsewhere = 0, []
+    asked, refusals = 0, []
     for run in runs:
         state = run.state
         if state.status is not RunStatus.RUNNING or state.pid is None:
             continue
-        if state.host == socket.gethostname():
+        if state.host != socket.gethostname():
+            refusals.append(f"Run {run.run_id} runs on {state.host}, outside your queue; stop it there.")
+            continue
+        try:
             os.kill(state.pid, signal.SIGTERM)
-            here += 1
-        else:
-            elsewhere.append(f"Run {run.run_id} runs on {state.host}, outside the queue; stop it there.")
-    return here, elsewhere
+            asked += 1
+        except ProcessLookupError:
+            continue  # it has just ended
+        except PermissionError:
+            refusals.append(f"Run {run.run_id} is another user's process {state.pid}; only they can stop it.")
+    return asked, refusals

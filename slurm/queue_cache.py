@@ -1,9 +1,10 @@
 """The queue as commands see it: one call of squeue for all that ask within a few seconds, whatever process they are."""
 
+import fcntl
 import os
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -32,13 +33,27 @@ def jobs_of(root: Path, *, fresh: bool = False) -> Mapping[str, QueuedJob]:
     if not batches.folder.is_dir():
         return {}
     path = root / "sweeps" / f".queue-{os.geteuid()}"
-    jobs = None if fresh else _remembered(path)
-    if jobs is None:
-        jobs = client.queue()
-        content = {"time": time.time(), "jobs": [asdict(job) | {"state": job.state.name} for job in jobs]}
-        with suppress(OSError):  # somebody else's store, or a full disk: the next one asks again
-            write_atomic(path, orjson.dumps(content))
+    if not fresh and (jobs := _remembered(path)) is not None:
+        return batches.queued(jobs)
+    with _turn(path.with_name(f"{path.name}.lock")):
+        # Somebody may have asked while this one waited for its turn.
+        jobs = None if fresh else _remembered(path)
+        if jobs is None:
+            jobs = client.queue()
+            content = {"time": time.time(), "jobs": [asdict(job) | {"state": job.state.name} for job in jobs]}
+            with suppress(OSError):  # somebody else's store, or a full disk: the next one asks again
+                write_atomic(path, orjson.dumps(content))
     return batches.queued(jobs)
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Ask one after another; where no lock can be had, at once."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            file = stack.enter_context(path.open("ab"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _remembered(path: Path) -> Sequence[QueuedJob] | None:

@@ -1,5 +1,6 @@
 """What commands on runs share, and those that need files only: `qae logs` and `qae gc`."""
 
+import codecs
 import os
 import shutil
 import time
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _POLL_SECONDS = 0.3
+_CHUNK_BYTES = 1 << 20
 
 
 class MistakeError(click.ClickException):
@@ -38,7 +40,7 @@ def where_option(function: _F) -> _F:
         "--where",
         multiple=True,
         metavar="CONDITION",
-        help="Only runs for which it holds, such as 'algorithm.quantile_k>0.4' or regularizer=clip_cov; may be repeated.",
+        help="Only runs for which it holds, such as 'algorithm.quantile_k>0.4' or regularizer=clip_cov; repeatable.",
     )(function)
 
 
@@ -59,7 +61,7 @@ def selected(root: Path, targets: Sequence[str] = (), where: Sequence[str] = ())
 @root_option
 def logs(run: str, root: Path, *, follow: bool) -> None:
     """Print what the last attempt of RUN (its id or the beginning of it) printed."""
-    (chosen, *others) = selected(root, [run])
+    chosen, *others = selected(root, [run])
     if others:
         raise MistakeError(f"'{run}' is a sweep; name one of its runs, such as {chosen.run_id}")
     if not follow:
@@ -104,6 +106,8 @@ def gc(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, yes: boo
                     removed += size
         except AlreadyRunningError:
             click.echo(f"{directory.run_id} is in use; left alone.", err=True)
+        except OSError as error:
+            raise MistakeError(f"checkpoints of {directory.run_id} cannot be removed: {error}") from error
     click.echo(f"Removed {_bytes(removed)}.")
 
 
@@ -117,25 +121,40 @@ def _newest_log(run: "StoredRun") -> Path | None:
 def _following(run: "StoredRun") -> Iterator[str]:
     """What the run prints, from the beginning of its last attempt over the next ones to its end."""
     from qae.run_directory import RunStatus
-    from sweeps.locking import standing
+    from sweeps.locking import is_locked, standing
 
-    position, current = 0, None
+    to_come = (RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.PLANNED)
+    current: _Tail | None = None
     while True:
+        # In this order: what is printed before the end is read after it.
         state = standing(run.directory, run.directory.read_state())
+        over = state.status not in to_come and not is_locked(run.directory)
         newest = _newest_log(run)
-        if newest != current:
-            position, current = 0, newest
         if current is not None:
-            with current.open("rb") as file:
-                file.seek(position)
-                content = file.read()
-            position += len(content)
-            if content:
-                yield content.decode(errors="replace")
-                continue
-        if state.status not in (RunStatus.RUNNING, RunStatus.QUEUED, RunStatus.PLANNED):
+            yield from current.read()
+        if newest is not None and (current is None or current.path != newest):
+            current = _Tail(newest)
+            yield from current.read()
+        if over:
             return
         time.sleep(_POLL_SECONDS)
+
+
+class _Tail:
+    """A file that grows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._position = 0
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def read(self) -> Iterator[str]:
+        """What has come since the last time."""
+        with self.path.open("rb") as file:
+            file.seek(self._position)
+            while content := file.read(_CHUNK_BYTES):
+                self._position += len(content)
+                yield self._decoder.decode(content)
 
 
 def _size(folder: Path) -> int:

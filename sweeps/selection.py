@@ -88,7 +88,7 @@ class Condition:
 
     def holds(self, run: StoredRun) -> bool:
         """Whether a run meets it; one that has no such key does not."""
-        found = self._value(run)
+        found = self.value_of(run)
         if found is None:
             return False
         one, other = _number(found), _number(self.value)
@@ -97,18 +97,27 @@ class Condition:
         equal = one == other if one is not None and other is not None else found == self.value
         return equal is (self.sign == "==")
 
-    def _value(self, run: StoredRun) -> str | None:
-        """From what the sweep set, else from the configuration, which takes a file to read."""
+    def value_of(self, run: StoredRun) -> str | None:
+        """What the run has for the key: what the sweep set, else its configuration's, which takes a file to read."""
         for override in reversed(run.overrides):
             key, _, value = override.lstrip("+").partition("=")
             if self.key in (key, key.rpartition(".")[2]):
                 return value.strip("'\"")
-        section: object = run.config
-        for part in self.key.split("."):
-            section = section.get(part) if isinstance(section, Mapping) else None
-        if section is None or isinstance(section, Mapping):
+        flat = flattened(run.config)
+        candidates = [key for key in (self.key, f"labels.{self.key}") if key in flat]
+        candidates = candidates or [key for key in flat if key.rpartition(".")[2] == self.key]
+        if len(candidates) != 1:
             return None
-        return str(section).lower() if isinstance(section, bool) else str(section)
+        value = flat[candidates[0]]
+        return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
+def flattened(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
+    """A configuration by its dotted keys."""
+    flat: dict[str, object] = {}
+    for key, value in config.items():
+        flat |= flattened(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
 
 
 def select(store: RunStore, targets: Sequence[str] = (), where: Sequence[str] = ()) -> list[StoredRun]:
@@ -120,7 +129,7 @@ def select(store: RunStore, targets: Sequence[str] = (), where: Sequence[str] = 
         where: conditions that all hold.
 
     Raises:
-        SelectionError: a target that is not there, or a condition that cannot be read.
+        SelectionError: a target that is not there, a condition that cannot be read or whose key no run has.
     """
     conditions = [Condition.parse(text) for text in where]
     names = store.sweeps()
@@ -142,15 +151,20 @@ def select(store: RunStore, targets: Sequence[str] = (), where: Sequence[str] = 
         directory = store.directory(run_id)
         sweep, overrides, label = known.get(run_id, (None, (), ""))
         runs.append(StoredRun(directory, sweep, overrides, label, _state(store, directory)))
-    return [run for run in runs if all(condition.holds(run) for condition in conditions)]
+    for condition in conditions:
+        left = [run for run in runs if condition.holds(run)]
+        if runs and not left and all(condition.value_of(run) is None for run in runs):
+            raise SelectionError(_no_such_key(condition.key, runs[0]))
+        runs = left
+    return runs
 
 
 def _ids(
     store: RunStore, targets: Sequence[str], names: Sequence[str], of_sweep: Mapping[str, Sequence[str]]
 ) -> Sequence[str]:
-    everything = (
-        [directory.run_id for directory in store.runs()] if not set(targets) <= set(names) or not targets else []
-    )
+    if targets and all(target in of_sweep for target in targets):
+        return list(dict.fromkeys(run_id for target in targets for run_id in of_sweep[target]))
+    everything = [directory.run_id for directory in store.runs()]
     if not targets:
         if not everything:
             raise SelectionError(f"no runs in {store.root}; `python sweep.py -m` makes some")
@@ -160,9 +174,8 @@ def _ids(
         if target in of_sweep:
             ids |= dict.fromkeys(of_sweep[target])
             continue
-        found = (
-            [run_id for run_id in everything if run_id.startswith(target)] if len(target) >= _SHORTEST_PREFIX else []
-        )
+        long_enough = len(target) >= _SHORTEST_PREFIX
+        found = [run_id for run_id in everything if long_enough and run_id.startswith(target)]
         if len(found) != 1:
             raise SelectionError(_missing(store, target, names, found))
         ids[found[0]] = None
@@ -177,6 +190,19 @@ def _missing(store: RunStore, target: str, names: Sequence[str], found: Sequence
     close = difflib.get_close_matches(target, names, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are the sweeps {', '.join(names) or '(none)'}"
     return f"no sweep and no run '{target}' in {store.root}; {hint}"
+
+
+def _no_such_key(key: str, run: StoredRun) -> str:
+    flat = flattened(run.config)
+    alike = [name for name in flat if name.rpartition(".")[2] == key]
+    if len(alike) > 1:
+        return f"'{key}' is the end of several keys, {', '.join(alike)}; give the whole one"
+    ends = {name.rpartition(".")[2]: name for name in flat}
+    close = difflib.get_close_matches(key, [*flat, *ends], n=1)
+    hint = (
+        f"did you mean {ends.get(close[0], close[0])}?" if close else "`qae status --json` shows what runs were given"
+    )
+    return f"no run has '{key}'; {hint}"
 
 
 def _state(store: RunStore, directory: RunDirectory) -> RunState:

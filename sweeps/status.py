@@ -30,12 +30,14 @@ class InQueue:
     Attributes:
         job: its id.
         waits: whether it waits, rather than runs.
+        held: whether it waits until somebody releases it.
         reason: why it waits, in the cluster's words; empty where it says nothing.
         node: where it runs.
     """
 
     job: str
     waits: bool
+    held: bool
     reason: str
     node: str
 
@@ -92,9 +94,8 @@ def table(runs: Sequence[StoredRun], queue: Mapping[str, InQueue], now: float | 
 def summary(runs: Sequence[StoredRun], queue: Mapping[str, InQueue]) -> str:
     """How many runs stand where."""
     statuses = Counter(_status(run, queue.get(run.run_id)) for run in runs)
-    return f"{tables.count(len(runs), 'run')}: " + ", ".join(
-        f"{number} {status}" for status, number in statuses.items()
-    )
+    parts = ", ".join(f"{number} {status}" for status, number in statuses.items())
+    return tables.count(len(runs), "run") + (f": {parts}" if parts else "")
 
 
 def most_interesting(runs: Sequence[StoredRun], rows: int) -> Sequence[StoredRun]:
@@ -124,11 +125,33 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[round((mean - low) / (high - low) * 7) if high > low else 3] for mean in means)
 
 
+def is_over(run: StoredRun, queued: InQueue | None) -> bool:
+    """Whether nothing happens to a run until somebody starts it again."""
+    over = (RunStatus.PREEMPTED, RunStatus.CANCELLED)
+    return queued is None and (run.state.status.is_final or run.state.status in over)
+
+
+def queued_for(run: StoredRun, now: float) -> float:
+    """Seconds since a run that says queued said so; 0 for others."""
+    if run.state.status is not RunStatus.QUEUED:
+        return 0.0
+    try:
+        return now - run.directory.state.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def _status(run: StoredRun, queued: InQueue | None) -> str:
-    """A run that was interrupted, and whose job waits, is queued."""
-    if queued is not None and queued.waits and not run.state.status.is_final:
-        return str(RunStatus.QUEUED)
+    """In a word; a run that was interrupted, and whose job waits, is queued."""
+    if _waits(run, queued):
+        return "held" if queued is not None and queued.held else str(RunStatus.QUEUED)
     return tables.status_text(run.state)
+
+
+def _waits(run: StoredRun, queued: InQueue | None) -> bool:
+    """Whether its job waits; the queue's answer may be some seconds older than the run's own word that it runs."""
+    settled = run.state.status.is_final or run.state.status is RunStatus.RUNNING
+    return queued is not None and queued.waits and not settled
 
 
 def _node(run: StoredRun, queued: InQueue | None) -> str | None:
@@ -136,9 +159,9 @@ def _node(run: StoredRun, queued: InQueue | None) -> str | None:
 
 
 def _reason(run: StoredRun, queued: InQueue | None) -> str:
-    if queued is not None and queued.waits and not run.state.status.is_final:
-        return queued.reason
-    return run.state.reason or ""
+    if queued is None or not _waits(run, queued):
+        return run.state.reason or ""
+    return f"{queued.reason}; `qae resume {run.run_id}` releases it" if queued.held else queued.reason
 
 
 def _seconds_left(run: StoredRun, now: float) -> float | None:

@@ -142,8 +142,7 @@ class RunStore:
                 earlier = self.manifest(name).runs
             except FileNotFoundError:
                 earlier = ()
-            known = {run.id for run in runs}
-            everything = (*(run for run in earlier if run.id not in known), *runs)
+            everything = tuple({run.id: run for run in (*earlier, *runs)}.values())
             manifest = Manifest(
                 name, tuple(command), time.time(), axes([run.overrides for run in everything]), everything
             )
