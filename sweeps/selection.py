@@ -100,9 +100,9 @@ class Condition:
     def value_of(self, run: StoredRun) -> str | None:
         """What the run has for the key: what the sweep set, else its configuration's, which takes a file to read."""
         for override in reversed(run.overrides):
-            key, _, value = override.lstrip("+").partition("=")
+            key, _, text = override.lstrip("+").partition("=")
             if self.key in (key, key.rpartition(".")[2]):
-                return value.strip("'\"")
+                return text.strip("'\"")
         flat = flattened(run.config)
         candidates = [key for key in (self.key, f"labels.{self.key}") if key in flat]
         candidates = candidates or [key for key in flat if key.rpartition(".")[2] == self.key]
