@@ -13,15 +13,14 @@ from click.testing import CliRunner, Result
 
 from qae.run_directory import RunDirectory, RunState, RunStatus, read_metrics
 from sweeps.cli import main
-from sweeps.identity import run_id
 from sweeps.reasons import ExitReason
 from sweeps.store import RunStore
-from tests.configs import QUICK, tiny_mapping
+from tests.configs import QUICK
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-STEPS = 150
+STEPS = 100
 WAIT_SECONDS = 200
 LENGTH = "trainer.total_training_steps"
 
@@ -75,6 +74,7 @@ class Played:
         self._keep("sweep", sweep)
         self._keep("follow", following)
         self.after = {run.run_id: run.read_state() for run in self.store.runs()}
+        self._keep("oom", qae(root, "retry", "--oom"))
         retry = command(root, "-m", "sweeps.cli", "retry", "--failed", "s")
         self._keep("resume", command(root, "-m", "sweeps.cli", "resume", "--where", "seed=2"))
         self._keep("retry", retry)
@@ -127,6 +127,7 @@ def test_a_failed_run_is_tried_again_and_counts_its_attempts(played: Played) -> 
     state = played.failed.read_state()
     assert (state.status, state.attempt, state.exit_reason) == (RunStatus.FAILED, 2, ExitReason.CRASH)
     assert played.done.read_state().attempt == 1
+    assert played.outputs["oom"] == "No run is to be started.\n"  # it has crashed
 
 
 def test_runs_keep_their_place_in_the_sweep_when_they_are_started_again(played: Played) -> None:
@@ -167,24 +168,6 @@ def test_the_checkpoints_of_a_failed_run_stay(tmp_path: Path) -> None:
         run.write_state(RunState(status))
     assert "No done run has checkpoints." in qae(tmp_path, "gc", "--yes").output
     assert all(list(run.checkpoints.iterdir()) for run in store.runs())
-
-
-def test_runs_out_of_memory_are_chosen_by_why_their_last_attempt_ended(tmp_path: Path) -> None:
-    """They run here, as they were no jobs, and end."""
-    store = RunStore(tmp_path / "runs")
-    runs = {}
-    for seed, reason in enumerate((ExitReason.HOST_MEMORY, ExitReason.CRASH, ExitReason.NCCL)):
-        config = tiny_mapping(*QUICK, "tracking.backend=none", "trainer.total_training_steps=1", f"seed={seed}")
-        runs[reason] = store.create(run_id(config), config)
-        runs[reason].write_state(RunState(RunStatus.FAILED, 0, 1, 1, exit_reason=reason, reasons={str(reason): 1}))
-    retry = command(store.root, "-m", "sweeps.cli", "retry", "--oom")
-    output, _ = retry.communicate(timeout=WAIT_SECONDS)
-    assert retry.returncode == 0, output
-    assert {reason: run.read_state().status for reason, run in runs.items()} == {
-        ExitReason.HOST_MEMORY: RunStatus.DONE,
-        ExitReason.CRASH: RunStatus.FAILED,
-        ExitReason.NCCL: RunStatus.FAILED,
-    }
 
 
 @pytest.mark.parametrize(
