@@ -267,11 +267,13 @@ def _watch(targets: Sequence[str], where: Sequence[str], root: Path) -> None:
                 lines = [*standing.table(shown, queue), standing.summary(runs, queue), *([doubt] if doubt else [])]
                 live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
                 if doubt is None and all(standing.is_over(run, queue.get(run.run_id)) for run in runs):
-                    return
+                    break
                 # Thousands of state files take a while to read, and a file server has others to serve.
                 time.sleep(max(_WATCH_SECONDS, 4 * (time.monotonic() - began)))
     except KeyboardInterrupt:
         click.echo("The runs go on.")
+    if not console.is_terminal:
+        click.echo()  # rich ends the last line on terminals only
 
 
 def _note_cancelled(run: "StoredRun") -> None:

@@ -38,7 +38,7 @@ def test_without_a_terminal_it_is_refused_in_a_sentence(plan: Plan) -> None:
 @pytest.mark.parametrize(("typed", "goes_on"), [("y\n", True), ("yes\n", True), ("\n", False), ("n\n", False)])
 def test_on_a_terminal_it_asks(plan: Plan, monkeypatch: pytest.MonkeyPatch, typed: str, *, goes_on: bool) -> None:
     keyboard, terminal = pty.openpty()
-    with os.fdopen(terminal, "r+b", buffering=0) as raw, io.TextIOWrapper(raw) as stdin:  # type: ignore[type-var]
+    with os.fdopen(terminal, "r+b", buffering=0) as raw, io.TextIOWrapper(raw) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
         os.write(keyboard, typed.encode())
         shown = io.StringIO()
