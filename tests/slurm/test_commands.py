@@ -67,15 +67,14 @@ class Played:
         self._look("first")
         self.qae("cancel", "one", "--where", "seed=1")
         self.qae("cancel", "--where", "seed=0", name="cancel running")
-        self._throttle()
+        self.qae("throttle", "2", "two")
+        with ThreadPoolExecutor(1) as pool:
+            second = pool.submit(self._wait, lambda: self._stop_midway(3), "the second of the array to be under way")
+            self._resume_cancelled()
+            second.result()
+        self._look("side by side")
         self._hold()
         self.reference = {seed: self._uninterrupted(seed, RunStore(folder / "reference")) for seed in (0, 1, 2)}
-        self._wait(lambda: self.state(0).status is RunStatus.CANCELLED and not self.queued(0), "the job to be gone")
-        self._look("cancelled")
-        self.checkpoint = sorted(path.name for path in self.run(0).checkpoints.glob("*.pt"))[-1]
-        self.stopped_after = self.state(0).step
-        self.qae("resume", "one")
-        self.qae("throttle", "0", "one", name="throttle off")
         self._wait(lambda: all(self.state(seed).status is RunStatus.DONE for seed in range(5)), "all runs to end")
 
     def qae(self, *arguments: str, name: str | None = None) -> str:
@@ -120,11 +119,13 @@ class Played:
             assert run_job(directory, "reference", []) is RunStatus.DONE
         return directory
 
-    def _throttle(self) -> None:
-        """The second of an array starts while the first one is in the middle."""
-        self.qae("throttle", "2", "two")
-        self._wait(lambda: self._stop_midway(3), "the second of the array to be under way")
-        self._look("side by side")
+    def _resume_cancelled(self) -> None:
+        self._wait(lambda: self.state(0).status is RunStatus.CANCELLED and not self.queued(0), "the job to be gone")
+        self._look("cancelled")
+        self.checkpoint = sorted(path.name for path in self.run(0).checkpoints.glob("*.pt"))[-1]
+        self.stopped_after = self.state(0).step
+        self.qae("resume", "one")
+        self.qae("throttle", "0", "one", name="throttle off")
 
     def _hold(self) -> None:
         job = str(self.state(2).job)
