@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup sweep slurm-demo test lint format lock scripts benchmark benchmark-trl clean
+.PHONY: help setup sweep slurm-demo test lint format lock scripts benchmark benchmark-plan benchmark-trl clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -50,6 +50,9 @@ scripts: setup ## write the shell scripts of verl's models again
 
 benchmark: setup ## our advantages against verl's
 	$(BIN)/python -m benchmarks.advantage
+
+benchmark-plan: setup ## planning 1,000 runs against Hydra's own multirun
+	$(BIN)/python -m benchmarks.plan
 
 benchmark-trl: setup ## the embedded trainer against TRL's
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-trl.lock

@@ -12,6 +12,7 @@ DEFAULTS: Mapping[ExitReason, int | None] = MappingProxyType(
     {
         ExitReason.CRASH: 3,
         ExitReason.NCCL: 5,
+        ExitReason.RAY_START: 3,
         ExitReason.KILLED: 5,
         ExitReason.HOST_MEMORY: 2,
         ExitReason.CUDA_MEMORY: 2,

@@ -26,8 +26,12 @@ class TrainerKilledError(RuntimeError):
     """The trainer's process ended by a signal that nobody here sent; its text is one sentence."""
 
 
-def check(config: Mapping[str, object]) -> None:
+def check(config: Mapping[str, object], exists: Callable[[Path], bool] = Path.exists) -> None:
     """Refuse, at plan time, what the run's backend would refuse later.
+
+    Args:
+        config: resolved.
+        exists: says whether a data file does; the runs of a plan share them, and the answers.
 
     Raises:
         ConfigError: names the key, the value and the fix.
@@ -41,7 +45,7 @@ def check(config: Mapping[str, object]) -> None:
             from sweeps import verl_rules
 
             sweep = cast("Mapping[str, object]", config.get("sweep", {}))
-            verl_rules.check(config, files=sweep.get("dry_run") is not True)
+            verl_rules.check(config, exists=None if sweep.get("dry_run") is True else exists)
 
 
 def check_machine(config: Mapping[str, object]) -> None:

@@ -1,20 +1,13 @@
 """The `qae` command: what a run store holds. Commands of other packages come through entry points."""
 
-import json
-import os
 from collections.abc import Sequence
 from importlib import metadata
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from qae.run_directory import RunDirectory, RunState, RunStatus
 from sweeps.data_commands import data
 from sweeps.doctor_command import doctor
-
-if TYPE_CHECKING:
-    from sweeps.store import RunStore
+from sweeps.run_commands import gc, logs
 
 _ENTRY_POINTS = "qae.commands"
 
@@ -52,44 +45,8 @@ def main() -> None:
 
 main.add_command(data)
 main.add_command(doctor)
-
-
-@main.command()
-@click.argument("sweep", required=False)
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    default=lambda: Path(os.environ.get("QAE_RUNS", "runs")),
-    help="Run store (default: $QAE_RUNS or runs).",
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a run, for scripts.")
-def status(sweep: str | None, root: Path, *, as_json: bool) -> None:
-    """Where the runs of SWEEP stand, or those of the whole store."""
-    from sweeps.store import RunStore
-
-    store = RunStore(root)
-    rows = _rows(store, sweep)
-    if as_json:
-        for directory, label, state in rows:
-            click.echo(json.dumps(_as_json(directory, label, state)))
-        return
-    from sweeps import tables
-
-    header = ("run id", "axes", "status", "step", "entropy", "pass@1", "zero adv.", "attempts", "reason")
-    lines = [
-        (
-            directory.run_id,
-            label,
-            tables.status_text(state),
-            f"{state.step}/{state.total_steps}",
-            *tables.latest_cells(state),
-            str(state.attempt),
-            state.reason or "",
-        )
-        for directory, label, state in rows
-    ]
-    for line in tables.aligned([header, *lines]):
-        click.echo(line)
+main.add_command(gc)
+main.add_command(logs)
 
 
 @main.command("verl-command", context_settings={"ignore_unknown_options": True})
@@ -115,61 +72,6 @@ def verl_command(overrides: tuple[str, ...], *, script: bool) -> None:
     except (HydraException, OmegaConfBaseException) as error:
         raise click.UsageError(explain(error)) from error
     click.echo(text, nl=False)
-
-
-Row = tuple[RunDirectory, str, RunState]
-
-
-def _rows(store: "RunStore", sweep: str | None) -> list[Row]:
-    from sweeps.store import StoreError
-
-    labels: dict[str, str] = {}
-    names = store.sweeps()
-    if sweep is not None and sweep not in names:
-        import difflib
-
-        close = difflib.get_close_matches(sweep, names, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(names) or 'none'}"
-        raise click.UsageError(f"no sweep '{sweep}' in {store.root}; {hint}")
-    for name in [sweep] if sweep is not None else reversed(names):
-        try:
-            manifest = store.manifest(name)
-        except StoreError as error:
-            if sweep is None:
-                continue  # its runs are listed all the same, without their labels
-            raise click.ClickException(str(error)) from error
-        labels |= {run.id: manifest.label(run) for run in manifest.runs}
-    if sweep is None:
-        directories = store.runs()
-        if not directories:
-            raise click.UsageError(f"no runs in {store.root}; `python sweep.py -m` makes some")
-    else:
-        directories = [store.directory(run_id) for run_id in labels]
-    return [(directory, labels.get(directory.run_id, ""), _state(store, directory)) for directory in directories]
-
-
-def _state(store: "RunStore", directory: RunDirectory) -> RunState:
-    from sweeps.store import StoreError
-
-    try:
-        return store.state(directory)
-    except StoreError as error:
-        return RunState(RunStatus.FAILED, reason=str(error))
-
-
-def _as_json(directory: RunDirectory, label: str, state: RunState) -> dict[str, object]:
-    from sweeps import tables
-
-    return {
-        "id": directory.run_id,
-        "label": label,
-        "status": tables.status_text(state),
-        "step": state.step,
-        "total_steps": state.total_steps,
-        "attempt": state.attempt,
-        "reason": state.reason,
-        **state.latest,
-    }
 
 
 if __name__ == "__main__":

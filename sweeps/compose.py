@@ -22,6 +22,7 @@ Path: TypeAlias = tuple[str, ...]
 _PLAIN_KEY = re.compile(r"[A-Za-z_][\w\-]*(\.[A-Za-z_][\w\-]*)*", re.ASCII)
 # Interpolations whose value is a key's or the environment's; other resolvers may give another value each time.
 _OF_A_KEY = re.compile(r"\$\{\.*[A-Za-z_][\w\-]*(\.[\w\-]+)*\}", re.ASCII)
+_KEYS = re.compile(r"\$\{([A-Za-z_][\w\-.]*)\}", re.ASCII)
 _OF_THE_ENVIRONMENT = re.compile(r"\$\{oc\.env:[^${}\[\]\\'\"]*\}")
 
 
@@ -56,6 +57,23 @@ class _Value:
 
 
 @dataclass(frozen=True)
+class _Interpolation:
+    """A place whose value depends on other keys.
+
+    Attributes:
+        place: of the text.
+        sources: keys that it names, and those that these depend on; None: not known.
+    """
+
+    place: Path
+    sources: frozenset[Path] | None
+
+    def depends_on(self, keys: Sequence[Path]) -> bool:
+        """Whether another value of these keys may be another value of the place."""
+        return self.sources is None or any(_overlap(key, source) for key in keys for source in self.sources)
+
+
+@dataclass(frozen=True)
 class _Template:
     """A composed structure.
 
@@ -66,7 +84,7 @@ class _Template:
     """
 
     config: Config
-    interpolations: tuple[Path, ...]
+    interpolations: tuple[_Interpolation, ...]
     nodes: DictConfig
 
     def with_values(self, values: Sequence[_Value]) -> Config:
@@ -74,10 +92,11 @@ class _Template:
         config = self.config
         for value in values:
             config = _replaced(config, value.key, value.value)
-        if self.interpolations:
+        keys = [value.key for value in values]
+        if dependent := [one.place for one in self.interpolations if one.depends_on(keys)]:
             for value in values:
                 OmegaConf.update(self.nodes, ".".join(value.key), value.value)
-            for place in self.interpolations:
+            for place in dependent:
                 found = OmegaConf.select(self.nodes, ".".join(place), throw_on_missing=True)
                 plain = OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
                 config = _replaced(config, place, plain)
@@ -151,16 +170,34 @@ def _template(composed: DictConfig, config: Config, values: Sequence[_Value]) ->
     """The structure of a composed job; None where its other values may depend on more than its keys."""
     nodes = _ours(composed)
     raw = cast("Config", OmegaConf.to_container(nodes, resolve=False))
-    places = []
+    texts: dict[Path, str] = {}
     for place, text in _interpolations(raw):
         rest = _OF_THE_ENVIRONMENT.sub("", text)
         if "${" in _OF_A_KEY.sub("", rest) or "\\" in text or "${hydra" in text or any("." in name for name in place):
             return None
         if "${" in rest:
-            places.append(place)
+            texts[place] = texts.get(place, "") + rest
     if any(not _is_own(raw, value.key) for value in values):
         return None
-    return _Template(config, tuple(places), nodes)
+    return _Template(config, _with_sources(texts), nodes)
+
+
+def _with_sources(texts: Mapping[Path, str]) -> tuple[_Interpolation, ...]:
+    """Interpolations with all that they depend on, over any number of steps."""
+    named = {place: {tuple(key.split(".")) for key in _KEYS.findall(text)} for place, text in texts.items()}
+    relative = {place for place, text in texts.items() if "${." in text}
+    found = []
+    for place in texts:
+        reached: set[Path] = set()
+        steps = [place]
+        sources: set[Path] = set()
+        while steps:
+            step = steps.pop()
+            reached.add(step)
+            sources |= named[step]
+            steps += [other for other in texts if other not in reached and any(_overlap(other, s) for s in sources)]
+        found.append(_Interpolation(place, None if reached & relative else frozenset(sources)))
+    return tuple(found)
 
 
 def _interpolations(section: object, place: Path = ()) -> Iterator[tuple[Path, str]]:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
-from sweeps.plan import Plan, PlannedRun
+    from sweeps.plan import Plan, PlannedRun
 
 
 class ExecutorError(RuntimeError):
@@ -38,7 +39,7 @@ class Executor(Protocol):
         """Ids of runs of this store that wait or run there already, though no process holds their lock here."""
         ...
 
-    def check(self, runs: Sequence[PlannedRun]) -> None:
+    def check(self, runs: "Sequence[PlannedRun]") -> None:
         """Refuse what cannot run there, before anything is written.
 
         Args:
@@ -49,11 +50,11 @@ class Executor(Protocol):
         """
         ...
 
-    def describe(self, plan: Plan) -> Sequence[str]:
+    def describe(self, plan: "Plan") -> Sequence[str]:
         """Sentences to show below the plan."""
         ...
 
-    def launch(self, plan: Plan, console: Console) -> Execution:
+    def launch(self, plan: "Plan", console: "Console") -> Execution:
         """Start what the plan says and follow what is started or in flight.
 
         Args:

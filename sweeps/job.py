@@ -27,6 +27,7 @@ from sweeps.store import RunStore
 
 _SHOWN = (metrics.ENTROPY.name, metrics.pass_at(1).name, metrics.ZERO_FRACTION.name, metrics.LENGTH_MEAN.name)
 _LOG_TAIL_BYTES = 200_000
+_RAY_STARTS = 3
 
 
 class Exit(IntEnum):
@@ -48,6 +49,12 @@ Machines = Callable[
 ]
 
 
+def ray_may_start(ended: RunState) -> bool:
+    """Whether an attempt ended because Ray did not start, and not for the third time (since the last retry)."""
+    reason = ExitReason.RAY_START
+    return ended.exit_reason == reason and ended.reasons[reason] - ended.settled.get(reason, 0) < _RAY_STARTS
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a scheduler put an attempt, and what it does when one ends early.
@@ -65,7 +72,7 @@ class Place:
     node: str | None = None
     lost: ExitReason = ExitReason.KILLED
     why_stopped: Callable[[int], ExitReason] = lambda _: ExitReason.CANCELLED
-    goes_on: Callable[[RunState], bool] = lambda _: False
+    goes_on: Callable[[RunState], bool] = ray_may_start
     machines: Machines = lambda *_: nullcontext(backends.nothing_is_lost)
 
 
@@ -124,8 +131,14 @@ def run_unless_settled(
         return state.status
     try:
         with leased(directory), _own_temporary_files():
-            _redirect_output(directory, state.attempt + 1)
-            return run_job(directory, sweep, requests, place)
+            while True:
+                _redirect_output(directory, state.attempt + 1)
+                status = run_job(directory, sweep, requests, place)
+                state = directory.read_state()
+                # Nothing is lost by trying again at once: no step was made, and it took Ray half a minute to give up.
+                again = status is RunStatus.PREEMPTED and state.exit_reason == ExitReason.RAY_START
+                if not again or requests or not place.goes_on(state):
+                    return status
     except OSError as error:
         if not reasons.is_disk_full(error):
             raise

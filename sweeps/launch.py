@@ -10,6 +10,7 @@ from rich.console import Console
 
 from qae.errors import ConfigError
 from sweeps import tables, tracking
+from sweeps.confirm import Confirmation
 from sweeps.executor import Execution, Executor
 from sweeps.plan import Action, Job, Plan, make_plan
 from sweeps.store import RunStore, checked_name
@@ -22,8 +23,8 @@ class Outcome:
     Attributes:
         root: of the run store.
         sweep: its name.
-        run_ids: its runs, in order; empty after a dry run and where runs go on without this process.
-        exit_code: 0, 1 where runs failed, 130 where the user stopped it.
+        run_ids: its runs, in order; empty where nothing was started and where runs go on without this process.
+        exit_code: 0, 1 where runs failed or the user said no, 130 where the user stopped it.
     """
 
     root: Path
@@ -48,6 +49,7 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
     settings = jobs[0].config
     sweep = cast("Mapping[str, object]", settings["sweep"])
     tracking.check(cast("Mapping[str, object]", settings.get("tracking", {})))
+    confirmation = Confirmation.of(sweep)
     store = RunStore(Path(str(sweep["root"])).expanduser().resolve())
     plan = make_plan(
         jobs,
@@ -62,6 +64,9 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
         return Outcome(store.root, plan.name, (), 0)
     starting = [run for run in plan.runs if run.action.runs]
     executor.check(starting)
+    if not confirmation.holds(plan, console):
+        console.print("Nothing was started.")
+        return Outcome(store.root, plan.name, (), 1)
     for run in starting:
         store.create(run.run_id, run.config)
     store.record_sweep(plan.name, sys.argv, plan.manifest_runs)

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from pathlib import Path
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from sweeps import backends, estimate
@@ -100,9 +102,10 @@ def make_plan(
     """
     varying = axes([job.overrides for job in jobs])
     corrections: dict[str, float] | None = None
+    exists = cache(Path.exists)
     runs: dict[str, PlannedRun] = {}
     for job in jobs:
-        backends.check(job.config)
+        backends.check(job.config, exists)
         identity = run_id(job.config)
         if identity in runs:
             continue

@@ -15,6 +15,7 @@ class ExitReason(StrEnum):
     HOST_MEMORY = "out of host memory"
     CUDA_MEMORY = "out of CUDA memory"
     NCCL = "NCCL"
+    RAY_START = "Ray did not start"
     DISK_FULL = "disk full"
     CONFIG = "configuration"
     NODE_FAILURE = "node failure"
@@ -55,6 +56,8 @@ _PATTERNS: tuple[tuple[ExitReason, re.Pattern[str]], ...] = (
             re.MULTILINE,
         ),
     ),
+    # ray/_private/node.py gives a node 30 seconds, which a loaded machine may need more of.
+    (ExitReason.RAY_START, re.compile(r"The current node timed out during startup")),
     (
         ExitReason.NODE_FAILURE,
         re.compile(

@@ -8,11 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import orjson
-from omegaconf import OmegaConf
 
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus, write_atomic
-from sweeps import backends
 from sweeps.locking import AlreadyRunningError, exclusive, standing
 
 
@@ -82,6 +80,11 @@ class RunStore:
         may differ in (tracking, threads, how often to save) holds for the steps to come. The `sweep` section,
         which says how it was launched, is no part of the run.
         """
+        # Here, so that listing thousands of runs waits for neither.
+        from omegaconf import OmegaConf
+
+        from sweeps import backends
+
         directory = self.directory(run_id)
         own = {key: value for key, value in config.items() if key != "sweep"}
         with suppress(AlreadyRunningError), exclusive(directory, patience=0):
@@ -142,8 +145,7 @@ class RunStore:
                 earlier = self.manifest(name).runs
             except FileNotFoundError:
                 earlier = ()
-            known = {run.id for run in runs}
-            everything = (*(run for run in earlier if run.id not in known), *runs)
+            everything = tuple({run.id: run for run in (*earlier, *runs)}.values())
             manifest = Manifest(
                 name, tuple(command), time.time(), axes([run.overrides for run in everything]), everything
             )

@@ -2,16 +2,17 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
 from qae import metrics
 from qae.run_directory import RunState, RunStatus
-from sweeps import backends
-from sweeps.job import log_path
-from sweeps.plan import Action, Plan, PlannedRun
 from sweeps.watch import seconds_left, sweep_seconds_left
+
+if TYPE_CHECKING:
+    from sweeps.plan import Plan, PlannedRun
 
 _COLOURS = {
     RunStatus.DONE: "green",
@@ -23,8 +24,11 @@ _COLOURS = {
 _LINES_AROUND_ROWS = 6  # borders, header, caption and the cursor's line
 
 
-def plan_table(plan: Plan) -> Table:
+def plan_table(plan: "Plan") -> Table:
     """What will happen to each run."""
+    from sweeps import backends  # here, so that listing runs does not wait for it
+    from sweeps.plan import Action
+
     table = Table(title=f"Plan of sweep '{plan.name}': {count(len(plan.runs), 'run')}", title_justify="left")
     table.add_column("run id", no_wrap=True)
     table.add_column("axes", overflow="fold")
@@ -49,11 +53,11 @@ def plan_table(plan: Plan) -> Table:
     return table
 
 
-def _about(run: PlannedRun) -> str:
+def _about(run: "PlannedRun") -> str:
     return f"~{run.gpu_hours:,.0f}" if run.gpu_hours is not None and run.action.runs else ""
 
 
-def progress_table(runs: Sequence[PlannedRun], parallel: int, now: float, height: int) -> Table:
+def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, height: int) -> Table:
     """Where each run stands: a row a run, and a line for the sweep.
 
     Args:
@@ -81,7 +85,7 @@ def progress_table(runs: Sequence[PlannedRun], parallel: int, now: float, height
     return table
 
 
-def sweep_line(runs: Sequence[PlannedRun], parallel: int, now: float) -> str:
+def sweep_line(runs: "Sequence[PlannedRun]", parallel: int, now: float) -> str:
     """The whole sweep in a line: how many runs stand where, and the time left."""
     statuses = Counter(status_text(run.state) for run in runs)
     parts = [f"{number} {status}" for status, number in sorted(statuses.items())]
@@ -105,8 +109,10 @@ def latest_cells(state: RunState) -> tuple[str, str, str]:
     )
 
 
-def failure_table(failed: Mapping[str, str], runs: Sequence[PlannedRun]) -> Table:
+def failure_table(failed: Mapping[str, str], runs: "Sequence[PlannedRun]") -> Table:
     """Why runs failed and where their logs are."""
+    from sweeps.job import log_path
+
     table = Table(title=f"{count(len(failed), 'run')} did not finish", title_justify="left")
     for name in ("run id", "axes", "reason", "log"):
         table.add_column(name, overflow="fold")
@@ -137,7 +143,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _most_interesting(runs: Sequence[PlannedRun], rows: int) -> Sequence[PlannedRun]:
+def _most_interesting(runs: "Sequence[PlannedRun]", rows: int) -> "Sequence[PlannedRun]":
     """All runs where they fit; else running ones, then failed ones, then the rest, in the sweep's order."""
     if len(runs) <= rows:
         return runs

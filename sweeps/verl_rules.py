@@ -33,12 +33,12 @@ _OPEN = (
 )
 
 
-def check(config: Mapping[str, object], *, files: bool) -> None:
+def check(config: Mapping[str, object], *, exists: Callable[[Path], bool] | None) -> None:
     """Refuse a run that verl could not train as it is written.
 
     Args:
         config: resolved, with ``backend: verl``.
-        files: whether local data files must exist.
+        exists: says whether a local data file does; None: they need not.
 
     Raises:
         ConfigError: verl is missing or too old; an unknown key or name; values that do not go together.
@@ -49,8 +49,8 @@ def check(config: Mapping[str, object], *, files: bool) -> None:
     _check_names(run, source)
     for rule in _RULES:
         rule(run)
-    if files:
-        _check_files(run)
+    if exists is not None:
+        _check_files(run, exists)
 
 
 @dataclass(frozen=True)
@@ -359,14 +359,14 @@ _RULES: tuple[Callable[[_Run], None], ...] = (
 )
 
 
-def _check_files(run: _Run) -> None:
+def _check_files(run: _Run, exists: Callable[[Path], bool]) -> None:
     for key in ("data.train_files", "data.val_files"):
         value = run.get(key)
         for file in value if isinstance(value, list | tuple) else [value]:
             if (
                 not str(file).startswith(("cache:", "hdfs:"))
                 and "://" not in str(file)
-                and not Path(str(file)).expanduser().exists()
+                and not exists(Path(str(file)).expanduser())
             ):
                 raise ConfigError(
                     key,

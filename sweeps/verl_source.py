@@ -60,6 +60,7 @@ class VerlSource:
         return self.folder / "trainer" / "ppo" / "core_algos.py"
 
 
+@lru_cache(maxsize=8)
 def find(
     find_spec: Callable[[str], Spec | None] = importlib.util.find_spec,
     version: Callable[[str], str] = metadata.version,

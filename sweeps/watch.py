@@ -1,11 +1,15 @@
 """Runs as they change: states read again only where the file has changed."""
 
-from collections.abc import Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from sweeps.locking import standing
-from sweeps.plan import PlannedRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sweeps.plan import PlannedRun
 
 _Stamp = tuple[int, int, int]
 
@@ -16,7 +20,7 @@ class Watch:
     def __init__(self) -> None:
         self._known: dict[str, tuple[_Stamp, RunState]] = {}
 
-    def fresh(self, runs: Iterable[PlannedRun]) -> list[PlannedRun]:
+    def fresh(self, runs: "Iterable[PlannedRun]") -> "list[PlannedRun]":
         """The runs with their states as they are now."""
         return [replace(run, state=self.state(run.directory)) for run in runs]
 
@@ -34,7 +38,7 @@ class Watch:
         return standing(directory, known[1])
 
 
-def sweep_seconds_left(runs: Iterable[PlannedRun], parallel: int, now: float) -> float | None:
+def sweep_seconds_left(runs: "Iterable[PlannedRun]", parallel: int, now: float) -> float | None:
     """Seconds until all runs are done, at the mean rate of the running ones; None where that is not known yet.
 
     Args:
@@ -53,7 +57,7 @@ def sweep_seconds_left(runs: Iterable[PlannedRun], parallel: int, now: float) ->
     return max(0.0, rate * max(longest, steps / parallel) - since_last)
 
 
-def seconds_left(run: PlannedRun, now: float) -> float | None:
+def seconds_left(run: "PlannedRun", now: float) -> float | None:
     """Seconds until a running run is done at the rate of its attempt; None where that is not known."""
     rate = seconds_a_step(run.state)
     if rate is None:

@@ -7,6 +7,7 @@ the embedded trainer implements. Anything else is an error that names the key.
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 from omegaconf import OmegaConf
@@ -269,8 +270,7 @@ def _section(name: str, schema: type, values: object) -> object:
         raise ConfigError(name, values, f"give the section's keys: {', '.join(f.name for f in fields(schema))}")
     _known_keys(name, schema, values)
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(values)))
-        return OmegaConf.to_object(merged)
+        return _typed(schema, _Content(repr(values), values))
     except MissingMandatoryValue as error:
         raise ConfigError(f"{name}.{error.full_key}", None, "the embedded trainer needs this key") from None
     except (ValidationError, UnsupportedValueType, ConfigKeyError) as error:
@@ -278,6 +278,20 @@ def _section(name: str, schema: type, values: object) -> object:
         raise ConfigError(key, _lookup(values, error.full_key), str(error).splitlines()[0]) from None
     except OmegaConfBaseException as error:
         raise ConfigError(name, values, str(error).splitlines()[0]) from None
+
+
+@dataclass(frozen=True)
+class _Content:
+    """A section's values, told apart by how they are written: 1, 1.0 and true are equal and not the same."""
+
+    text: str
+    values: Mapping[Any, object] = field(compare=False)
+
+
+# The runs of a sweep have most sections in common.
+@lru_cache(maxsize=256)
+def _typed(schema: type, content: _Content) -> object:
+    return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), OmegaConf.create(dict(content.values))))
 
 
 def _known_keys(path: str, schema: type, values: Mapping[Any, object]) -> None:

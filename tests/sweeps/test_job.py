@@ -26,6 +26,20 @@ try:
 finally:
     print("imported:", "torch" in sys.modules, "wandb" in sys.modules, flush=True)
 """
+RAY_FAILS = """
+import sys
+from contextlib import contextmanager
+from sweeps import backends
+from sweeps.job import Place, run_in_worker
+starts = []
+@contextmanager
+def machines(*_):
+    starts.append(1)
+    if len(starts) <= int(sys.argv[2]):
+        raise RuntimeError("The current node timed out during startup. This could happen because")
+    yield backends.nothing_is_lost
+run_in_worker(sys.argv[1], "s", 0, Place(machines=machines))
+"""
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -100,6 +114,22 @@ def test_a_run_that_failed_since_it_was_planned_is_left_alone_and_a_retry_is_not
     assert work(directory, attempts=1).returncode == Exit.FAILED
     assert directory.read_state().attempt == 2
     assert (directory.logs / "attempt-2.log").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("times", "code", "status", "attempts"),
+    [(2, Exit.ENDED, RunStatus.DONE, 3), (3, Exit.FAILED, RunStatus.FAILED, 3)],
+)
+def test_ray_that_does_not_start_in_time_is_started_again_twice(
+    tmp_path: Path, times: int, code: Exit, status: RunStatus, attempts: int
+) -> None:
+    directory = planned(tmp_path)
+    command = [sys.executable, "-c", RAY_FAILS, str(directory.path), str(times)]
+    assert subprocess.run(command, cwd=ROOT, check=False, timeout=200).returncode == code
+    state = directory.read_state()
+    assert (state.status, state.attempt, state.reasons) == (status, attempts, {"Ray did not start": times})
+    assert [path.name for path in sorted(directory.logs.glob("*.log"))] == [f"attempt-{n}.log" for n in (1, 2, 3)]
 
 
 @pytest.mark.slow

@@ -27,6 +27,10 @@ from sweeps.reasons import ExitReason
         ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-01-01 DUE TO PREEMPTION ***", ExitReason.PREEMPTION),
         ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-01-01 DUE TO NODE FAILURE ***", ExitReason.NODE_FAILURE),
         ("omegaconf.errors.ConfigAttributeError: Key 'x' is not in struct", ExitReason.CONFIG),
+        (
+            "Exception: The current node timed out during startup. This could happen because some of the raylet failed",
+            ExitReason.RAY_START,
+        ),
         ("srun: error: Unable to create step for job 7", ExitReason.SLURM),
         ("KeyError: 'rewards'", ExitReason.CRASH),
     ],
