@@ -229,7 +229,7 @@ def _patiently(request: Callable[[], _T], what: str, waits: Sequence[float]) -> 
         try:
             return request()
         except Exception as error:  # the client raises whatever its transport does
-            if _is_missing(error):
+            if is_missing(error):
                 raise WandbError(f"there is no project {what} that this key can read on W&B") from error
             if wait is None:
                 raise WandbError(_unreachable(error)) from error
@@ -238,7 +238,8 @@ def _patiently(request: Callable[[], _T], what: str, waits: Sequence[float]) -> 
     raise AssertionError("unreachable")
 
 
-def _is_missing(error: Exception) -> bool:
+def is_missing(error: Exception) -> bool:
+    """Whether the client says that the project or run does not exist, or not for this key."""
     text = str(error).lower()
     return "could not find project" in text or "404" in text or "not found" in text
 
