@@ -1,0 +1,201 @@
+"""What the report shows, as plain records that the template lays out."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from analysis import figures, statistics, table
+from analysis.figures import style
+from analysis.figures.missing import MissingDataError
+from analysis.report import quality
+from analysis.runs import RunRecord, Runs
+from analysis.statistics import Mean
+from qae import metrics
+from qae.operational import is_operational
+from qae.pass_at_k import Estimate
+
+_NOTHING = "—"
+_DIGITS = {"entropy": 2, "pass@k": 3, "share": 2, "length": 1}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table's cell.
+
+    Attributes:
+        text: the value.
+        interval: its interval, or "".
+        sort: what the column sorts by; the text where it is None.
+    """
+
+    text: str
+    interval: str = ""
+    sort: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A sortable table: the first `text_columns` columns are words, the others numbers."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    text_columns: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as a data address, with what it shows in words."""
+
+    name: str
+    title: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The whole report.
+
+    Attributes:
+        title, source: of the report.
+        results, caption: the result table and what its numbers are.
+        runs: a row a run.
+        differences: a row a key that tells arms apart.
+        pictures: every figure that the runs have data for.
+        left_out: (figure, why) of the others.
+        findings: what is wrong with the data.
+        notes: sentences on runs that are not in the result table.
+    """
+
+    title: str
+    source: str
+    results: Table
+    caption: str
+    runs: Table
+    differences: Table
+    pictures: tuple[Picture, ...]
+    left_out: tuple[tuple[str, str], ...]
+    findings: tuple[quality.Finding, ...]
+    notes: tuple[str, ...]
+
+
+def collect(runs: Runs, title: str, source: str, root: Path | None) -> Contents:
+    """Everything that the report shows of some runs.
+
+    Args:
+        runs: what to report.
+        title: of the report.
+        source: where the runs come from, for captions.
+        root: their run store; None for another source.
+    """
+    results = table.summarise(runs)
+    pictures, left_out = _pictures(runs, source)
+    return Contents(
+        title=title,
+        source=source,
+        results=_results(results.rows),
+        caption=table.caption(results),
+        runs=_runs(runs),
+        differences=_differences(runs),
+        pictures=tuple(pictures),
+        left_out=tuple(left_out),
+        findings=tuple(quality.check(runs, root)),
+        notes=tuple(note for note in results.notes if note not in runs.notes),
+    )
+
+
+def _results(rows: Sequence[table.ArmResult]) -> Table:
+    cells = tuple(
+        (
+            Cell(row.arm),
+            Cell(str(row.seeds) if row.seeds == row.runs else f"{row.seeds} of {row.runs}", sort=float(row.seeds)),
+            _number(row.step),
+            _estimate(row.entropy_final, "entropy"),
+            _estimate(row.entropy_peak, "entropy"),
+            _estimate(row.pass_1, "pass@k"),
+            _estimate(row.pass_16, "pass@k"),
+            _estimate(row.zero_share, "share"),
+            _estimate(row.length, "length"),
+        )
+        for row in rows
+    )
+    return Table(table.COLUMNS, cells, text_columns=1)
+
+
+def _runs(runs: Runs) -> Table:
+    columns = ("run", "arm", "status", "seed", "step", "of", "entropy", "pass@1", "pass@16", "problems", "samples")
+    return Table(columns, tuple(_run(runs, record) for record in runs.records), text_columns=3)
+
+
+def _run(runs: Runs, record: RunRecord) -> tuple[Cell, ...]:
+    entropy = runs.series(record.arm, metrics.ENTROPY.name)
+    own = entropy[record.id].dropna() if record.id in entropy else None
+    counts = runs.counts(record.arm)
+    counts = statistics.whole_evaluations(counts[counts["run"] == record.id])
+    last = int(counts["step"].max()) if len(counts) else -1
+    at_last = counts[counts["step"] == last]
+    return (
+        Cell(record.id),
+        Cell(str(record.arm)),
+        Cell(str(record.status)),
+        _number(record.seed),
+        _number(record.step),
+        _number(record.total_steps) if record.total_steps else Cell(_NOTHING),
+        Cell(_NOTHING) if own is None or own.empty else _estimate(float(own.iloc[-1]), "entropy"),
+        _estimate(statistics.pass_at_k_estimate(counts, last, 1), "pass@k"),
+        _estimate(statistics.pass_at_k_estimate(counts, last, 16), "pass@k"),
+        _number(len(at_last)),
+        _number(int(at_last["n"].min())) if len(at_last) else Cell(_NOTHING),
+    )
+
+
+def _differences(runs: Runs) -> Table:
+    """Keys whose value differs between arms, a column an arm."""
+    first = {arm: records[0].config for arm, records in runs.arms.items()}
+    keys = dict.fromkeys(key for config in first.values() for key in config)
+    rows = []
+    for key in keys:
+        values = [_shown(config.get(key)) for config in first.values()]
+        if len(set(values)) > 1 and (not is_operational(key) or key.startswith("labels.")):
+            rows.append((Cell(key), *(Cell(value) for value in values)))
+    columns = ("key", *map(str, first))
+    return Table(columns, tuple(rows), text_columns=len(columns))
+
+
+def _pictures(runs: Runs, source: str) -> tuple[list[Picture], list[tuple[str, str]]]:
+    pictures, left_out = [], []
+    for name in figures.names():
+        try:
+            figure = figures.draw(name, runs, source)
+        except MissingDataError as error:
+            left_out.append((name, str(error)))
+            continue
+        file = io.BytesIO()
+        with style.house():
+            figure.savefig(file, format="svg", metadata={"Date": None})
+        address = "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
+        about = (import_module(f"{figures.__name__}.{name}").__doc__ or name).strip().splitlines()[0]
+        pictures.append(Picture(name, about, address))
+    return pictures, left_out
+
+
+def _estimate(value: Mean | Estimate | float | None, what: str) -> Cell:
+    digits = _DIGITS[what]
+    if value is None:
+        return Cell(_NOTHING)
+    if isinstance(value, float):
+        return Cell(f"{value:.{digits}f}", sort=value)
+    alone = isinstance(value, Mean) and value.seeds == 1
+    interval = "" if alone else f"[{value.low:.{digits}f}, {value.high:.{digits}f}]"
+    return Cell(f"{value.value:.{digits}f}", interval, value.value)
+
+
+def _number(value: int) -> Cell:
+    return Cell(str(value), sort=float(value))
+
+
+
+def _shown(value: object) -> str:
+    return "not set" if value is None else str(value)
