@@ -36,6 +36,7 @@ _ALIVE_SECONDS = 120.0
 # Seconds between looks at a server that has not made readable yet what it took.
 _WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _FINISH_SECONDS = 600.0
+_PAGE_OF_STEPS = 5_000
 Rows = Mapping[int, Mapping[str, float]]
 
 
@@ -170,8 +171,8 @@ def _sync_run(api: "wandb.Api", directory: RunDirectory, local: _Local, waits: S
     description = local.description
     entity = description.entity or str(api.default_entity)
     path = f"{entity}/{description.project}/{directory.run_id}"
-    there = _server_steps(api, path)
-    missing = [step for step in local.rows if step not in there]
+    there = _there(api, path)
+    missing = [step for step in local.rows if step not in there.steps]
     late = 0
     if missing:
         late = _send(api, path, local, missing, waits)
@@ -183,22 +184,30 @@ def _sync_run(api: "wandb.Api", directory: RunDirectory, local: _Local, waits: S
     return Synced(directory.run_id, outcome, path, len(missing), late, local.repaired)
 
 
-def _server_steps(api: "wandb.Api", path: str) -> dict[int, int]:
-    """W&B's own step of each global step that the server has; empty where it does not know the run."""
+@dataclass(frozen=True)
+class _There:
+    """What the server has of a run: its last own step, -1 before the first, and the global steps."""
+
+    last: int
+    steps: frozenset[int]
+
+
+def _there(api: "wandb.Api", path: str) -> _There:
+    """What the server has; nothing where it does not know the run.
+
+    Whole rows are read: by keys the server gives samples, and not the rows that lack one.
+    """
     api.flush()  # type: ignore[no-untyped-call]  # the client's
     entity, project, run_id = path.split("/")
     try:
         runs = list(api.runs(f"{entity}/{project}", filters={"name": run_id}, per_page=1))
+        rows = list(runs[0].scan_history(page_size=_PAGE_OF_STEPS, use_cache=False)) if runs else []
     except Exception as error:  # the client raises whatever its transport does
         if wandb_api.is_missing(error):
-            return {}
+            return _There(-1, frozenset())
         raise WandbError(f"W&B did not answer for {path}: {error}") from error
-    if not runs:
-        return {}
-    steps: dict[int, int] = {}
-    for row in runs[0].scan_history(keys=["_step", STEP_AXIS], page_size=100_000, use_cache=False):
-        steps[int(row[STEP_AXIS])] = int(row["_step"])
-    return steps
+    last = max((int(row["_step"]) for row in rows), default=-1)
+    return _There(last, frozenset(int(row[STEP_AXIS]) for row in rows if STEP_AXIS in row))
 
 
 def _send(api: "wandb.Api", path: str, local: _Local, missing: Sequence[int], waits: Sequence[float]) -> int:
@@ -211,7 +220,7 @@ def _send(api: "wandb.Api", path: str, local: _Local, missing: Sequence[int], wa
         try:
             start = int(run.starting_step)
             there = _settled(api, path, start, waits)
-            missing = [step for step in missing if step not in there]
+            missing = [step for step in missing if step not in there.steps]
             in_order = [step for step in missing if step >= start]
             late = [step for step in missing if step < start]
             for step in in_order:
@@ -264,15 +273,15 @@ def _init(description: Description, path: str, folder: str) -> "wandb.Run":
     return run
 
 
-def _settled(api: "wandb.Api", path: str, start: int, waits: Sequence[float]) -> dict[int, int]:
-    """The server's steps once its history can be read up to where it says that the run continues.
+def _settled(api: "wandb.Api", path: str, start: int, waits: Sequence[float]) -> _There:
+    """What the server has, once its history can be read up to where it says that the run continues.
 
     Raises:
         WandbError: it cannot; what is missing is not known then, and guessing would double steps.
     """
     for wait in (*waits, None):
-        there = _server_steps(api, path)
-        if max(there.values(), default=-1) >= start - 1:
+        there = _there(api, path)
+        if there.last >= start - 1:
             return there
         if wait is None:
             break
@@ -287,7 +296,7 @@ def _confirm(api: "wandb.Api", path: str, rows: Rows, waits: Sequence[float]) ->
         WandbError: steps are missing.
     """
     for wait in (*waits, None):
-        lacking = rows.keys() - _server_steps(api, path).keys()
+        lacking = rows.keys() - _there(api, path).steps
         if not lacking:
             return
         if wait is None:

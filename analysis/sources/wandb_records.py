@@ -85,8 +85,9 @@ class HistoryColumns:
         hidden = np.array([name.startswith("_") for name in texts], dtype=bool)
         kept = ~np.isnan(values) & (steps[rows] >= 0)
         kept &= ~hidden[codes] if len(names) else True
-        rows, codes, values = rows[kept], codes[kept], values[kept]
-        frame = metric_frame(steps[rows], codes, texts, values)
+        rows, values = rows[kept], values[kept]
+        used, codes = np.unique(codes[kept], return_inverse=True)
+        frame = metric_frame(steps[rows], codes, [texts[code] for code in used], values)
         if len(np.unique(steps)) < len(steps):
             frame = frame.drop_duplicates(["step", "name"], keep="last", ignore_index=True)
         return frame
