@@ -9,7 +9,9 @@ from analysis.commands import Mistake, root_option
 
 @click.command()
 @click.argument("source", required=False, metavar="[SWEEP|SOURCE]")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.html (default: ROOT/figures/NAME.html).")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.html (default: ROOT/figures/NAME.html)."
+)
 @root_option
 def report(source: str | None, out: Path | None, root: Path) -> None:
     """Write one HTML file about a SWEEP (default: the one launched last): tables, figures, data quality.
@@ -23,7 +25,7 @@ def report(source: str | None, out: Path | None, root: Path) -> None:
 
     chosen = choice.choose(source, root)
     path = out or root / "figures" / f"{chosen.name}.html"
-    found = contents.collect(chosen.runs, chosen.title, chosen.source, chosen.store)
+    found = contents.collect(chosen.runs, chosen.title, chosen.source)
     write_atomic(path, document.html(found).encode())
     click.echo(str(path))
     if found.findings:

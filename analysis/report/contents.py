@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
+from typing import Protocol
 
 from analysis import figures, statistics, table
 from analysis.figures import style
@@ -15,10 +15,24 @@ from analysis.runs import RunRecord, Runs
 from analysis.statistics import Mean
 from qae import metrics
 from qae.operational import is_operational
-from qae.pass_at_k import Estimate
 
 _NOTHING = "—"
+# Names of options stand for the keys that they set; that of the experiment sets none.
+_OPTIONS = ("labels.model", "labels.regularizer", "labels.advantage", "labels.data")
 _DIGITS = {"entropy": 2, "pass@k": 3, "share": 2, "length": 1}
+
+
+class _Interval(Protocol):
+    """A number with the ends of its interval: a mean over seeds or a bootstrap estimate."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -81,14 +95,13 @@ class Contents:
     notes: tuple[str, ...]
 
 
-def collect(runs: Runs, title: str, source: str, root: Path | None) -> Contents:
+def collect(runs: Runs, title: str, source: str) -> Contents:
     """Everything that the report shows of some runs.
 
     Args:
         runs: what to report.
         title: of the report.
         source: where the runs come from, for captions.
-        root: their run store; None for another source.
     """
     results = table.summarise(runs)
     pictures, left_out = _pictures(runs, source)
@@ -101,7 +114,7 @@ def collect(runs: Runs, title: str, source: str, root: Path | None) -> Contents:
         differences=_differences(runs),
         pictures=tuple(pictures),
         left_out=tuple(left_out),
-        findings=tuple(quality.check(runs, root)),
+        findings=tuple(quality.check(runs)),
         notes=tuple(note for note in results.notes if note not in runs.notes),
     )
 
@@ -158,7 +171,7 @@ def _differences(runs: Runs) -> Table:
     rows = []
     for key in keys:
         values = [_shown(config.get(key)) for config in first.values()]
-        if len(set(values)) > 1 and (not is_operational(key) or key.startswith("labels.")):
+        if len(set(values)) > 1 and (not is_operational(key) or key in _OPTIONS):
             rows.append((Cell(key), *(Cell(value) for value in values)))
     columns = ("key", *map(str, first))
     return Table(columns, tuple(rows), text_columns=len(columns))
@@ -181,7 +194,7 @@ def _pictures(runs: Runs, source: str) -> tuple[list[Picture], list[tuple[str, s
     return pictures, left_out
 
 
-def _estimate(value: Mean | Estimate | float | None, what: str) -> Cell:
+def _estimate(value: _Interval | float | None, what: str) -> Cell:
     digits = _DIGITS[what]
     if value is None:
         return Cell(_NOTHING)
@@ -194,7 +207,6 @@ def _estimate(value: Mean | Estimate | float | None, what: str) -> Cell:
 
 def _number(value: int) -> Cell:
     return Cell(str(value), sort=float(value))
-
 
 
 def _shown(value: object) -> str:

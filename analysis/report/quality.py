@@ -59,20 +59,15 @@ class FileScan:
     bad_bytes: int
 
 
-def check(runs: Runs, root: Path | None) -> list[Finding]:
-    """Everything found, in the order of `Kind`.
-
-    Args:
-        runs: what is compared.
-        root: the run store that they are from; None for another source, which has no files to look into.
-    """
+def check(runs: Runs) -> list[Finding]:
+    """Everything found, in the order of `Kind`; files are looked into where runs have a directory."""
     found = [*_unfinished(runs.records), *_missing_steps(runs), *_duplicates(runs.records)]
-    if root is not None:
-        for record in runs.records:
-            found += _files(record, RunDirectory(root / record.id))
-        found += _versions(runs.records, root)
+    stored = [(record, RunDirectory(record.directory)) for record in runs.records if record.directory is not None]
+    for record, directory in stored:
+        found += _files(record, directory)
+    found += _versions(stored)
     # Notes on unreadable lines are repeated by the scan, which also counts bytes.
-    notes = [note for note in runs.notes if root is None or "unreadable" not in note]
+    notes = [note for note in runs.notes if not stored or "unreadable" not in note]
     found += [Finding(Kind.NOTE, "all runs", note) for note in notes]
     order = list(Kind)
     return sorted(found, key=lambda finding: order.index(finding.kind))
@@ -157,12 +152,12 @@ def _files(record: RunRecord, directory: RunDirectory) -> list[Finding]:
     return found
 
 
-def _versions(records: Sequence[RunRecord], root: Path) -> list[Finding]:
+def _versions(stored: Iterable[tuple[RunRecord, RunDirectory]]) -> list[Finding]:
     attempts: dict[str, dict[str, set[str]]] = {}
     found = []
-    for record in records:
+    for record, directory in stored:
         try:
-            by_name = _read_versions(RunDirectory(root / record.id).provenance)
+            by_name = _read_versions(directory.provenance)
         except (OSError, ValueError, KeyError, TypeError):
             found.append(Finding(Kind.UNREADABLE, _name(record), "provenance.json: no record of the versions it ran."))
             continue
