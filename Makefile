@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup sweep test lint format lock scripts benchmark benchmark-trl clean
+.PHONY: help setup sweep test lint format lock scripts benchmark benchmark-trl notebooks clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ benchmark: setup ## our advantages against verl's
 benchmark-trl: setup ## the embedded trainer against TRL's
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-trl.lock
 	$(BIN)/python -m benchmarks.tiny_vs_trl
+
+notebooks: setup ## execute the notebooks on $$QAE_SOURCE or runs/, into notebooks/executed
+	$(BIN)/python -m notebooks.execute
 
 clean: ## remove the environment and caches; runs/ stays
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

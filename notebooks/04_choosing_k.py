@@ -1,0 +1,83 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 04 · Choosing K for your run
+# The paper's rule of thumb looks at entropy, not at the evaluation: one AIME problem is 3.3 points of pass@1, while
+# entropy is measured on every token of every step. Train the *mean* first, a third of the way is enough.
+#
+# | entropy under the mean | K |
+# |---|---|
+# | falls early, or is low | .6 |
+# | grows, responses get longer, pass@1 stalls | .4 |
+# | neither | .4, the default with Clip-Higher |
+
+# %% tags=["parameters"]
+SOURCE = ""  # a folder of runs, a sweep, offline files of W&B or entity/project; "": $QAE_SOURCE, else your runs/
+
+# %%
+from analysis import comparison, entropy_course, notebook
+from qae import metrics
+
+opened = notebook.open_runs(SOURCE)
+runs = opened.runs
+print(opened)
+
+# %% [markdown]
+# ## How entropy goes
+# *early change*: the first third of the steps against the start. *exploded*, *halved*: seeds whose peak lies above 1.3
+# times the start, and whose end lies below half of it. Half the entropy may be a collapse or a task that was learnt:
+# with a collapse pass@16 comes down to pass@1.
+
+# %%
+entropy_course.frame(runs)
+
+# %%
+notebook.draw("entropy_and_pass", opened)
+
+# %% [markdown]
+# ## The rule, applied
+
+# %%
+for arm in runs.arms:
+    if arm.baseline == "mean":
+        course = entropy_course.course(runs, arm)
+        if course is None:
+            print(f"{arm}: too few steps to judge by")
+        else:
+            advice = entropy_course.advise(course)
+            print(f"{arm}: begin with K = {advice.k:g}; {advice.reason}")
+
+# %% [markdown]
+# ## And the runs that already have a K?
+# If some are here, they outrank the rule. A K is worth keeping if its entropy is in bounds **and** it does not lose
+# pass@1 against the mean on the same seeds; the star says where the interval leaves out zero. A small model whose
+# signal is strong may lose by any K, since three quarters of its gradient are switched off; more prompts in each
+# update help then (`+experiment=more_prompts`).
+
+# %%
+pairs = comparison.against_the_mean(runs)
+differences = comparison.compare(runs, pairs, (comparison.PASS_1, comparison.PASS_16, comparison.ENTROPY_PEAK))
+print(comparison.caption(differences))
+comparison.frame(differences)
+
+# %% [markdown]
+# ## Is the switch on?
+# If far less than 70 to 80 % of advantages are zero, the quantile is not what it seems: rewards are shaped
+# (`qae/multi_valued_group_fraction` says in how many groups), and `algorithm.quantile_on=accuracy` is the way back.
+
+# %%
+for arm in runs.arms:
+    zero = runs.series(arm, metrics.ZERO_FRACTION.name).mean().mean()
+    several = runs.series(arm, metrics.MULTI_VALUED_GROUP_FRACTION.name).mean().mean()
+    print(f"{arm}: {zero:.0%} of advantages are zero, {several:.0%} of groups have more than two scores")
