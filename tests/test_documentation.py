@@ -85,7 +85,13 @@ def test_the_readme_gives_a_reason_for_every_direct_dependency() -> None:
 
 def test_no_dependency_is_unused() -> None:
     """Every direct dependency is imported by the code that is installed, or by verl, which does not declare it."""
-    modules = {"hydra-core": "hydra", "pyyaml": "yaml", "pyzmq": "zmq", "TransferQueue": "transfer_queue"}
+    modules = {
+        "hydra-core": "hydra",
+        "pyyaml": "yaml",
+        "pyzmq": "zmq",
+        "TransferQueue": "transfer_queue",
+        "wandb-workspaces": "wandb_workspaces",
+    }
     verl = find_spec("verl")
     assert verl is not None
     assert verl.origin is not None

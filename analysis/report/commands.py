@@ -20,7 +20,8 @@ def report(source: str | None, out: Path | None, root: Path) -> None:
     """
     if out is not None and out.suffix not in (".html", ".htm"):
         raise Mistake(f"--out {out} cannot be written: end its name with .html")
-    from analysis.report import choice, contents, document
+    from analysis import choice
+    from analysis.report import contents, document
     from qae.run_directory import write_atomic
 
     chosen = choice.choose(source, root)

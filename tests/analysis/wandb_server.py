@@ -334,7 +334,16 @@ class WandbServer:
     def _projects(self, _: str, asked: Json) -> Json:
         names = sorted({project for entity, project, _ in self.runs if entity == asked.get("entity", ENTITY)})
         edges = [
-            {"node": {"id": name, "name": name, "entityName": ENTITY, "createdAt": _now(), "isBenchmark": False}}
+            {
+                "node": {
+                    "id": name,
+                    "name": name,
+                    "entityName": ENTITY,
+                    "createdAt": _now(),
+                    "isBenchmark": False,
+                    "user": None,
+                }
+            }
             for name in names
         ]
         return {"models": {"edges": edges, "pageInfo": {"endCursor": None, "hasNextPage": False}}}

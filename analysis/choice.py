@@ -1,4 +1,4 @@
-"""Which runs a report is about: a sweep of the store, or any other source."""
+"""Which runs a report or a dashboard is about: a sweep of the store, or any other source."""
 
 import re
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from analysis.sources import run_store
 
 @dataclass(frozen=True)
 class Choice:
-    """Runs to report.
+    """Runs and what to call them.
 
     Attributes:
         runs: the runs.
         name: a file's name without its ending.
-        title: of the report.
+        title: for people.
         source: where the runs come from, for captions.
     """
 
