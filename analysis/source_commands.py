@@ -30,6 +30,7 @@ def export(sources: tuple[str, ...], out: Path, condition: str | None, validatio
     """
     if out.suffix not in (".parquet", ".csv"):
         raise Mistake(f"--out {out} cannot be written: end its name with .parquet or .csv")
+    sources = tuple(dict.fromkeys(sources))
     loaded = [_load(source, root, condition, validation) for source in sources]
     frame = _table(loaded, sources)
     _write(frame, out)
@@ -78,9 +79,13 @@ def sync(names: tuple[str, ...], root: Path) -> None:
     from analysis.wandb_sync import sync as bring
 
     run_ids = _run_ids(root, names)
+    failed = False
     try:
         for run in bring(root, run_ids):
-            if run.outcome is Outcome.SKIPPED:
+            if run.outcome is Outcome.FAILED:
+                failed = True
+                click.echo(f"{run.run_id}: failed: {run.reason}", err=True)
+            elif run.outcome is Outcome.SKIPPED:
                 click.echo(f"{run.run_id}: skipped: {run.reason}")
             elif run.outcome is Outcome.COMPLETE:
                 click.echo(f"{run.run_id}: all there already ({run.path})")
@@ -90,6 +95,8 @@ def sync(names: tuple[str, ...], root: Path) -> None:
                 click.echo(f"{run.run_id}: {run.sent} steps sent{late}{repaired} ({run.path})")
     except WandbError as error:
         raise Mistake(str(error)) from error
+    if failed:
+        raise click.exceptions.Exit(1)
 
 
 def _load(source: str, root: Path, condition: str | None, validation: Path | None) -> "Runs":

@@ -46,6 +46,7 @@ class Outcome(StrEnum):
     SENT = "sent"
     COMPLETE = "complete already"
     SKIPPED = "skipped"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Synced:
         sent: steps sent now.
         late: those of them that lie before what was there and went to the end.
         repaired: steps of metrics.jsonl that no W&B file had.
-        reason: why it was skipped, or "".
+        reason: why it was skipped or has failed, or "".
     """
 
     run_id: str
@@ -72,7 +73,7 @@ class Synced:
 
 
 def sync(root: Path, run_ids: Sequence[str], *, waits: Sequence[float] = _WAITS) -> Iterator[Synced]:
-    """Bring runs to W&B, one after another, each as it is done.
+    """Bring runs to W&B, one after another, each as it is done; one that fails does not keep the others back.
 
     Args:
         root: the run store.
@@ -80,7 +81,7 @@ def sync(root: Path, run_ids: Sequence[str], *, waits: Sequence[float] = _WAITS)
         waits: seconds between looks at a server that is not up to date with itself yet.
 
     Raises:
-        WandbError: there is no key or no network; the server did not take a run.
+        WandbError: there is no key or no network.
     """
     api = wandb_api.connect()
     groups = _groups(root)
@@ -90,8 +91,14 @@ def sync(root: Path, run_ids: Sequence[str], *, waits: Sequence[float] = _WAITS)
         if isinstance(local, Synced):
             yield local
             continue
-        with _alone(directory):
-            yield _sync_run(api, directory, local, waits)
+        try:
+            with _alone(directory):
+                synced = _sync_run(api, directory, local, waits)
+        except WandbError as error:
+            # Without a network the others need not be tried.
+            wandb_api.connect()
+            synced = Synced(run_id, Outcome.FAILED, reason=str(error))
+        yield synced
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,8 @@ def _local(directory: RunDirectory, group: str) -> _Local | Synced:
     if state.status is RunStatus.RUNNING and time.time() - state.heartbeat < _ALIVE_SECONDS:
         return Synced(directory.run_id, Outcome.SKIPPED, reason="it is running; sync it when it has ended")
     segments = [wandb_offline.read_segment(path) for path in wandb_offline.offline_files(directory.path / "wandb")]
+    if not isinstance(config, dict):
+        return Synced(directory.run_id, Outcome.SKIPPED, reason="its config.yaml holds no mapping")
     tracking = config.get("tracking") or {}
     if not segments and tracking.get("backend") != "wandb":
         return Synced(directory.run_id, Outcome.SKIPPED, reason="it was not tracked with W&B (tracking=none)")

@@ -92,7 +92,8 @@ def _file(path: Path, validation: Path | None) -> Runs:
 def _directory(path: Path, validation: Path | None) -> Runs:
     from analysis.sources import verl_files, wandb_offline
 
-    if any(path.glob("*/config.yaml")) and not any(path.glob("*/*.wandb")):
+    has_offline_files = any(path.glob("*.wandb")) or any(path.glob("*/*.wandb"))
+    if any(path.glob("*/config.yaml")) and not has_offline_files:
         return run_store.load(path)
     if (path / "config.yaml").is_file() and (path / "state.json").is_file():
         return run_store.load(path.parent, [path.name])

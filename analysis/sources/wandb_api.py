@@ -80,7 +80,8 @@ def load(
     """Read the runs of a project.
 
     A run is kept locally by its id and heartbeat: one without a new heartbeat costs no request, of one with a new
-    heartbeat only the rows after the last known step are fetched. The listing itself is always asked for.
+    heartbeat only the rows after the last known step are fetched. The listing itself is always asked for. A run that
+    W&B does not give after all attempts is left out and `Runs.notes` says so.
 
     Args:
         path: ``entity/project``, or ``project`` of the key's own entity.
@@ -89,7 +90,8 @@ def load(
         waits: seconds between repeated attempts at a request.
 
     Raises:
-        WandbError: there is no key, no such project, no network, or no run passes the filter.
+        WandbError: there is no key, no such project, no network, or no run passes the filter; as many runs as are
+            fetched at once have failed one after another.
     """
     api = connect()
     runs = _patiently(lambda: _listing(api, path, filters), path, waits)
@@ -97,8 +99,17 @@ def load(
         raise WandbError(f"no run of {path} passes the filter {json.dumps(filters or {})}")
     notes: list[str] = []
     loaded: list[LoadedRun] = []
+    failures = 0
     with ThreadPoolExecutor(_THREADS) as pool:
-        for pulled in pool.map(lambda run: _pull(run, _server(api), waits), runs):
+        for run, pulled in zip(runs, pool.map(lambda run: _attempt(run, _server(api), waits), runs), strict=True):
+            if isinstance(pulled, WandbError):
+                failures += 1
+                if failures == min(_THREADS, len(runs)):
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise pulled
+                notes.append(f"Run {run.id} is left out: {pulled}.")
+                continue
+            failures = 0
             loaded.append(pulled.run)
             notes += [f"Run {pulled.run.id}: {pulled.remark}."] if pulled.remark else []
             if progress is not None:
@@ -163,6 +174,13 @@ def _listing(api: "wandb.Api", path: str, filters: Mapping[str, object] | None) 
     return list(api.runs(path, filters=dict(filters or {}), per_page=_PAGE_OF_RUNS, lazy=False))
 
 
+def _attempt(run: "Run", server: str, waits: Sequence[float]) -> Pulled | WandbError:
+    try:
+        return _pull(run, server, waits)
+    except WandbError as error:
+        return error
+
+
 def _pull(run: "Run", server: str, waits: Sequence[float]) -> Pulled:
     name = f"{server}/{run.entity}/{run.project}/{run.id}"
     heartbeat, created = str(run.heartbeat_at), str(run.created_at)
@@ -193,8 +211,10 @@ def _history(run: "Run", start: int) -> tuple[pd.DataFrame, int, int]:
     following = start
     for row in _rows(run, start):
         following = max(following, cast("int", row.get("_step", start)) + 1)
-        axis = row.get(STEP_AXIS, row.get("_step"))
-        if not isinstance(axis, int | float):
+        # Exported rows have every key, with None for what they lack.
+        axis = _number(row.get(STEP_AXIS))
+        axis = _number(row.get("_step")) if axis is None else axis
+        if axis is None or not np.isfinite(axis):
             continue
         before = len(names)
         for name, value in row.items():

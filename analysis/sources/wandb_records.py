@@ -4,6 +4,7 @@ The records are protobuf messages (wandb/proto/wandb_internal.proto). Two thirds
 the history, so records are walked by field tags and only those that count are looked into.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -65,8 +66,9 @@ class HistoryColumns:
         """A HistoryRecord."""
         parts = _ITEM.split(payload)
         keys, values, end = parts[1::3], parts[2::3], parts[-1]
-        # Exact only if nothing but the step lies outside the matches.
-        if len(b"".join(parts)) + _ITEM_OVERHEAD * len(keys) == len(payload) and not any(parts[:-1:3]):
+        # Exact only if nothing but the step lies outside the matches: an item of another form may be the last one.
+        whole = len(b"".join(parts)) + _ITEM_OVERHEAD * len(keys) == len(payload)
+        if whole and not any(parts[:-1:3]) and _is_step_alone(end):
             step = _step(end)
         else:
             keys, values, step = _walk_history(payload)
@@ -180,7 +182,7 @@ def _with_config(config: dict[str, object], payload: bytes) -> dict[str, object]
         if not path:
             continue
         if number == 1:
-            inner[path[-1]] = orjson.loads(value) if value else None
+            inner[path[-1]] = _json(value) if value else None
         else:
             inner.pop(path[-1], None)
     return {key: value for key, value in changed.items() if key != "_wandb"}
@@ -208,6 +210,19 @@ def _walk_history(payload: bytes) -> tuple[list[bytes], list[bytes], int]:
             keys.append(".".join(path).encode())
             values.append(value)
     return keys, values, _step(payload)
+
+
+def _is_step_alone(end: bytes) -> bool:
+    """Whether the bytes after the items are the step's message or nothing."""
+    return not end or (end[0] == 0x12 and len(end) >= 2 and end[1] == len(end) - 2)
+
+
+def _json(text: bytes) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        # The client writes infinite settings as Infinity, which is no JSON but Python's.
+        return json.loads(text)
 
 
 def _step(message: bytes) -> int:

@@ -1,6 +1,7 @@
 """Runs of verl that were not started by us: its own logger writes the file, its own function the dumps."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "project" / "grpo.jsonl"
 
 
-def dump(folder: Path, step: int, **columns: list[object]) -> None:
+def dump(folder: Path, step: int, **columns: Sequence[object]) -> None:
     """Two problems of sixteen samples."""
     count = 2 * SAMPLES
     prompts = ["1 + 1 = ?"] * SAMPLES + ["2 + 2 = ?"] * SAMPLES
@@ -59,7 +60,7 @@ def test_a_configuration_beside_the_file_names_the_arm(log: Path) -> None:
 def test_counts_come_from_the_dumps(log: Path, form: str) -> None:
     folder = log.with_suffix("")
     dump(folder, 0, score=[-1.0] * 2 * SAMPLES)
-    right: list[object] = [True] * 4 + [False] * 12 + [True] * 8 + [False] * 8
+    right = [True] * 4 + [False] * 12 + [True] * 8 + [False] * 8
     if form == "acc":
         dump(folder, 2, acc=right, score=[0.5] * 2 * SAMPLES)
     else:

@@ -17,7 +17,8 @@ from analysis.sources import wandb_api
 from analysis.sources.wandb_api import WandbError
 from qae import metrics
 from qae.run_directory import RunStatus
-from tests.analysis.wandb_server import ENTITY, WandbServer
+from tests.analysis.wandb_runs import ENTITY
+from tests.analysis.wandb_server import WandbServer
 
 PROJECT = f"{ENTITY}/big"
 STEPS = 20
@@ -101,12 +102,39 @@ def test_a_filter_is_the_servers() -> None:
         sources.load(PROJECT, filters={"group": "none"})
 
 
-@pytest.mark.parametrize("operation", ["Runs", "HistoryPage", "RunHistoryKeys"])
-@pytest.mark.parametrize("status", [500, 429, 502])
+@pytest.mark.parametrize(("operation", "status"), [("Runs", 500), ("HistoryPage", 429), ("RunHistoryKeys", 502)])
 def test_a_fault_of_the_server_is_waited_out(project: WandbServer, operation: str, status: int) -> None:
     project.fail(operation, status)
     runs = wandb_api.load(PROJECT, {"name": "r04"}, waits=QUICK)
     assert entropy(runs, "r04") == [4 + step / 8 for step in range(STEPS)]
+
+
+def test_a_run_that_cannot_be_read_is_left_out_and_named(project: WandbServer) -> None:
+    project.fail("HistoryPage", 404)
+    runs = wandb_api.load(PROJECT, waits=QUICK)
+    assert len(runs.records) == 19
+    (note,) = runs.notes
+    (missing,) = {f"r{index:02}" for index in range(20)} - {record.id for record in runs.records}
+    assert note.startswith(f"Run {missing} is left out")
+    assert len(wandb_api.load(PROJECT, waits=QUICK).records) == 20
+
+
+def test_a_server_that_gives_nothing_is_an_error(project: WandbServer) -> None:
+    project.fail("HistoryPage", 404, 20)
+    with pytest.raises(WandbError):
+        wandb_api.load(PROJECT, waits=QUICK)
+    project.clear_faults()
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_rows_without_a_global_step_have_the_clients(project: WandbServer, exported: bool) -> None:
+    project.parquet = exported
+    project.add_run("big", "mixed", {}, [{metrics.GLOBAL_STEP.name: 5, "a": 1.0}, {"b": 2.0}, {"b": 3.0}])
+    runs = sources.load(PROJECT, filters={"name": "mixed"})
+    project.parquet = False
+    rows = runs.metrics[runs.metrics["name"] != metrics.GLOBAL_STEP.name]
+    assert list(zip(rows["step"], rows["name"], rows["value"], strict=True)) == [(1, "b", 2), (2, "b", 3), (5, "a", 1)]
+    assert project.count("parquet") > 0 or not exported
 
 
 def test_infinities_are_kept_and_what_is_undefined_is_absent(project: WandbServer) -> None:

@@ -12,19 +12,16 @@ from analysis.runs import Runs
 from analysis.sources import cache, wandb_offline
 from qae import metrics
 from qae.run_directory import RunStatus
-from tests.analysis.recorder import record, row
+from tests.analysis.recorder import row
 
 pytestmark = pytest.mark.slow
-KILLED_AT, CONTINUED_FROM, LAST = 60, 41, 80
+KILLED_AT, LAST = 60, 80
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def recorded(continued_run: Path) -> Path:
     """A run that was killed at step 60 and continued after its checkpoint at 40."""
-    run = tmp_path_factory.mktemp("runs") / "aaaa"
-    record(run, 1, KILLED_AT, kill=True)
-    record(run, CONTINUED_FROM, LAST)
-    return run
+    return continued_run
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +40,8 @@ def file_of(run: Path, index: int) -> Path:
 
 
 def test_a_continued_run_has_every_step_once_with_the_numbers_that_were_logged(recorded: Path) -> None:
+    for path in (recorded / "wandb", file_of(recorded, 1).parent):
+        assert [run.id for run in sources.load(path).records] == ["aaaa"]
     runs = sources.load(recorded / "wandb")
     (run,) = runs.records
     assert (run.id, run.status, run.step, run.seed) == ("aaaa", RunStatus.DONE, LAST, 1)
@@ -104,10 +103,12 @@ def test_an_unchanged_file_is_read_from_the_cache_and_equals_itself(
     assert second.notes == first.notes
 
 
-@pytest.mark.parametrize("damage", [b"", b"PAR1", b"PAR1" + bytes(400) + b"PAR1"])
+@pytest.mark.parametrize("damage", [b"", b"ARROW1", b"ARROW1\0\0" + bytes(400) + b"ARROW1"])
 def test_a_damaged_cache_is_no_cache(recorded: Path, damage: bytes) -> None:
     first = sources.load(recorded / "wandb")
-    for path in cache.directory().rglob("*.parquet"):
+    kept = [path for path in cache.directory().rglob("*") if path.is_file()]
+    assert len(kept) == 2
+    for path in kept:
         path.write_bytes(damage)
     assert sources.load(recorded / "wandb").metrics.equals(first.metrics)
 

@@ -4,40 +4,37 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from analysis import source_commands, sources
-from analysis.sources.wandb_api import WandbError
 from analysis.wandb_sync import Outcome, Synced, sync
 from qae import metrics
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from tests.analysis.recorder import PROJECT, record, row
-from tests.analysis.wandb_server import ENTITY, ServerRun, WandbServer
+from tests.analysis.wandb_runs import ENTITY, ServerRun
+from tests.analysis.wandb_server import WandbServer
 
 pytestmark = pytest.mark.slow
 AXIS = metrics.GLOBAL_STEP.name
 LAST = 80
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a run that was killed at step 60 and continued from 41 to 80, and one that was only killed."""
-    root = tmp_path_factory.mktemp("store") / "runs"
-    record(root / "aaaa", 1, 60, kill=True)
-    shutil.copytree(root / "aaaa", root / "bbbb", symlinks=True)
-    for path in sorted((root / "bbbb" / "wandb").glob("offline-run-*")):
-        path.rename(path.with_name(path.name.replace("aaaa", "bbbb")))
-    record(root / "aaaa", 41, LAST)
-    return root
-
-
 @pytest.fixture
-def root(recorded: Path, tmp_path: Path) -> Path:
-    """A copy of the store to change."""
-    return Path(shutil.copytree(recorded, tmp_path / "runs", symlinks=True))
+def root(continued_run: Path, tmp_path: Path) -> Path:
+    """A store with a run that was killed at step 60 and continued from 41 to 80, and one that was only killed."""
+    root = tmp_path / "runs"
+    shutil.copytree(continued_run, root / "aaaa", symlinks=True)
+    shutil.copytree(continued_run, root / "bbbb", symlinks=True)
+    killed, continuation = sorted((root / "bbbb" / "wandb").glob("offline-run-*"))
+    killed.rename(killed.with_name(killed.name.replace("aaaa", "bbbb")))
+    shutil.rmtree(continuation)
+    metrics_file = RunDirectory(root / "bbbb").metrics
+    metrics_file.write_bytes(b"".join(metrics_file.read_bytes().splitlines(keepends=True)[:60]))
+    return root
 
 
 @pytest.fixture
@@ -114,9 +111,23 @@ def test_a_server_that_cannot_show_what_it_has_gets_nothing_twice(root: Path, se
     there = server.run(ENTITY, PROJECT, "aaaa")
     server.log(there, ({**row(step, 60), "_step": step} for step in range(1, 31)))
     there.summary = {"_step": 50}
-    with pytest.raises(WandbError, match="cannot be read yet"):
-        synced(root)
+    run = synced(root)
+    assert run.outcome is Outcome.FAILED
+    assert "cannot be read yet" in run.reason
     assert len(there.history) == 30
+
+
+def test_a_run_that_fails_does_not_keep_the_others_back(
+    root: Path, server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analysis.wandb_sync.sync", partial(sync, waits=(0.1,)))
+    there = server.run(ENTITY, PROJECT, "aaaa")
+    server.log(there, [{**row(1, 60), "_step": 1}])
+    there.summary = {"_step": 50}
+    result = CliRunner().invoke(source_commands.sync, ["--root", str(root)])
+    assert result.exit_code == 1
+    assert "aaaa: failed: W&B has rows of" in result.output
+    assert_every_step_once(on_server(server, "bbbb"), 60)
 
 
 def test_faults_on_the_way_neither_lose_nor_double_a_step(root: Path, server: WandbServer) -> None:
@@ -142,6 +153,8 @@ def test_a_running_run_and_one_that_is_not_tracked_are_left_alone(root: Path, se
     import time
 
     RunDirectory(root / "aaaa").write_state(RunState(RunStatus.RUNNING, heartbeat=time.time()))
+    RunDirectory(root / "cccc").path.mkdir()
+    RunDirectory(root / "cccc").config.write_text("- no mapping\n")
     untracked = RunDirectory(root / "bbbb")
     shutil.rmtree(untracked.path / "wandb")
     untracked.config.write_text("backend: tiny\ntracking: {backend: none}\n")
@@ -149,6 +162,7 @@ def test_a_running_run_and_one_that_is_not_tracked_are_left_alone(root: Path, se
     assert result.exit_code == 0, result.output
     assert "aaaa: skipped: it is running" in result.output
     assert "bbbb: skipped: it was not tracked" in result.output
+    assert "cccc: skipped: its config.yaml holds no mapping" in result.output
     assert server.runs == {}
 
 

@@ -8,66 +8,25 @@ with faults or late where it is told to, and `unknown` lists what it was asked a
 is empty.
 """
 
-import base64
-import gzip
 import http.server
 import io
 import json
 import re
 import threading
-import time
-import traceback
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-ENTITY = "loop"
+from tests.analysis.wandb_runs import ENTITY, Json, ServerRun, history_keys, matches, node, now
+from tests.analysis.wandb_transport import handler
+
+__all__ = ["ENTITY", "WandbServer"]
 _OPERATION = re.compile(r"\b(?:query|mutation)\s+(\w+)")
 _HISTORY = "wandb-history.jsonl"
-Json = dict[str, Any]
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-@dataclass
-class ServerRun:
-    """A run as the server keeps it; `writes` counts history lines as they came in."""
-
-    entity: str
-    project: str
-    name: str
-    state: str = "running"
-    display_name: str = ""
-    config: Json = field(default_factory=dict)
-    summary: Json = field(default_factory=dict)
-    group: str | None = None
-    job_type: str | None = None
-    tags: list[str] = field(default_factory=list)
-    notes: str | None = None
-    created: str = field(default_factory=_now)
-    heartbeat: str = field(default_factory=_now)
-    history: list[Json] = field(default_factory=list)
-    events: list[Json] = field(default_factory=list)
-    log: list[str] = field(default_factory=list)
-
-    @property
-    def id(self) -> str:
-        return base64.b64encode(f"Run:v1:{self.name}:{self.project}:{self.entity}".encode()).decode()
-
-    @property
-    def last_step(self) -> int:
-        return max((int(row["_step"]) for row in self.history), default=-1)
-
-    def values(self, key: str) -> list[Any]:
-        """A key's values in the order of the history, as strings that stand for no number are undone."""
-        return [float(row[key]) for row in self.history if key in row]
 
 
 @dataclass(frozen=True)
@@ -102,7 +61,7 @@ class WandbServer:
         self._faults: deque[tuple[str, int]] = deque()
         self._exports: dict[str, bytes] = {}
         self._lock = threading.RLock()
-        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
 
@@ -129,6 +88,11 @@ class WandbServer:
         with self._lock:
             self._faults.extend([(operation, status)] * times)
 
+    def clear_faults(self) -> None:
+        """Answer everything again."""
+        with self._lock:
+            self._faults.clear()
+
     def add_run(
         self, project: str, name: str, config: Json | None = None, history: Iterable[Json] = (), state: str = "finished"
     ) -> ServerRun:
@@ -144,7 +108,7 @@ class WandbServer:
         with self._lock:
             start = run.last_step + 1
             run.history += [{"_step": start + index, **row} for index, row in enumerate(rows)]
-            run.heartbeat = _now()
+            run.heartbeat = now()
 
     def run(self, entity: str, project: str, name: str) -> ServerRun:
         """A run, made where there is none."""
@@ -204,9 +168,9 @@ class WandbServer:
                 "RunResumeStatus": self._resume_status,
                 "CreateRunFiles": self._create_files,
                 "MarkRunFilesUploaded": lambda _, __: {"markRunFilesUploaded": {"success": True}},
-                "Run": lambda _, v: {"project": {"run": _node(self._asked(v))}},
+                "Run": lambda _, v: {"project": {"run": node(self._asked(v))}},
                 "Runs": self._list_runs,
-                "RunHistoryKeys": lambda _, v: {"project": {"run": _keys(self._asked(v))}},
+                "RunHistoryKeys": lambda _, v: {"project": {"run": history_keys(self._asked(v))}},
                 "HistoryPage": self._history_page,
                 "RunParquetHistory": self._parquet_history,
                 "ProjectInternalId": lambda _, __: {"project": {"id": "UHJvamVjdDox", "internalId": "1"}},
@@ -232,7 +196,7 @@ class WandbServer:
                 run.log += lines
         if sent.get("complete"):
             run.state = "finished" if sent.get("exitcode") == 0 else "failed"
-        run.heartbeat = _now()
+        run.heartbeat = now()
 
     def _asked(self, variables: Json) -> ServerRun | None:
         name = variables.get("name") or variables.get("run") or variables.get("runName")
@@ -302,7 +266,7 @@ class WandbServer:
         if str(asked.get("order") or "").startswith("-"):
             runs.reverse()
         size, start = min(int(asked.get("perPage") or 50), self.page), int(asked.get("cursor") or 0)
-        nodes = [_node(run) or {} for run in runs[start : start + size]]
+        nodes = [node(run) or {} for run in runs[start : start + size]]
         if "LightweightRunFragment" in query:
             heavy = ("config", "summaryMetrics", "systemMetrics", "historyKeys")
             nodes = [{key: value for key, value in node.items() if key not in heavy} for node in nodes]
@@ -339,7 +303,7 @@ class WandbServer:
                     "id": name,
                     "name": name,
                     "entityName": ENTITY,
-                    "createdAt": _now(),
+                    "createdAt": now(),
                     "isBenchmark": False,
                     "user": None,
                 }
@@ -352,140 +316,3 @@ class WandbServer:
         self.views[str(asked.get("name"))] = asked
         view = {key: asked.get(key) for key in ("name", "displayName", "type", "spec")}
         return {"upsertView": {"view": {"id": "Vmlldzox", **view}, "inserted": True}}
-
-
-def matches(run: ServerRun, wanted: Mapping[str, Any]) -> bool:
-    """Whether a run passes a filter in MongoDB's form, as far as the client's users write it."""
-    for key, condition in wanted.items():
-        if key in ("$and", "$or"):
-            parts = [matches(run, part) for part in condition]
-            passes = all(parts) if key == "$and" else any(parts)
-        elif isinstance(condition, dict):
-            passes = all(_COMPARISONS[name](_value(run, key), operand) for name, operand in condition.items())
-        else:
-            value = _value(run, key)
-            passes = condition in value if isinstance(value, list) else value == condition
-        if not passes:
-            return False
-    return True
-
-
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "$eq": lambda a, b: a == b,
-    "$ne": lambda a, b: a != b,
-    "$gt": lambda a, b: a is not None and a > b,
-    "$gte": lambda a, b: a is not None and a >= b,
-    "$lt": lambda a, b: a is not None and a < b,
-    "$lte": lambda a, b: a is not None and a <= b,
-    "$in": lambda a, b: any(item in b for item in a) if isinstance(a, list) else a in b,
-    "$regex": lambda a, b: a is not None and re.search(b, a) is not None,
-    "$exists": lambda a, b: (a is not None) == b,
-}
-
-
-def _value(run: ServerRun, key: str) -> Any:  # noqa: ANN401  # JSON
-    plain = {
-        "name": run.name,
-        "display_name": run.display_name,
-        "state": run.state,
-        "group": run.group,
-        "jobType": run.job_type,
-        "tags": run.tags,
-    }
-    head, _, rest = key.partition(".")
-    if head != "config":
-        return plain.get(key)
-    value: Any = {name: entry["value"] for name, entry in run.config.items() if "value" in entry}
-    for part in rest.removesuffix(".value").split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
-
-
-def _keys(run: ServerRun | None) -> Json | None:
-    if run is None:
-        return None
-    names = dict.fromkeys(key for row in run.history[:50] for key in row)
-    keys = {name: {"typeCounts": [{"type": "number", "count": 1}], "monotonic": False} for name in names}
-    return {"historyKeys": {"lastStep": run.last_step, "sets": [], "keys": keys}}
-
-
-def _node(run: ServerRun | None) -> Json | None:
-    if run is None:
-        return None
-    return {
-        "id": run.id,
-        "name": run.name,
-        "displayName": run.display_name or run.name,
-        "state": run.state,
-        "config": json.dumps(run.config),
-        "summaryMetrics": json.dumps(run.summary),
-        "systemMetrics": "{}",
-        "group": run.group,
-        "jobType": run.job_type,
-        "tags": run.tags,
-        "notes": run.notes,
-        "description": None,
-        "sweepName": None,
-        "commit": None,
-        "readOnly": False,
-        "createdAt": run.created,
-        "heartbeatAt": run.heartbeat,
-        "projectId": "1",
-        "user": {"name": ENTITY, "username": ENTITY},
-        "historyLineCount": len(run.history),
-        **(_keys(run) or {}),
-    }
-
-
-def _handler(server: WandbServer) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-        wbufsize = -1
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def _respond(self) -> None:
-            body = self._body()
-            time.sleep(server.latency)
-            try:
-                status, content = server.answer(self.command, self.path, body)
-            except Exception:
-                server.unknown.append(traceback.format_exc())
-                status, content = 500, b"{}"
-            found = re.match(r"bytes=(\d*)-(\d*)", self.headers.get("range") or "")
-            if found and status == 200:
-                size = len(content)
-                first = int(found[1]) if found[1] else max(0, size - int(found[2]))
-                last = min(int(found[2]) if found[1] and found[2] else size - 1, size - 1)
-                content = content[first : last + 1]
-                self.send_response(206)
-                self.send_header("content-range", f"bytes {first}-{last}/{size}")
-            else:
-                self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(content)))
-            self.send_header("accept-ranges", "bytes")
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(content)
-
-        def _body(self) -> bytes:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            if self.headers.get("transfer-encoding") == "chunked":
-                body = b"".join(_chunks(self.rfile))
-            return gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
-
-        do_GET = do_POST = do_PUT = do_HEAD = _respond
-
-    return Handler
-
-
-def _chunks(stream: io.BufferedIOBase) -> Sequence[bytes]:
-    chunks = []
-    while length := int(stream.readline().split(b";")[0], 16):
-        chunks.append(stream.read(length))
-        stream.readline()
-    stream.readline()
-    return chunks
