@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,8 @@ class RunRecord:
         step: its last step on disk.
         total_steps: steps that complete it; 0 where that is not known.
         config: its resolved configuration, dotted keys.
+        directory: its run directory, for what is read only where a figure asks for it (tokens); None where the
+            source has none.
     """
 
     id: str
@@ -53,6 +56,7 @@ class RunRecord:
     step: int
     total_steps: int
     config: Mapping[str, object]
+    directory: Path | None = None
 
     @property
     def labels(self) -> dict[str, str]:

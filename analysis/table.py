@@ -128,7 +128,7 @@ def _last_steps_of(runs: Runs, arm: ArmName) -> "pd.Series[int]":
 def _result(runs: Runs, arm: ArmName, step: int, reached: Sequence[str], of: int) -> ArmResult:
     counts = runs.counts(arm)
     counts = statistics.whole_evaluations(counts[counts["run"].isin(reached)])
-    evaluated = _last_common_evaluation(counts)
+    evaluated = last_common_evaluation(counts)
     entropy = _columns(runs.series(arm, metrics.ENTROPY.name), reached)
     at_evaluation = counts[counts["step"] == evaluated]
     return ArmResult(
@@ -146,7 +146,7 @@ def _result(runs: Runs, arm: ArmName, step: int, reached: Sequence[str], of: int
     )
 
 
-def _last_common_evaluation(counts: pd.DataFrame) -> int:
+def last_common_evaluation(counts: pd.DataFrame) -> int:
     """The last step at which all the runs were evaluated; -1 where there is none."""
     runs_at_step = counts.groupby("step")["run"].nunique()
     common = runs_at_step.index[runs_at_step == counts["run"].nunique()]
