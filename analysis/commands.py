@@ -41,7 +41,7 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
     """The result table of SWEEP (default: the one launched last)."""
     from analysis import table as tables
 
-    name, run_ids = _sweep(root, sweep)
+    name, run_ids = chosen_sweep(root, sweep)
     results = tables.summarise(_load(root, run_ids))
     if not results.rows:
         raise Mistake(f"no run of {name} has a step on disk yet; `qae status` shows where they stand")
@@ -80,7 +80,7 @@ def figures(sweep: str | None, names: tuple[str, ...], out: Path | None, formats
     for name in names:
         if name not in known:
             raise Mistake(f"there is no figure '{name}'; {_hint(name, known)}")
-    title, run_ids = _sweep(root, sweep)
+    title, run_ids = chosen_sweep(root, sweep)
     folder = out or root / "figures" / title
     written = drawing.write(_load(root, run_ids), names or known, folder, formats, source=f"sweep '{title}'")
     for path in written.paths:
@@ -91,8 +91,12 @@ def figures(sweep: str | None, names: tuple[str, ...], out: Path | None, formats
         raise Mistake("no figure could be drawn from these runs")
 
 
-def _sweep(root: Path, name: str | None) -> tuple[str, list[str]]:
-    """A sweep's name and run ids."""
+def chosen_sweep(root: Path, name: str | None) -> tuple[str, list[str]]:
+    """Name and run ids of a sweep, by default of the one launched last.
+
+    Raises:
+        Mistake: there is none of that name, or its list of runs cannot be read.
+    """
     manifests = sorted((root / "sweeps").glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     known = [path.stem for path in manifests]
     if not known:
