@@ -1,0 +1,109 @@
+"""Pareto: final pass@16 against final pass@1 of baselines and regularizers, beside the paper's Table 2."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import published
+from analysis.figures import style
+from analysis.figures.paper import findings as judge
+from analysis.figures.paper import lines, tidy
+from analysis.figures.paper.findings import Finding
+from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.style import Look
+from analysis.runs import Runs
+
+_REGULARIZERS = ("clip_symmetric", "clip_cov", "kl_cov", "gspo")
+_PLAIN = (Arm(), *(Arm(k) for k in (0.2, 0.4, 0.6, 0.8)))
+_MASKS = tuple(Arm(0.4, rule=rule) for rule in ("pos_mask", "neg_mask"))
+_OTHERS = tuple(Arm(k, regularizer=name) for name in _REGULARIZERS for k in (None, 0.4))
+NEEDS = needs("pareto", (*_PLAIN, *_MASKS, *_OTHERS))
+CAPTION = (
+    "Left: unbiased pass@16 against pass@1 over all held-out problems at the last evaluation, 95 % intervals; filled "
+    "points are not dominated (no other mean is higher in both). Right: the paper's Table 2, AIME24; arrows lead from "
+    "the mean to K = 0.4."
+)
+_HERE, _PAPER = "here", "paper, AIME24"
+
+
+def table(runs: Runs) -> pd.DataFrame:
+    """Two rows a point: its pass@1 and its pass@16 are the x of panel and series."""
+    frames = [
+        tidy.row(_HERE, str(arm), f"pass@{k}", tidy.pooled_pass_at(runs, arm, k)) for arm in runs.arms for k in (1, 16)
+    ]
+    if not any(len(frame) for frame in frames):
+        return tidy.join(())
+    for score in published.TABLE_2:
+        if score.data_set == "AIME24" and score.pass_16 is not None:
+            name = str(Arm(published.DEFAULT_K if score.quantile else None, regularizer=score.regularizer).name)
+            frames.append(tidy.published(_PAPER, name, "pass@1", score.pass_1))
+            frames.append(tidy.published(_PAPER, name, "pass@16", score.pass_16))
+    return tidy.join(frames)
+
+
+def paint(data: pd.DataFrame) -> Figure:
+    """Ours and the paper's."""
+    looks = lines.looks(NEEDS)
+    figure, [axes] = style.new_figure(1, 2, width=11.5, height=6.0)
+    handles = {}
+    for panel, name in zip(axes, (_HERE, _PAPER), strict=True):
+        points = data[data["panel"] == name].pivot_table(
+            index="series", columns="x", values=["value", "low", "high"], sort=False, dropna=False
+        )
+        panel.set_label(name)
+        panel.set(title=name, xlabel="pass@1", ylabel="pass@16")
+        for series, row in points.iterrows():
+            x, y = row["value", "pass@1"], row["value", "pass@16"]
+            best = not ((points["value", "pass@1"] > x) & (points["value", "pass@16"] > y)).any()
+            handles[str(series)] = _point(panel, str(series), row, looks[str(series)], filled=best)
+        if name == _PAPER:
+            _arrows(panel, points["value"])
+    style.add_legend(figure, handles)
+    return figure
+
+
+def findings(runs: Runs) -> Sequence[Finding]:
+    """Whether K = 0.4 gains pass@1 without losing pass@16."""
+    return (
+        judge.higher("K = .4 gains pass@1", runs, _PLAIN[2], _PLAIN[0], judge.PASS_1),
+        judge.alike("K = .4 keeps pass@16", runs, _PLAIN[2], _PLAIN[0], judge.PASS_16),
+    )
+
+
+def _point(axes: Axes, series: str, row: "pd.Series[float]", look: Look, *, filled: bool) -> "object":
+    x, y = row["value", "pass@1"], row["value", "pass@16"]
+    reach = {
+        side: [[row["value", at] - row["low", at]], [row["high", at] - row["value", at]]]
+        for side, at in (("xerr", "pass@1"), ("yerr", "pass@16"))
+    }
+    with_interval = bool(pd.notna(row["low", "pass@1"]))
+    return axes.errorbar(
+        [x],
+        [y],
+        **(reach if with_interval else {}),
+        fmt=look.marker,
+        color=look.colour,
+        markerfacecolor=look.colour if filled else "white",
+        markersize=7,
+        elinewidth=0.8,
+        alpha=0.9,
+        label=series,
+    )
+
+
+def _arrows(axes: Axes, points: pd.DataFrame) -> None:
+    for name in published_regularizers():
+        start, end = (str(Arm(k, regularizer=name).name) for k in (None, published.DEFAULT_K))
+        axes.annotate(
+            "",
+            xy=tuple(points.loc[end, ["pass@1", "pass@16"]]),
+            xytext=tuple(points.loc[start, ["pass@1", "pass@16"]]),
+            arrowprops={"arrowstyle": "->", "color": style.ZERO_LINE, "shrinkA": 6, "shrinkB": 6},
+        )
+
+
+def published_regularizers() -> tuple[str, ...]:
+    """The regularizers of Table 2, in its order."""
+    return tuple(dict.fromkeys(score.regularizer for score in published.TABLE_2))
