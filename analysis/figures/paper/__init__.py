@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import style
 from analysis.figures.missing import MissingDataError
-from analysis.figures.paper.findings import Finding
+from analysis.figures.paper.findings import Finding, Verdict
 from analysis.figures.paper.selection import Needs, select
 from analysis.runs import Runs
 
@@ -115,7 +115,8 @@ def paint(prepared: Prepared, source: str) -> Figure:
 def caption(prepared: Prepared, source: str) -> str:
     """What is drawn, what it rests on, what it says of the paper's claims, and which runs are missing."""
     rests_on = style.sizes(prepared.runs, source) if prepared.runs.records else "Formulas; no runs."
-    against = f"Against the paper: {'; '.join(map(str, prepared.findings))}." if prepared.findings else ""
+    judged = [str(finding) for finding in prepared.findings if finding.verdict is not Verdict.UNKNOWN]
+    against = f"Against the paper: {'; '.join(judged)}." if judged else ""
     return " ".join(filter(None, (_module(prepared.name).CAPTION, rests_on, against, prepared.missing)))
 
 

@@ -18,8 +18,8 @@ _MEAN, _K4 = Arm(), Arm(published.DEFAULT_K)
 NEEDS = needs("fig5", (_MEAN, _K4), seeds=5)
 CAPTION = (
     "Responses of the batch after dynamic sampling by reward minus baseline, R - b, before division by the standard "
-    "deviation: only so do the paper's classes 1, 0, -1 and others fit its eq. 3. Stacked, mean over seeds. Dashed: the "
-    "paper's share of zeros under K = 0.4, about 80 %."
+    "deviation: only so do the paper's classes 1, 0, -1 and others fit its eq. 3. Under the mean R - b is a fraction "
+    "(others). Stacked, mean over seeds. Dashed: the paper's share of zeros under K = 0.4, about 80 %."
 )
 _CLASSES = {
     "R - b = 0": (metrics.CENTRED_ZERO, style.ZERO, ""),

@@ -1,7 +1,7 @@
 """What the paper says against what the runs at hand show: a claim is judged by an interval, never by a mean alone."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -114,7 +114,7 @@ def higher(claim: str, runs: Runs, first: Arm, second: Arm, measure: Measure) ->
     if pair is None:
         return Finding(claim, Verdict.UNKNOWN, "")
     value, low, high, seeds = pair
-    return _judged(claim, value, low, high, seeds, measure)
+    return _judged(claim, value, low, high, seeds, _differing(measure))
 
 
 def alike(claim: str, runs: Runs, first: Arm, second: Arm, measure: Measure) -> Finding:
@@ -128,7 +128,7 @@ def alike(claim: str, runs: Runs, first: Arm, second: Arm, measure: Measure) -> 
         verdict = Verdict.OPPOSITE
     elif max(-low, high) <= _ALIKE:
         verdict = Verdict.SHOWN
-    return Finding(claim, verdict, _numbers(value, low, high, seeds, measure.label, measure.digits))
+    return Finding(claim, verdict, _numbers(value, low, high, seeds, _differing(measure)))
 
 
 def near(claim: str, runs: Runs, arm: Arm, measure: Measure, expected: float, tolerance: float) -> Finding:
@@ -157,7 +157,7 @@ def positive(claim: str, values: Sequence[float], label: str, digits: int) -> Fi
 
 def _judged(claim: str, value: float, low: float, high: float, seeds: int, measure: Measure) -> Finding:
     verdict = Verdict.SHOWN if low > 0 else Verdict.OPPOSITE if high < 0 else Verdict.OPEN
-    return Finding(claim, verdict, _numbers(value, low, high, seeds, measure.label, measure.digits))
+    return Finding(claim, verdict, _numbers(value, low, high, seeds, measure))
 
 
 def _paired(runs: Runs, first: Arm, second: Arm, measure: Measure) -> tuple[float, float, float, int] | None:
@@ -176,9 +176,14 @@ def _paired(runs: Runs, first: Arm, second: Arm, measure: Measure) -> tuple[floa
     return found.value, found.low, found.high, len(seeds)
 
 
-def _numbers(value: float, low: float, high: float, seeds: int, label: str, digits: int) -> str:
+def _numbers(value: float, low: float, high: float, seeds: int, measure: Measure) -> str:
+    digits = measure.digits
     interval = f" [{low:+.{digits}f}, {high:+.{digits}f}]" if np.isfinite([low, high]).all() else ""
-    return f"{label} {value:+.{digits}f}{interval}, {_count(seeds)}"
+    return f"{measure.label} {value:+.{digits}f}{interval}, {_count(seeds)}"
+
+
+def _differing(measure: Measure) -> Measure:
+    return replace(measure, label=f"difference in {measure.label}")
 
 
 def _count(seeds: int) -> str:

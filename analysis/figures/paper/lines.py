@@ -1,5 +1,7 @@
 """Painting curves: a panel a quantity, a line an arm."""
 
+from collections.abc import Collection, Mapping
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,7 +18,7 @@ def looks(needs: Needs) -> dict[str, Look]:
     return {str(arm): look for arm, look in style.looks([arm.name for arm in needs.seeds]).items()}
 
 
-def side_by_side(data: pd.DataFrame, look_of: dict[str, Look]) -> Figure:
+def side_by_side(data: pd.DataFrame, look_of: Mapping[str, Look]) -> Figure:
     """Panels in a row with one legend."""
     labels = list(data["panel"].unique())
     figure, [axes] = style.new_figure(1, len(labels), width=max(6.5, 3.7 * len(labels)), height=4.6)
@@ -32,13 +34,23 @@ def side_by_side(data: pd.DataFrame, look_of: dict[str, Look]) -> Figure:
     return figure
 
 
-def paint(axes: Axes, data: pd.DataFrame, look_of: dict[str, Look]) -> None:
-    """The lines of a panel; the axes carry the panel's name as their label."""
+def paint(
+    axes: Axes, data: pd.DataFrame, look_of: Mapping[str, Look], *, banded: Collection[str] | None = None
+) -> None:
+    """The lines of a panel; the axes carry the panel's name as their label.
+
+    Args:
+        axes: where.
+        data: the panel's rows.
+        look_of: by series.
+        banded: series with a band; by default all that have several seeds.
+    """
     for series, rows in data.groupby("series", sort=False):
         axes.set_label(str(rows["panel"].iloc[0]))
         curve = rows.set_index("x")[["value", "low", "high"]]
-        several = bool((rows["seeds"] > 1).any() or (curve["high"] > curve["low"]).any())
+        with_band = bool((rows["seeds"] > 1).any() or (curve["high"] > curve["low"]).any())
+        with_band = with_band and (banded is None or series in banded)
         look = look_of[str(series)].line
         if len(curve) <= 10:
             look = {**look, "markevery": 1}
-        curves.line_with_band(axes, curve, str(series), look, band=several)
+        curves.line_with_band(axes, curve, str(series), look, band=with_band)

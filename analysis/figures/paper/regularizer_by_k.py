@@ -52,7 +52,7 @@ def paint(data: pd.DataFrame) -> Figure:
         values = cells["value"].unstack().reindex(index=list(_REGULARIZERS), columns=columns).to_numpy(dtype=float)
         panel.set_label(name)
         image = panel.imshow(np.ma.masked_invalid(values), cmap="cividis", vmin=low, vmax=high, aspect="auto")
-        figure.colorbar(image, ax=panel, label=name, shrink=0.85)
+        figure.colorbar(image, ax=panel, shrink=0.85)
         for (series, x), cell in cells.iterrows():
             row, column = _REGULARIZERS.index(str(series)), columns.index(str(x))
             share = float(image.norm(cell["value"]))

@@ -29,7 +29,15 @@ def table(runs: Runs) -> pd.DataFrame:
     by_arm = {arm: _by_seed(runs, arm) for arm in (_MEAN, _K4)}
     frames = [
         pd.DataFrame(
-            {"panel": _RUNS, "series": str(arm.name), "x": seed, "value": value, "low": value, "high": value, "seeds": 1},
+            {
+                "panel": _RUNS,
+                "series": str(arm.name),
+                "x": seed,
+                "value": value,
+                "low": value,
+                "high": value,
+                "seeds": 1,
+            },
             index=[0],
         )
         for arm, of_seeds in by_arm.items()
@@ -60,8 +68,11 @@ def paint(data: pd.DataFrame) -> Figure:
         left.plot([place] * len(values), values, looks[arm].marker, color=looks[arm].colour, markersize=7, label=arm)
     left.set_xticks(range(len(arms)), arms)
     left.set(xlim=(-0.5, len(arms) - 0.5), ylabel="Final pass@1")
-    for seed, value in wide.iloc[:, -1].dropna().items():
-        left.annotate(f"seed {seed}", (len(arms) - 1, value), xytext=(8, -3), textcoords="offset points", fontsize=7)
+    last = wide.iloc[:, -1].dropna().sort_values()
+    for (seed, value), height in zip(
+        last.items(), _apart(last.tolist(), 0.05 * float(np.ptp(of_runs["value"]))), strict=True
+    ):
+        left.annotate(f"seed {seed}", (len(arms) - 1, value), (len(arms) - 0.9, height), fontsize=8, va="center")
     choices = data[data["panel"] == _CHOICES]
     right.plot(choices["x"], choices["value"], "o", color=style.POSITIVE, alpha=0.6, markersize=6, label=_DIFFERENCE)
     right.axhline(0, color=style.ALL, linestyle=":", linewidth=1)
@@ -73,6 +84,14 @@ def paint(data: pd.DataFrame) -> Figure:
 def findings(runs: Runs) -> Sequence[Finding]:
     """The paper's claim with all seeds."""
     return (judge.higher("K = .4 ends with the higher pass@1", runs, _K4, _MEAN, judge.PASS_1),)
+
+
+def _apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Ascending heights moved up where they are nearer than the gap, so that labels do not overlap."""
+    moved: list[float] = []
+    for height in heights:
+        moved.append(max(height, moved[-1] + gap) if moved else height)
+    return moved
 
 
 def _by_seed(runs: Runs, arm: Arm) -> dict[int, float]:

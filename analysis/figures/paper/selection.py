@@ -181,9 +181,9 @@ def _sentence(wanted: Needs, found: Mapping[Arm, Mapping[int, RunRecord]], model
     if not lacking:
         return ""
     of_model = "" if model.startswith("tiny") or not model else f" model={model}"
-    return (
-        f"Missing runs: {'; '.join(lacking)}. `python sweep.py -m +experiment={wanted.experiment}{of_model}` makes them."
-    )
+    command = f"python sweep.py -m +experiment={wanted.experiment}{of_model}"
+    again = " (with sweep.retry=true it starts failed ones again)" if " failed " in "".join(lacking) else ""
+    return f"Missing runs: {'; '.join(lacking)}. `{command}` makes them{again}."
 
 
 def _lacking(arm: Arm, count: int, found: Mapping[int, RunRecord]) -> str:

@@ -14,7 +14,7 @@ from qae import metrics
 
 CAPTION = (
     "Above: token-mean policy entropy of responses by the sign of their advantage, and of all of them. Below: the class "
-    f"minus all, paired within a seed. Mean over seeds, band: {curves.BAND}; a class with no token at a step has no point "
+    f"minus all, paired within a seed. Mean over seeds, band (above for all only): {curves.BAND}; a class with no token at a step has no point "
     "there."
 )
 _LEVEL, _DIFFERENCE = style.labelled(metrics.ENTROPY), "Difference from all (nats/token)"
@@ -33,7 +33,9 @@ def table(runs: Runs) -> pd.DataFrame:
             of_class = runs.series(arm, metric.name)
             frames.append(tidy.rows(f"{arm}: {_LEVEL}", label, curves.summary_over_seeds(of_class)))
             frames.append(
-                tidy.rows(f"{arm}: {_DIFFERENCE}", label, curves.summary_over_seeds(of_class - everything[of_class.columns]))
+                tidy.rows(
+                    f"{arm}: {_DIFFERENCE}", label, curves.summary_over_seeds(of_class - everything[of_class.columns])
+                )
             )
         frames.append(tidy.rows(f"{arm}: {_LEVEL}", "all", curves.summary_over_seeds(everything)))
     return tidy.join(frames)
@@ -45,7 +47,8 @@ def paint(data: pd.DataFrame) -> Figure:
     figure, cells = style.new_figure(2, len(arms), width=max(6.5, 4.4 * len(arms)), height=6.2)
     for row, label in zip(cells, (_LEVEL, _DIFFERENCE), strict=True):
         for column, (axes, arm) in enumerate(zip(row, arms, strict=True)):
-            lines.paint(axes, data[data["panel"] == f"{arm}: {label}"], _LOOKS)
+            banded = ("all",) if label == _LEVEL else None
+            lines.paint(axes, data[data["panel"] == f"{arm}: {label}"], _LOOKS, banded=banded)
             panels.label_outer(axes, left=column == 0, below=label == _DIFFERENCE, y_label=label)
             if label == _LEVEL:
                 axes.set_title(arm)

@@ -20,7 +20,7 @@ NEEDS = needs("sparsity", _ARMS.values())
 CAPTION = (
     "Left: lines, the share of a prompt's responses with advantage 0 by its success rate p (1 - p up to 1 - K, then p); "
     "points, a training batch each, at its mean success rate after dynamic sampling. A batch mixes prompts of different "
-    "p, so its point lies on or above the line through the ends. Right: mean share over steps and seeds, 95 % "
+    "p: its point is an average over the line and need not lie on it. Right: mean share over steps and seeds, 95 % "
     "Student-t interval; open diamond: the paper's 80 % at K = 0.4."
 )
 _RATES = np.linspace(0, 1, 501)
@@ -59,9 +59,7 @@ def paint(data: pd.DataFrame) -> Figure:
         if kind == _THEORY:
             handles[arm] = left.plot(rows["x"], rows["value"], color=look.colour, label=series, linewidth=1.4)[0]
         else:
-            left.plot(
-                rows["x"], rows["value"], look.marker, color=look.colour, label=series, markersize=3, alpha=0.45
-            )
+            left.plot(rows["x"], rows["value"], look.marker, color=look.colour, label=series, markersize=3, alpha=0.45)
             handles[f"{arm}, batches"] = left.get_lines()[-1]
     over_k = data[data["panel"] == _OVER_K]
     plain = {_MEASURED: style.Look(style.ALL, "-", "o"), "": style.Look(style.NEGATIVE, "-", "D")}

@@ -33,8 +33,13 @@ def paint(data: pd.DataFrame) -> Figure:
     axes.set(xlabel="Success rate p of the prompt", ylabel=axes.get_label(), xlim=(0, 1), ylim=(0, None))
     axes.axvline(1 - published.DEFAULT_K, color=style.ZERO_LINE, linewidth=1, linestyle=":")
     axes.annotate(
-        "p = 1 - K", (1 - published.DEFAULT_K, 0.97), xycoords=("data", "axes fraction"), xytext=(4, 0),
-        textcoords="offset points", color=style.ZERO_LINE, va="top",
+        "p = 1 - K",
+        (1 - published.DEFAULT_K, 0.97),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, 0),
+        textcoords="offset points",
+        color=style.ZERO_LINE,
+        va="top",
     )
     style.add_legend(figure, dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)))
     return figure
