@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from analysis.figures import curves, style
@@ -16,8 +17,8 @@ from analysis.runs import Runs
 _MEAN, _K4 = Arm(), Arm(0.4)
 NEEDS = needs("fig1", (_MEAN, _K4), seeds=5)
 CAPTION = (
-    f"Left axes: policy entropy before each update, mean over seeds, band: {curves.BAND}. Right axes: unbiased pass@k on "
-    "held-out problems, band: 95 % bootstrap interval over problems and seeds."
+    f"Left axes: policy entropy before each update, mean over seeds, band: {curves.BAND}. Right axes: unbiased pass@k "
+    "on held-out problems, band: 95 % bootstrap interval over problems and seeds."
 )
 _ENTROPY = "entropy (left axis)"
 _QUANTITIES = {_ENTROPY: tidy.ENTROPY, "pass@1 (right axis)": tidy.PASS_1, "pass@16 (right axis)": tidy.PASS_16}
@@ -39,7 +40,7 @@ def paint(data: pd.DataFrame) -> Figure:
     """Panels side by side with one scale each of entropy and pass@k."""
     arms = list(data["panel"].unique())
     figure, [axes] = style.new_figure(1, len(arms), width=max(6.5, 4.6 * len(arms)), height=4.6)
-    handles = {}
+    handles: dict[str, Artist] = {}
     highest = float(data.loc[data["series"] == _ENTROPY, "value"].max())
     for panel, arm in zip(axes, arms, strict=True):
         rows = data[data["panel"] == arm]
@@ -69,4 +70,4 @@ def findings(runs: Runs) -> Sequence[Finding]:
 def _spikes(claim: str, runs: Runs, arm: Arm) -> Finding:
     series = tidy.ENTROPY.metric and arm.name in runs.arms and runs.series(arm.name, tidy.ENTROPY.metric.name)
     values = [] if not isinstance(series, pd.DataFrame) else (series.max() - 1.3 * series.iloc[0]).tolist()
-    return judge.positive(claim, values, "peak minus 1.3 × start, nats/token", 2)
+    return judge.positive(claim, values, "peak minus 1.3 of the start, nats/token", 2)

@@ -12,7 +12,10 @@ from analysis.runs import Runs
 from qae import theory
 
 NEEDS = Needs("fig4", {})
-CAPTION = "Weight of the wrong responses of a prompt: GRPO sqrt(p (1 - p)), QAE 0 up to p = 1 - K and sqrt((1 - p) / p) beyond (eq. 5, Prop. 4.1)."
+CAPTION = (
+    "Weight of the wrong responses of a prompt: GRPO sqrt(p (1 - p)), QAE 0 up to p = 1 - K and sqrt((1 - p) / p) beyond "
+    "(eq. 5, Prop. 4.1)."
+)
 
 
 def table(runs: Runs) -> pd.DataFrame:  # noqa: ARG001  # a formula needs none

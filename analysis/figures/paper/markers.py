@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from analysis.figures import curves, style
@@ -34,7 +35,7 @@ def paint(data: pd.DataFrame) -> Figure:
     """Panels with one scale each of words and pass@1."""
     arms = list(data["panel"].unique())
     figure, [axes] = style.new_figure(1, len(arms), width=max(6.5, 4.6 * len(arms)), height=4.6)
-    handles = {}
+    handles: dict[str, Artist] = {}
     highest = float(data.loc[data["series"] == MARKERS, "value"].max())
     for panel, arm in zip(axes, arms, strict=True):
         rows = data[data["panel"] == arm]

@@ -1,8 +1,9 @@
 """Pareto: final pass@16 against final pass@1 of baselines and regularizers, beside the paper's Table 2."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -12,7 +13,6 @@ from analysis.figures.paper import findings as judge
 from analysis.figures.paper import lines, tidy
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, needs
-from analysis.figures.style import Look
 from analysis.runs import Runs
 
 _REGULARIZERS = ("clip_symmetric", "clip_cov", "kl_cov", "gspo")
@@ -29,7 +29,7 @@ _HERE, _PAPER = "here", "paper, AIME24"
 
 
 def table(runs: Runs) -> pd.DataFrame:
-    """Two rows a point: its pass@1 and its pass@16 are the x of panel and series."""
+    """Two rows a point, whose x says which of its coordinates the value is."""
     frames = [
         tidy.row(_HERE, str(arm), f"pass@{k}", tidy.pooled_pass_at(runs, arm, k)) for arm in runs.arms for k in (1, 16)
     ]
@@ -47,19 +47,30 @@ def paint(data: pd.DataFrame) -> Figure:
     """Ours and the paper's."""
     looks = lines.looks(NEEDS)
     figure, [axes] = style.new_figure(1, 2, width=11.5, height=6.0)
-    handles = {}
+    handles: dict[str, Artist] = {}
     for panel, name in zip(axes, (_HERE, _PAPER), strict=True):
-        points = data[data["panel"] == name].pivot_table(
-            index="series", columns="x", values=["value", "low", "high"], sort=False, dropna=False
-        )
         panel.set_label(name)
         panel.set(title=name, xlabel="pass@1", ylabel="pass@16")
-        for series, row in points.iterrows():
-            x, y = row["value", "pass@1"], row["value", "pass@16"]
-            best = not ((points["value", "pass@1"] > x) & (points["value", "pass@16"] > y)).any()
-            handles[str(series)] = _point(panel, str(series), row, looks[str(series)], filled=best)
+        rows = data[data["panel"] == name]
+        points = rows[rows["x"] == "pass@1"].merge(rows[rows["x"] == "pass@16"], on="series", suffixes=("_1", "_16"))
+        for point in points.to_dict("records"):
+            series = str(point["series"])
+            best = not ((points["value_1"] > point["value_1"]) & (points["value_16"] > point["value_16"])).any()
+            handles[series] = panel.errorbar(
+                [point["value_1"]],
+                [point["value_16"]],
+                xerr=_reach(point, "_1"),
+                yerr=_reach(point, "_16"),
+                fmt=looks[series].marker,
+                color=looks[series].colour,
+                markerfacecolor=looks[series].colour if best else "white",
+                markersize=7,
+                elinewidth=0.8,
+                alpha=0.9,
+                label=series,
+            )[0]
         if name == _PAPER:
-            _arrows(panel, points["value"])
+            _arrows(panel, points.set_index("series"))
     style.add_legend(figure, handles)
     return figure
 
@@ -72,38 +83,18 @@ def findings(runs: Runs) -> Sequence[Finding]:
     )
 
 
-def _point(axes: Axes, series: str, row: "pd.Series[float]", look: Look, *, filled: bool) -> "object":
-    x, y = row["value", "pass@1"], row["value", "pass@16"]
-    reach = {
-        side: [[row["value", at] - row["low", at]], [row["high", at] - row["value", at]]]
-        for side, at in (("xerr", "pass@1"), ("yerr", "pass@16"))
-    }
-    with_interval = bool(pd.notna(row["low", "pass@1"]))
-    return axes.errorbar(
-        [x],
-        [y],
-        **(reach if with_interval else {}),
-        fmt=look.marker,
-        color=look.colour,
-        markerfacecolor=look.colour if filled else "white",
-        markersize=7,
-        elinewidth=0.8,
-        alpha=0.9,
-        label=series,
-    )
+def _reach(point: Mapping[Hashable, float], of: str) -> list[list[float]] | None:
+    """How far the interval reaches below and above the value; None for a published number."""
+    low, value, high = (point[f"{name}{of}"] for name in ("low", "value", "high"))
+    return None if pd.isna(low) else [[max(0.0, value - low)], [max(0.0, high - value)]]
 
 
 def _arrows(axes: Axes, points: pd.DataFrame) -> None:
-    for name in published_regularizers():
+    for name in dict.fromkeys(score.regularizer for score in published.TABLE_2):
         start, end = (str(Arm(k, regularizer=name).name) for k in (None, published.DEFAULT_K))
         axes.annotate(
             "",
-            xy=tuple(points.loc[end, ["pass@1", "pass@16"]]),
-            xytext=tuple(points.loc[start, ["pass@1", "pass@16"]]),
+            xy=(points["value_1"][end], points["value_16"][end]),
+            xytext=(points["value_1"][start], points["value_16"][start]),
             arrowprops={"arrowstyle": "->", "color": style.ZERO_LINE, "shrinkA": 6, "shrinkB": 6},
         )
-
-
-def published_regularizers() -> tuple[str, ...]:
-    """The regularizers of Table 2, in its order."""
-    return tuple(dict.fromkeys(score.regularizer for score in published.TABLE_2))

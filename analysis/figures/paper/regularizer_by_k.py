@@ -53,9 +53,9 @@ def paint(data: pd.DataFrame) -> Figure:
         panel.set_label(name)
         image = panel.imshow(np.ma.masked_invalid(values), cmap="cividis", vmin=low, vmax=high, aspect="auto")
         figure.colorbar(image, ax=panel, shrink=0.85)
-        for (series, x), cell in cells.iterrows():
-            row, column = _REGULARIZERS.index(str(series)), columns.index(str(x))
-            share = float(image.norm(cell["value"]))
+        for cell in cells.reset_index().to_dict("records"):
+            row, column = _REGULARIZERS.index(cell["series"]), columns.index(cell["x"])
+            share = float(np.ravel(image.norm(cell["value"]))[0])
             panel.text(
                 column,
                 row,

@@ -17,8 +17,8 @@ from analysis.runs import Runs
 _MEAN, _K4 = Arm(), Arm(0.4)
 NEEDS = needs("seed_sensitivity", (_MEAN, _K4), seeds=5)
 CAPTION = (
-    "Left: final pass@1 of every run, lines join runs of the same seed. Right: the difference K = 0.4 minus the mean as "
-    "every choice of so many of these seeds would estimate it. The paper reports single runs."
+    "Left: final pass@1 of every run, lines join runs of the same seed. Right: the difference K = 0.4 minus the mean "
+    "as every choice of so many of these seeds would estimate it. The paper reports single runs."
 )
 _RUNS, _CHOICES = "final pass@1 by seed", "difference by number of seeds"
 _DIFFERENCE = "every choice of seeds"

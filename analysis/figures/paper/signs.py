@@ -13,9 +13,9 @@ from analysis.runs import Runs
 from qae import metrics
 
 CAPTION = (
-    "Above: token-mean policy entropy of responses by the sign of their advantage, and of all of them. Below: the class "
-    f"minus all, paired within a seed. Mean over seeds, band (above for all only): {curves.BAND}; a class with no token at a step has no point "
-    "there."
+    "Above: token-mean policy entropy of responses by the sign of their advantage, and of all of them. Below: the "
+    "class minus all, paired within a seed. Mean over seeds, band (above for all only): "
+    f"{curves.BAND}; a class with no token at a step has no point there."
 )
 _LEVEL, _DIFFERENCE = style.labelled(metrics.ENTROPY), "Difference from all (nats/token)"
 _LOOKS = {

@@ -18,10 +18,10 @@ from qae import metrics, theory
 _ARMS = {k: Arm(k) for k in (0.2, 0.4, 0.6, 0.8)}
 NEEDS = needs("sparsity", _ARMS.values())
 CAPTION = (
-    "Left: lines, the share of a prompt's responses with advantage 0 by its success rate p (1 - p up to 1 - K, then p); "
-    "points, a training batch each, at its mean success rate after dynamic sampling. A batch mixes prompts of different "
-    "p: its point is an average over the line and need not lie on it. Right: mean share over steps and seeds, 95 % "
-    "Student-t interval; open diamond: the paper's 80 % at K = 0.4."
+    "Left: lines, the share of a prompt's responses with advantage 0 by its success rate p (1 - p up to 1 - K, then "
+    "p); points, a training batch each, at its mean success rate after dynamic sampling. A batch mixes prompts of "
+    "different p: its point is an average over the line and need not lie on it. Right: mean share over steps and "
+    "seeds, 95 % Student-t interval; open diamond: the paper's 80 % at K = 0.4."
 )
 _RATES = np.linspace(0, 1, 501)
 _OVER_P, _OVER_K = "share over p", "mean share over K"

@@ -1,4 +1,4 @@
-"""Table 2: final pass@1 and pass@16 of four regularizers with the mean and with K = 0.4, beside the published numbers."""
+"""Table 2: final pass@1 and pass@16 of four regularizers with the mean and with K = 0.4, and as published."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,10 @@ from analysis.runs import Runs
 _REGULARIZERS = ("clip_higher", "clip_cov", "kl_cov", "gspo")
 _ARMS = {(name, k is not None): Arm(k, regularizer=name) for name in _REGULARIZERS for k in (None, published.DEFAULT_K)}
 NEEDS: Needs = needs("table2", _ARMS.values())
-CAPTION = "Unbiased pass@1 and pass@16 at the last evaluation, by data set, with 95 % intervals. Open diamonds: the paper's Table 2 (Qwen3-8B-Base, GSPO: Qwen3-30B-A3B-Base; no intervals are published)."
+CAPTION = (
+    "Unbiased pass@1 and pass@16 at the last evaluation, by data set, with 95 % intervals. Open diamonds: the paper's "
+    "Table 2 (Qwen3-8B-Base, GSPO: Qwen3-30B-A3B-Base; no intervals are published)."
+)
 
 
 def table(runs: Runs) -> pd.DataFrame:

@@ -20,7 +20,8 @@ _SHOWN = 16
 _ANTHROPOMORPHIC, _REASONING, _OTHER = "anthropomorphic", "reasoning", "other"
 # The paper's second colour: it names so and let; the others are connectives of the same kind.
 _REASONING_WORDS = frozenset(
-    "so let now then thus hence therefore since if but first next given find compute because and also can".split()
+    {"so", "let", "now", "then", "thus", "hence", "therefore", "since", "because", "if", "but", "and", "also", "can"}
+    | {"first", "next", "given", "find", "compute"}
 )
 _CLASSES = {
     _ANTHROPOMORPHIC: (style.NEGATIVE, "D"),
