@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class _Mistake(click.ClickException):
+class Mistake(click.ClickException):
     """A sentence for something that the user can put right."""
 
     exit_code = 2
 
 
-def _root_option(function: _F) -> _F:
+def root_option(function: _F) -> _F:
+    """The option that names the run store."""
     return click.option(
         "--root",
         type=click.Path(path_type=Path),
@@ -35,7 +36,7 @@ def _root_option(function: _F) -> _F:
 @click.option("--csv", "form", flag_value="csv", help="A row an arm, a column a number.")
 @click.option("--json", "form", flag_value="json", help="One object an arm.")
 @click.option("--markdown", "form", flag_value="markdown", help="For a document.")
-@_root_option
+@root_option
 def table(sweep: str | None, form: str | None, root: Path) -> None:
     """The result table of SWEEP (default: the one launched last)."""
     from analysis import table as tables
@@ -43,7 +44,7 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
     name, run_ids = _sweep(root, sweep)
     results = tables.summarise(_load(root, run_ids))
     if not results.rows:
-        raise _Mistake(f"no run of {name} has a step on disk yet; `qae status` shows where they stand")
+        raise Mistake(f"no run of {name} has a step on disk yet; `qae status` shows where they stand")
     if form is None:
         from rich.console import Console
 
@@ -70,7 +71,7 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
     default=("png", "svg", "pdf"),
     help="File format; can be given several times (default: all).",
 )
-@_root_option
+@root_option
 def figures(sweep: str | None, names: tuple[str, ...], out: Path | None, formats: tuple[str, ...], root: Path) -> None:
     """Draw NAMES (default: every figure that the runs have the data for) of SWEEP (default: the one launched last)."""
     from analysis import figures as drawing
@@ -78,7 +79,7 @@ def figures(sweep: str | None, names: tuple[str, ...], out: Path | None, formats
     known = drawing.names()
     for name in names:
         if name not in known:
-            raise _Mistake(f"there is no figure '{name}'; {_hint(name, known)}")
+            raise Mistake(f"there is no figure '{name}'; {_hint(name, known)}")
     title, run_ids = _sweep(root, sweep)
     folder = out or root / "figures" / title
     written = drawing.write(_load(root, run_ids), names or known, folder, formats, source=f"sweep '{title}'")
@@ -87,7 +88,7 @@ def figures(sweep: str | None, names: tuple[str, ...], out: Path | None, formats
     for name, reason in written.left_out.items():
         click.echo(f"{name} left out: {reason}", err=True)
     if not written.paths:
-        raise _Mistake("no figure could be drawn from these runs")
+        raise Mistake("no figure could be drawn from these runs")
 
 
 def _sweep(root: Path, name: str | None) -> tuple[str, list[str]]:
@@ -95,15 +96,15 @@ def _sweep(root: Path, name: str | None) -> tuple[str, list[str]]:
     manifests = sorted((root / "sweeps").glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
     known = [path.stem for path in manifests]
     if not known:
-        raise _Mistake(f"there is no sweep in {root}; `python sweep.py -m` makes one")
+        raise Mistake(f"there is no sweep in {root}; `python sweep.py -m` makes one")
     if name is not None and name not in known:
-        raise _Mistake(f"there is no sweep '{name}' in {root}; {_hint(name, known)}")
+        raise Mistake(f"there is no sweep '{name}' in {root}; {_hint(name, known)}")
     name = name or known[0]
     try:
         manifest = json.loads((root / "sweeps" / f"{name}.json").read_text())
         return name, [cast("str", run["id"]) for run in manifest["runs"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise _Mistake(f"{root / 'sweeps' / name}.json cannot be read ({error!r}); launch the sweep again") from error
+        raise Mistake(f"{root / 'sweeps' / name}.json cannot be read ({error!r}); launch the sweep again") from error
 
 
 def _load(root: Path, run_ids: Sequence[str]) -> "Runs":

@@ -76,7 +76,8 @@ class Runs:
 
     Attributes:
         records: a record a run, in order of arm and seed.
-        metrics: columns run, step, name, value; a row a finite or infinite number, none where it is undefined.
+        metrics: columns run, step, name, value; a row a finite or infinite number, none where it is undefined. Run
+            and name may be categorical.
         evaluations: columns run, step, data_set, problem, n, c, mean_length.
         notes: sentences on what could not be read and was left out.
     """
@@ -99,7 +100,9 @@ class Runs:
         wide = self._wide.get(name)
         if wide is None:
             rows = self.metrics.take(self._rows.get(name, np.empty(0, np.int64)))
-            wide = self._wide[name] = rows.pivot_table(index="step", columns="run", values="value", aggfunc="last")
+            wide = rows.pivot_table(index="step", columns="run", values="value", aggfunc="last", observed=True)
+            wide.columns = wide.columns.astype(str)
+            self._wide[name] = wide
         columns = [record.id for record in self.arms[arm] if record.id in wide.columns]
         return wide[columns].dropna(how="all")
 
@@ -114,7 +117,7 @@ class Runs:
 
     @cached_property
     def _rows(self) -> Mapping[str, npt.NDArray[np.int64]]:
-        groups = self.metrics.groupby("name", sort=False).indices
+        groups = self.metrics.groupby("name", sort=False, observed=True).indices
         return {str(name): np.asarray(rows, dtype=np.int64) for name, rows in groups.items()}
 
     @cached_property

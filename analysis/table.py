@@ -9,10 +9,9 @@ from rich.table import Table
 
 from analysis import statistics
 from analysis.runs import ArmName, RunRecord, Runs
-from analysis.statistics import Mean
+from analysis.statistics import Estimate, Mean
 from analysis.wording import seeds_an_arm, span
 from qae import metrics
-from qae.pass_at_k import Estimate
 
 FINAL_STEPS = 5
 COLUMNS = ("arm", "seeds", "step", "entropy final", "entropy peak", "pass@1", "pass@16", "zero adv.", "length")

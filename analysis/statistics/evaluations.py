@@ -1,57 +1,11 @@
-"""Estimates with intervals: pass@k over problems and seeds, other numbers over seeds."""
-
-from dataclasses import dataclass
+"""pass@k of runs from their evaluation counts, with intervals over seeds and problems."""
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import stdtrit
 
-from qae.pass_at_k import Estimate, bootstrap_interval, pass_at_k
-
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over seeds with its Student-t interval; the ends equal the value where there is one seed only."""
-
-    value: float
-    low: float
-    high: float
-    seeds: int
-
-
-def mean_over_seeds(values: npt.ArrayLike) -> Mean:
-    """Mean and 95 % t-interval over seeds; NaN entries are left out.
-
-    Raises:
-        ValueError: no value is left.
-    """
-    numbers = np.asarray(values, dtype=np.float64).ravel()
-    if not np.isfinite(numbers).any():
-        raise ValueError("no finite value to take a mean of")
-    row = means_over_seeds(pd.DataFrame(numbers[None, :])).iloc[0]
-    return Mean(float(row["value"]), float(row["low"]), float(row["high"]), int(row["seeds"]))
-
-
-def means_over_seeds(series: pd.DataFrame) -> pd.DataFrame:
-    """Mean and 95 % t-interval of every row.
-
-    Args:
-        series: a row a step, a column a seed; what is not finite is left out.
-
-    Returns:
-        index as given; columns value, low, high, seeds. Rows with no number are NaN with 0 seeds; with one seed the
-        ends equal the value.
-    """
-    numbers = series.where(np.isfinite(series.to_numpy(dtype=np.float64)))
-    seeds = numbers.count(axis=1)
-    value = numbers.mean(axis=1)
-    several = seeds > 1
-    quantile = stdtrit(np.maximum(seeds - 1, 1), (1 + CONFIDENCE) / 2)
-    half = (quantile * numbers.std(axis=1, ddof=1) / np.sqrt(seeds)).where(several, 0.0)
-    return pd.DataFrame({"value": value, "low": value - half, "high": value + half, "seeds": seeds})
+from analysis.statistics.intervals import Estimate, bootstrap_interval
+from qae.pass_at_k import pass_at_k
 
 
 def whole_evaluations(counts: pd.DataFrame) -> pd.DataFrame:
@@ -65,7 +19,7 @@ def whole_evaluations(counts: pd.DataFrame) -> pd.DataFrame:
     return counts[problems == problems.groupby(counts["run"]).transform("max")]
 
 
-def pass_at_k_matrix(counts: pd.DataFrame, step: int, k: int) -> npt.NDArray[np.float64]:
+def pass_at_k_table(counts: pd.DataFrame, step: int, k: int) -> pd.DataFrame:
     """pass@k of each run and problem at a step.
 
     Args:
@@ -74,12 +28,17 @@ def pass_at_k_matrix(counts: pd.DataFrame, step: int, k: int) -> npt.NDArray[np.
         k: at most every n.
 
     Returns:
-        float (runs, problems): the runs evaluated at the step, on the problems that all of them have.
+        index run, columns (data_set, problem): the runs evaluated at the step, on the problems that all of them have.
     """
     rows = counts[counts["step"] == step]
     values = pass_at_k(rows["n"].to_numpy(dtype=np.int64), rows["c"].to_numpy(dtype=np.int64), k)
     wide = rows.assign(value=values).pivot_table(index="run", columns=["data_set", "problem"], values="value")
-    return wide.dropna(axis=1).to_numpy(dtype=np.float64)
+    return wide.dropna(axis=1)
+
+
+def pass_at_k_matrix(counts: pd.DataFrame, step: int, k: int) -> npt.NDArray[np.float64]:
+    """`pass_at_k_table` without its labels: float (runs, problems)."""
+    return pass_at_k_table(counts, step, k).to_numpy(dtype=np.float64)
 
 
 def pass_at_k_estimate(counts: pd.DataFrame, step: int, k: int) -> Estimate | None:
@@ -92,7 +51,7 @@ def pass_at_k_estimate(counts: pd.DataFrame, step: int, k: int) -> Estimate | No
     if rows.empty or (rows["n"] < k).any():
         return None
     matrix = pass_at_k_matrix(counts, step, k)
-    return bootstrap_interval(matrix, confidence=CONFIDENCE) if matrix.size else None
+    return bootstrap_interval(matrix, bounds=(0.0, 1.0)) if matrix.size else None
 
 
 def pass_at_k_curve(counts: pd.DataFrame, k: int) -> pd.DataFrame:
