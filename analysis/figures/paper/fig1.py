@@ -1,9 +1,9 @@
 """Fig. 1: entropy and pass@k over global steps, under the mean with Clip-Higher and under K = 0.4."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from analysis.figures import curves, style
@@ -13,6 +13,9 @@ from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, needs
 from analysis.figures.style import Look
 from analysis.runs import Runs
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
 
 _MEAN, _K4 = Arm(), Arm(0.4)
 NEEDS = needs("fig1", (_MEAN, _K4), seeds=5)

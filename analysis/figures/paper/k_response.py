@@ -20,10 +20,10 @@ NEEDS = Needs("k_response", {_MEAN: 5, _ARMS[0.4]: 5, **{_ARMS[k]: 3 for k in (0
 CAPTION = (
     "Left: unbiased pass@1 over all held-out problems at the last evaluation, 95 % bootstrap interval over problems "
     "and seeds. Then the highest policy entropy of any step and that of the last five, mean over seeds, 95 % Student-t "
-    "interval; where entropy only falls its peak is its start. Dashed line and band: the mean baseline. The paper gives "
-    "no numbers over K (its Fig. 9 shows curves)."
+    "interval; where entropy only falls its peak is its start. Dashed line and band: the mean baseline. The paper "
+    "gives no numbers over K (its Fig. 9 shows curves)."
 )
-_FINAL_PASS = "Final pass@1"
+_ACCURACY = "Final pass@1"
 _ENTROPIES = {
     "Peak policy entropy (nats/token)": judge.ENTROPY_PEAK,
     "Final policy entropy (nats/token)": judge.ENTROPY_FINAL,
@@ -38,7 +38,7 @@ def table(runs: Runs) -> pd.DataFrame:
     for arm in (*_ARMS.values(), _MEAN):
         if arm.name in runs.arms:
             series = _BASELINE if arm.k is None else _QUANTILE
-            frames.append(tidy.row(_FINAL_PASS, series, arm.k, tidy.pooled_pass_at(runs, arm.name, 1)))
+            frames.append(tidy.row(_ACCURACY, series, arm.k, tidy.pooled_pass_at(runs, arm.name, 1)))
             for panel, measure in _ENTROPIES.items():
                 values = measure.table(runs, arm)
                 mean = statistics.mean_over_seeds(values.to_numpy()) if len(values) else None
@@ -48,7 +48,7 @@ def table(runs: Runs) -> pd.DataFrame:
 
 def paint(data: pd.DataFrame) -> Figure:
     """Three panels over K."""
-    names = [name for name in (_FINAL_PASS, *_ENTROPIES) if name in set(data["panel"])]
+    names = [name for name in (_ACCURACY, *_ENTROPIES) if name in set(data["panel"])]
     figure, [axes] = style.new_figure(1, len(names), width=11, height=4.4)
     for panel, name in zip(axes, names, strict=True):
         rows = data[data["panel"] == name]
@@ -60,7 +60,7 @@ def paint(data: pd.DataFrame) -> Figure:
             panel.axhline(mean["value"], color=style.ALL, linestyle="--", linewidth=1.4, label=_BASELINE)
             panel.axhspan(mean["low"], mean["high"], color=style.ALL, alpha=0.08, linewidth=0)
         panel.set(xlabel="K", ylabel=name, xticks=list(_ARMS), xlim=(0.1, 0.9))
-        panel.set_ylim(bottom=0, top=1 if name == _FINAL_PASS else None)
+        panel.set_ylim(bottom=0, top=1 if name == _ACCURACY else None)
     panels.add_legend(figure, axes)
     return figure
 

@@ -1,8 +1,9 @@
 """What Figs. 2 and 7 show: marker words, the paper's "anthropomorphic tokens", beside pass@1 over global steps."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from analysis.figures import curves, style
@@ -10,6 +11,9 @@ from analysis.figures.paper import lines, tidy
 from analysis.figures.style import Look
 from analysis.runs import ArmName, Runs
 from analysis.sources.token_lines import marker_words
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
 
 CAPTION = (
     "Bars, left axes: marker words (wait, perhaps, maybe, alternatively, however, hmm, actually) in 100 training "

@@ -1,9 +1,9 @@
 """Pareto: final pass@16 against final pass@1 of baselines and regularizers, beside the paper's Table 2."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -14,6 +14,9 @@ from analysis.figures.paper import lines, tidy
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, needs
 from analysis.runs import Runs
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
 
 _REGULARIZERS = ("clip_symmetric", "clip_cov", "kl_cov", "gspo")
 _PLAIN = (Arm(), *(Arm(k) for k in (0.2, 0.4, 0.6, 0.8)))
