@@ -1,6 +1,5 @@
 """`qae figures` and `qae table`; registered as entry points of the `qae` command."""
 
-import difflib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
+
+from analysis.wording import hint
 
 if TYPE_CHECKING:
     from analysis.runs import Runs
@@ -60,9 +61,9 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
 
 
 @click.command()
-@click.argument("sweep", required=False)
-@click.argument("names", nargs=-1)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder (default: ROOT/figures/SWEEP).")
+@click.argument("words", nargs=-1, metavar="[SWEEP] [NAME]...")
+@click.option("--sweep", "chosen", help="Draw from the runs of this sweep, figures of the paper too.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder (default: ROOT/figures/SWEEP, or …/paper).")
 @click.option(
     "--format",
     "formats",
@@ -72,23 +73,56 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
     help="File format; can be given several times (default: all).",
 )
 @root_option
-def figures(sweep: str | None, names: tuple[str, ...], out: Path | None, formats: tuple[str, ...], root: Path) -> None:
-    """Draw NAMES (default: every figure that the runs have the data for) of SWEEP (default: the one launched last)."""
+def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, formats: tuple[str, ...], root: Path) -> None:
+    """Draw NAMES (default: every figure that the runs have the data for) of SWEEP (default: the one launched last).
+
+    A figure or table of the paper is drawn by its name alone, from the runs that its experiment made or, without
+    these, from any of the store that fit: `qae figures fig9`, `qae figures table2 k_response`, `qae figures paper`.
+    """
+    from analysis import figure_choice
     from analysis import figures as drawing
 
-    known = drawing.names()
-    for name in names:
-        if name not in known:
-            raise Mistake(f"there is no figure '{name}'; {_hint(name, known)}")
-    title, run_ids = chosen_sweep(root, sweep)
-    folder = out or root / "figures" / title
-    written = drawing.write(_load(root, run_ids), names or known, folder, formats, source=f"sweep '{title}'")
+    manifests = _manifests(root)
+    try:
+        wanted = figure_choice.choose(words, chosen, manifests)
+    except figure_choice.UnknownNameError as error:
+        raise Mistake(str(error)) from error
+    if wanted.of_paper and chosen is None:
+        written = figure_choice.draw_paper(root, wanted.names, manifests, out or root / "figures" / "paper", formats)
+    else:
+        title, run_ids = chosen_sweep(root, wanted.sweep)
+        folder = out or root / "figures" / title
+        source = f"sweep '{title}'"
+        written = drawing.write(_load(root, run_ids), wanted.names or drawing.names(), folder, formats, source=source)
     for path in written.paths:
         click.echo(str(path))
+    for name, sentence in written.missing.items():
+        click.echo(f"{name}: {sentence}", err=True)
     for name, reason in written.left_out.items():
         click.echo(f"{name} left out: {reason}", err=True)
     if not written.paths:
         raise Mistake("no figure could be drawn from these runs")
+
+
+@click.command()
+@click.option(
+    "--out", "page", type=click.Path(path_type=Path), default=Path("docs/gallery.md"), show_default=True, help="Page."
+)
+@root_option
+def gallery(page: Path, root: Path) -> None:
+    """Draw every figure and table of the paper from the store's runs into one Markdown page, with its pictures.
+
+    Pictures go to images/gallery beside the page. What runs are missing is said, with the command that makes them.
+    """
+    from analysis import gallery as pages
+    from analysis.sources import run_store
+
+    runs = run_store.load(root)
+    written = pages.write(runs, page, page.parent / "images" / "gallery", source=f"run store {root.name}")
+    for name, sentence in {**written.missing, **written.left_out}.items():
+        click.echo(f"{name}: {sentence}", err=True)
+    megabytes = sum(path.stat().st_size for path in written.pictures) / 1e6
+    click.echo(f"{written.page}: {len(written.pictures)} pictures, {megabytes:.1f} MB")
 
 
 def chosen_sweep(root: Path, name: str | None) -> tuple[str, list[str]]:
@@ -97,12 +131,11 @@ def chosen_sweep(root: Path, name: str | None) -> tuple[str, list[str]]:
     Raises:
         Mistake: there is none of that name, or its list of runs cannot be read.
     """
-    manifests = sorted((root / "sweeps").glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    known = [path.stem for path in manifests]
+    known = _manifests(root)
     if not known:
         raise Mistake(f"there is no sweep in {root}; `python sweep.py -m` makes one")
     if name is not None and name not in known:
-        raise Mistake(f"there is no sweep '{name}' in {root}; {_hint(name, known)}")
+        raise Mistake(f"there is no sweep '{name}' in {root}; {hint(name, known)}")
     name = name or known[0]
     try:
         manifest = json.loads((root / "sweeps" / f"{name}.json").read_text())
@@ -111,12 +144,13 @@ def chosen_sweep(root: Path, name: str | None) -> tuple[str, list[str]]:
         raise Mistake(f"{root / 'sweeps' / name}.json cannot be read ({error!r}); launch the sweep again") from error
 
 
+def _manifests(root: Path) -> list[str]:
+    """Names of the store's sweeps, the one launched last first."""
+    paths = sorted((root / "sweeps").glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.stem for path in paths]
+
+
 def _load(root: Path, run_ids: Sequence[str]) -> "Runs":
     from analysis.sources import run_store
 
     return run_store.load(root, run_ids)
-
-
-def _hint(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"

@@ -16,7 +16,7 @@ from analysis import statistics
 from analysis.runs import ArmName, Runs
 from analysis.table import FINAL_STEPS
 from qae import metrics
-from qae.pass_at_k import bootstrap_interval, pass_at_k
+from qae.pass_at_k import pass_at_k
 
 Pair = tuple[ArmName, ArmName]
 
@@ -160,7 +160,7 @@ def _difference(
     seeds, problems = values_S_P.shape
     value = float(values_S_P.mean())
     if problems > 1:
-        estimate = bootstrap_interval(values_S_P, confidence=confidence)
+        estimate = statistics.bootstrap_interval(values_S_P, confidence=confidence)
         low, high = estimate.low, estimate.high
     elif seeds > 1:
         error = float(values_S_P.std(ddof=1)) / np.sqrt(seeds)

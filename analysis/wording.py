@@ -1,6 +1,7 @@
 """Words that tables and captions share."""
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Sequence
 
 
 def span(values: Iterable[int]) -> str:
@@ -15,3 +16,9 @@ def seeds_an_arm(counts: Iterable[int]) -> str:
     """The sizes of arms: "1 seed an arm", "4 to 5 seeds an arm"."""
     numbers = list(counts)
     return f"{span(numbers)} {'seed' if set(numbers) == {1} else 'seeds'} an arm"
+
+
+def hint(word: str, known: Sequence[str]) -> str:
+    """What a mistyped word may mean: "did you mean fig9?", or all that there are."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"

@@ -4,11 +4,10 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Protocol
 
 from analysis import figures, statistics, table
-from analysis.figures import style
+from analysis.figures import paper, style
 from analysis.figures.missing import MissingDataError
 from analysis.report import quality
 from analysis.runs import RunRecord, Runs
@@ -179,7 +178,7 @@ def _differences(runs: Runs) -> Table:
 
 def _pictures(runs: Runs, source: str) -> tuple[list[Picture], list[tuple[str, str]]]:
     pictures, left_out = [], []
-    for name in figures.names():
+    for name in (*figures.names(), *paper.names()):
         try:
             figure = figures.draw(name, runs, source)
         except MissingDataError as error:
@@ -189,7 +188,7 @@ def _pictures(runs: Runs, source: str) -> tuple[list[Picture], list[tuple[str, s
         with style.house():
             figure.savefig(file, format="svg", metadata={"Date": None})
         address = "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
-        about = (import_module(f"{figures.__name__}.{name}").__doc__ or name).strip().splitlines()[0]
+        about = paper.title(name) if name in paper.names() else figures.title(name)
         pictures.append(Picture(name, about, address))
     return pictures, left_out
 

@@ -10,7 +10,8 @@ from analysis import comparison
 from analysis.comparison import ENTROPY_PEAK, LENGTH_FINAL, PASS_1, PASS_16
 from analysis.runs import ArmName, Runs
 from analysis.sources import run_store
-from qae.pass_at_k import bootstrap_interval, pass_at_k
+from analysis.statistics import bootstrap_interval
+from qae.pass_at_k import pass_at_k
 from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy, write_run, write_sweep
 
 MEAN, K4 = ArmName("mean", None, ""), ArmName("K = 0.4", 0.4, "")
