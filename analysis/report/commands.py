@@ -12,8 +12,9 @@ from analysis.commands import Mistake, root_option
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.html (default: ROOT/figures/NAME.html)."
 )
+@click.option("--figures/--no-figures", default=True, help="Draw figures, which takes most of the time.")
 @root_option
-def report(source: str | None, out: Path | None, root: Path) -> None:
+def report(source: str | None, out: Path | None, root: Path, *, figures: bool) -> None:
     """Write one HTML file about a SWEEP (default: the one launched last): tables, figures, data quality.
 
     A SOURCE is what `qae export` takes: a run store, offline files of W&B, a W&B project, files of verl's logger.
@@ -26,7 +27,7 @@ def report(source: str | None, out: Path | None, root: Path) -> None:
 
     chosen = choice.choose(source, root)
     path = out or root / "figures" / f"{chosen.name}.html"
-    found = contents.collect(chosen.runs, chosen.title, chosen.source)
+    found = contents.collect(chosen.runs, chosen.title, chosen.source, with_figures=figures)
     write_atomic(path, document.html(found).encode())
     click.echo(str(path))
     if found.findings:

@@ -94,16 +94,17 @@ class Contents:
     notes: tuple[str, ...]
 
 
-def collect(runs: Runs, title: str, source: str) -> Contents:
+def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -> Contents:
     """Everything that the report shows of some runs.
 
     Args:
         runs: what to report.
         title: of the report.
         source: where the runs come from, for captions.
+        with_figures: whether to draw, which takes most of the time.
     """
     results = table.summarise(runs)
-    pictures, left_out = _pictures(runs, source)
+    pictures, left_out = _pictures(runs, source) if with_figures else ([], [])
     return Contents(
         title=title,
         source=source,
