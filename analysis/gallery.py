@@ -25,13 +25,14 @@ _TITLES = {
     Verdict.OPPOSITE: "The opposite appears here",
     Verdict.UNKNOWN: "Runs are missing",
 }
-_INTRODUCTION = """# Gallery: the paper's figures and tables on the embedded task
+_INTRODUCTION = """\
+# Gallery: the paper's figures and tables on the embedded task
 
 Made by `make paper`: every run of `+experiment=paper` (shared runs are made once), then every figure. One picture is
 `qae figures NAME`, which also writes PDF, SVG and what is drawn as CSV. The task is chained arithmetic on a CPU, 60
 steps of a model with 104k parameters: it shows mechanisms, not the paper's benchmarks, and much of what the paper
-reports does not appear at this size. Each claim is judged by a 95 % interval over seeds and problems, paired on the same
-seeds and problems; nothing is corrected for the number of claims. Open marks are the published numbers."""
+reports does not appear at this size. Each claim is judged by a 95 % interval over seeds and problems, paired on the
+same seeds and problems; nothing is corrected for the number of claims. Open marks are the published numbers."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Gallery:
     missing: dict[str, str]
 
 
-def write(runs: Runs, page: Path, pictures: Path, *, source: str) -> Gallery:
+def write(runs: Runs, page: Path, pictures: Path, *, source: str, names: Sequence[str] = ()) -> Gallery:
     """Draw every figure of the paper and write the page.
 
     Args:
@@ -59,12 +60,13 @@ def write(runs: Runs, page: Path, pictures: Path, *, source: str) -> Gallery:
         page: the Markdown file.
         pictures: folder of the PNG files.
         source: for the captions, where the runs come from.
+        names: of the figures; all by default.
     """
     prepared: list[Prepared] = []
     left_out: dict[str, str] = {}
     paths: list[Path] = []
     pictures.mkdir(parents=True, exist_ok=True)
-    for name in paper.names():
+    for name in names or paper.names():
         try:
             prepared.append(paper.prepare(name, runs))
         except MissingDataError as error:
@@ -99,9 +101,7 @@ def _origin(drawn: Sequence[RunRecord], failed: Sequence[RunRecord]) -> str:
     if not failed:
         return sentence
     lines = [f"- `{r.id}` ({r.arm}, seed {r.seed}), step {r.step}: {_reason(r)}" for r in failed]
-    heading = (
-        "Failed runs, left out wherever another run of their arm is done (so that their arm looks better than it is):"
-    )
+    heading = "Failed runs, left out where another run of their arm is done, so that the arm looks better than it is:"
     return "\n".join([sentence, "", heading, "", *lines])
 
 

@@ -28,7 +28,7 @@ def findings(runs: Runs) -> Sequence[Finding]:
     fall = [-value for value in markers.change(runs, _WITH.name, 0.25, 1.0)]
     return (
         judge.higher("marker words peak higher with Clip-Higher", runs, _WITH, _WITHOUT, judge.MARKERS_PEAK),
-        judge.positive("with Clip-Higher they rise in the first quarter", rise, "change per 100 responses", 1),
-        judge.positive("with Clip-Higher they fall back later", fall, "fall per 100 responses", 1),
+        judge.positive("with Clip-Higher marker words rise in the first quarter", rise, "change per 100 responses", 1),
+        judge.positive("with Clip-Higher marker words fall back later", fall, "fall per 100 responses", 1),
         judge.higher("Clip-Higher gains pass@1", runs, _WITH, _WITHOUT, judge.PASS_1),
     )

@@ -29,6 +29,8 @@ def findings(runs: Runs) -> Sequence[Finding]:
     pass_1 = runs.series(_K4.name, metrics.pass_at(1).name) if _K4.name in runs.arms else pd.DataFrame()
     later = (pass_1.iloc[-1] - pass_1.iloc[len(pass_1) // 2]).tolist() if len(pass_1) > 1 else []
     return (
-        judge.positive("marker words rise at first", rise, "change per 100 responses in the first quarter", 1),
-        judge.positive("pass@1 keeps rising in the second half", later, "pass@1", 3),
+        judge.positive(
+            "under K = .4 marker words rise at first", rise, "change per 100 responses in the first quarter", 1
+        ),
+        judge.positive("under K = .4 pass@1 keeps rising in the second half", later, "pass@1", 3),
     )
