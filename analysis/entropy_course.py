@@ -12,16 +12,13 @@ import pandas as pd
 
 from analysis import statistics
 from analysis.runs import ArmName, Runs
-from analysis.statistics import Mean
+from analysis.statistics import Mean, Rule
 from analysis.table import FINAL_STEPS
 from qae import metrics
 
-FIRST_STEPS = 3
-# Relative to the start: an early change within 5 % counts as none, a peak beyond 1.3 is called an explosion. An end
-# below half may be a collapse or a task that was learnt: pass@16 tells them apart.
+RULE = Rule()
+# Relative to the start: an early change within it counts as none.
 STILL = 0.05
-EXPLODED = 1.3
-HALVED = 0.5
 
 
 class Trend(StrEnum):
@@ -37,14 +34,13 @@ class Course:
     """An arm's entropy over its steps; means over seeds with Student's 95 % intervals, nats/token unless relative.
 
     Attributes:
-        start: mean of the first three steps.
+        start: mean of the first `RULE.start_steps` steps.
         early: mean of the first third of the steps after those, relative to the start, minus 1.
         peak: highest step.
         final: mean of the last five steps.
         peak_step: step of the highest mean over seeds.
         trend: FALLS or RISES where `early` is beyond 5 % of the start and its interval on that side of zero.
-        exploded: how many seeds peak above 1.3 × their start.
-        halved: how many seeds end below half their start.
+        exploded, collapsed: how many seeds do by `RULE`.
     """
 
     start: Mean
@@ -54,7 +50,7 @@ class Course:
     peak_step: int
     trend: Trend
     exploded: int
-    halved: int
+    collapsed: int
 
 
 @dataclass(frozen=True)
@@ -73,12 +69,13 @@ class Advice:
 def course(runs: Runs, arm: ArmName) -> Course | None:
     """The course of an arm's entropy; None where no run of it has logged enough steps (six)."""
     series = runs.series(arm, metrics.ENTROPY.name)
-    series = series.loc[:, series.count() >= 2 * FIRST_STEPS]
+    series = series.loc[:, series.count() >= 2 * RULE.start_steps]
     if series.empty:
         return None
-    start = series.apply(lambda column: column.dropna().head(FIRST_STEPS).mean())
+    start = series.apply(lambda column: column.dropna().head(RULE.start_steps).mean())
     final = series.apply(lambda column: column.dropna().tail(FINAL_STEPS).mean())
     early = statistics.mean_over_seeds(series.apply(_early) / start - 1)
+    detections = [statistics.detect(series[run], RULE) for run in series.columns]
     return Course(
         start=statistics.mean_over_seeds(start),
         early=early,
@@ -86,8 +83,8 @@ def course(runs: Runs, arm: ArmName) -> Course | None:
         final=statistics.mean_over_seeds(final),
         peak_step=int(series.index[int(series.mean(axis=1).argmax())]),
         trend=_trend(early),
-        exploded=int((series.max() > EXPLODED * start).sum()),
-        halved=int((final < HALVED * start).sum()),
+        exploded=sum(detection.exploded_at is not None for detection in detections),
+        collapsed=sum(detection.collapsed_at is not None for detection in detections),
     )
 
 
@@ -119,7 +116,7 @@ def frame(runs: Runs) -> pd.DataFrame:
                 "at step": found.peak_step,
                 "final": _interval(found.final),
                 "exploded": found.exploded,
-                "halved": found.halved,
+                "collapsed": found.collapsed,
             }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
@@ -131,7 +128,7 @@ def _trend(early: Mean) -> Trend:
 
 
 def _early(column: "pd.Series[float]") -> float:
-    later = column.dropna().iloc[FIRST_STEPS:]
+    later = column.dropna().iloc[RULE.start_steps :]
     return float(later.head(max(1, len(later) // 3)).mean())
 
 

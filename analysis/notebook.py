@@ -2,15 +2,16 @@
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import figures, sources
-from analysis.figures import style
+from analysis.figures import paper, style
 from analysis.figures.missing import MissingDataError
 from analysis.runs import Runs
 
@@ -91,13 +92,28 @@ def explore(make: Callable[..., Figure], sliders: "Sequence[FloatSlider | IntSli
 
 
 def draw(name: str, opened: Opened) -> "Image | Markdown":
-    """A figure of `analysis.figures`, or the sentence that says what it lacks."""
+    """A figure of `analysis.figures` or of the paper, or the sentence that says what it lacks."""
     from IPython.display import Markdown
 
     try:
         return show(figures.draw(name, opened.runs, opened.source))
     except MissingDataError as error:
         return Markdown(f"*{name} is not drawn: {error}*")
+
+
+def claims(names: Iterable[str], opened: Opened) -> pd.DataFrame:
+    """What becomes of the paper's claims: a row a claim of the figures that the runs have data for."""
+    rows = []
+    for name in names:
+        try:
+            prepared = paper.prepare(name, opened.runs)
+        except MissingDataError:
+            continue
+        rows += [
+            {"figure": name, "claim": found.claim, "here": str(found.verdict), "on": found.numbers}
+            for found in prepared.findings
+        ]
+    return pd.DataFrame(rows, columns=["figure", "claim", "here", "on"])
 
 
 def _png(figure: Figure) -> bytes:

@@ -13,34 +13,74 @@
 
 # %% [markdown]
 # # 03 · The paper's dynamics, figure by figure
-# For each figure: what the paper says, what these runs show, and how to judge it. The paper trains Qwen3 bases of 8B
-# to 32B on DAPO-Math-17k; a sweep of the embedded task (`model=tiny`) has a hundred thousand parameters and chained
-# arithmetic. What appears there speaks for the mechanism, what does not appear there speaks against nothing.
+# For each figure: what the paper says, what to look for, and what these runs show. The paper trains Qwen3 bases of 8B
+# to 32B on DAPO-Math-17k. A sweep of the embedded task (`model=tiny`) has a hundred thousand parameters and chained
+# arithmetic: what appears there speaks for the mechanism, what does not appear there speaks against nothing.
+#
+# Each caption ends with the paper's claims as these runs judge them: *appears* or *the opposite appears* where an
+# interval lies on one side, *not shown* where it does not. A figure whose runs are not here says how to make them.
 
 # %% tags=["parameters"]
 SOURCE = ""  # a folder of runs, a sweep, offline files of W&B or entity/project; "": $QAE_SOURCE, else your runs/
 
 # %%
-from analysis import comparison, entropy_course, notebook
-from qae import metrics
+import pandas as pd
 
+from analysis import comparison, entropy_course, notebook
+from analysis.figures import paper
+
+pd.set_option("display.max_colwidth", None)
 opened = notebook.open_runs(SOURCE)
 runs = opened.runs
 print(opened)
 
 # %% [markdown]
-# ## Figures 1, 5a, 9, 10: entropy and pass@k
+# ## Figures 1, 5a, 10, 11: entropy and pass@k
 # **The paper**: with the mean and Clip-Higher entropy spikes between steps 10 and 80 and pass@1 then stalls; K = .4
-# keeps entropy in bounds and pass@1 goes on growing, with pass@16 alike. Over K: .8 drives entropy up, lengthens
-# responses and stalls early; .2 stays low and gains little.
-# **Look for**: a peak well above the start (1.3 times it is called an explosion below), not for a wiggle.
-# On the embedded task the order in K appears above K = .4 and K = .8 explodes; an explosion under the mean does not.
+# keeps entropy in bounds, pass@1 goes on growing, pass@16 is alike. At 14B (Fig. 11) the spike is milder.
+# **Look for**: entropy that stays above 1.3 times its start, an explosion in the table below, not for a wiggle.
+# On the embedded task entropy falls under the mean: there is no explosion for K = .4 to prevent.
 
 # %%
-notebook.draw("entropy_and_pass", opened)
+notebook.draw("fig1", opened)
+
+# %%
+notebook.draw("fig5a", opened)
+
+# %%
+notebook.draw("fig10", opened)
+
+# %%
+notebook.draw("fig11", opened)
 
 # %%
 entropy_course.frame(runs)
+
+# %% [markdown]
+# ## Figure 9: four values of K
+# **The paper**: .8 drives entropy up, lengthens responses and stalls early; .2 stays low and gains little; .4 is
+# between. On the embedded task the order appears above K = .4, and .8 explodes with longer responses.
+
+# %%
+notebook.draw("fig9", opened)
+
+# %% [markdown]
+# ## Figures 2, 3, 7, 8: words that mark a thought
+# **The paper**: under the mean such words (wait, perhaps, …) surge together with pass@1 and then decouple; under K =
+# .4 they rise and level off while pass@1 goes on. The embedded task has fillers and a word that redoes a step, learnt
+# from its teacher: their counts follow the same code path, their meaning is made up.
+
+# %%
+notebook.draw("fig2", opened)
+
+# %%
+notebook.draw("fig7", opened)
+
+# %%
+notebook.draw("fig3", opened)
+
+# %%
+notebook.draw("fig8", opened)
 
 # %% [markdown]
 # ## Figures 4a, 5b: whose entropy
@@ -51,7 +91,20 @@ entropy_course.frame(runs)
 # arms.
 
 # %%
-notebook.draw("entropy_by_sign", opened)
+notebook.draw("fig4a", opened)
+
+# %%
+notebook.draw("fig5b", opened)
+
+# %% [markdown]
+# ## Figures 4b, 4c: what a response weighs
+# Formulas, no runs; notebook 02 has them with sliders.
+
+# %%
+notebook.draw("fig4b", opened)
+
+# %%
+notebook.draw("fig4c", opened)
 
 # %% [markdown]
 # ## Figure 5c: four of five responses teach nothing
@@ -59,13 +112,21 @@ notebook.draw("entropy_by_sign", opened)
 # **Look for**: the grey area. Far less of it means that groups have more than two scores, which shaped rewards cause.
 
 # %%
-notebook.draw("advantage_shares", opened)
+notebook.draw("fig5c", opened)
+
+# %% [markdown]
+# ## Figures 6a, 6b, 6c: larger models, and one side of the quantile at a time
+# **The paper**: the gain holds at 14B; masking negatives of hard prompts is nearly all of QAE's gain with Clip-Higher,
+# masking positives of easy prompts is the better half with the symmetric clip.
 
 # %%
-for arm in runs.arms:
-    zero = runs.series(arm, metrics.ZERO_FRACTION.name)
-    if not zero.empty:
-        print(f"{arm}: {zero.mean().mean():.0%} zero over all steps, {zero.iloc[-1].mean():.0%} at the last")
+notebook.draw("fig6a", opened)
+
+# %%
+notebook.draw("fig6b", opened)
+
+# %%
+notebook.draw("fig6c", opened)
 
 # %% [markdown]
 # ## The control that isolates the baseline
@@ -74,6 +135,13 @@ for arm in runs.arms:
 
 # %%
 notebook.draw("noise_control", opened)
+
+# %% [markdown]
+# ## All claims
+# What of the paper appears in these runs, what does not, and on how much that rests.
+
+# %%
+notebook.claims(paper.names(), opened)
 
 # %% [markdown]
 # ## Each K against the mean

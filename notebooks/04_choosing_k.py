@@ -35,9 +35,9 @@ print(opened)
 
 # %% [markdown]
 # ## How entropy goes
-# *early change*: the first third of the steps against the start. *exploded*, *halved*: seeds whose peak lies above 1.3
-# times the start, and whose end lies below half of it. Half the entropy may be a collapse or a task that was learnt:
-# with a collapse pass@16 comes down to pass@1.
+# *early change*: the first third of the steps against the start. *exploded*, *collapsed*: seeds whose entropy stays
+# above 1.3 times, or below a fifth, of its start (the median of five steps; `analysis.statistics.Rule`). Entropy that
+# falls while pass@16 holds is a task being learnt, not a collapse.
 
 # %%
 entropy_course.frame(runs)
@@ -64,6 +64,9 @@ for arm in runs.arms:
 # pass@1 against the mean on the same seeds; the star says where the interval leaves out zero. A small model whose
 # signal is strong may lose by any K, since three quarters of its gradient are switched off; more prompts in each
 # update help then (`+experiment=more_prompts`).
+
+# %%
+notebook.draw("k_response", opened)
 
 # %%
 pairs = comparison.against_the_mean(runs)

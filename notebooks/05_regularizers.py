@@ -65,6 +65,16 @@ for difference in (*across, *within):
         print(f"{difference.first} − {difference.second}: about {difference.seeds * (half / 0.05) ** 2:.0f} seeds")
 
 # %% [markdown]
+# ## Beside the paper's Table 2
+# Its numbers are of Qwen3 bases on AIME and AMC: compare the direction from the mean to the quantile, not the level.
+
+# %%
+notebook.draw("table2", opened)
+
+# %%
+notebook.draw("regularizer_by_k", opened)
+
+# %% [markdown]
 # ## Where each went
 
 # %%
