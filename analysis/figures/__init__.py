@@ -46,7 +46,7 @@ class Written:
 
 def names() -> list[str]:
     """Figures that draw any runs: the modules of this package that draw."""
-    modules = [info.name for info in pkgutil.iter_modules(__path__)]
+    modules = [info.name for info in pkgutil.iter_modules(__path__) if not info.ispkg]
     return sorted(name for name in modules if hasattr(importlib.import_module(f"{__name__}.{name}"), "draw"))
 
 
