@@ -25,18 +25,37 @@ from analysis.statistics.evaluations import (
 )
 from analysis.statistics.intervals import CONFIDENCE, Estimate, bootstrap_interval
 from analysis.statistics.seeds import Mean, mean_over_seeds, means_over_seeds
+from analysis.statistics.trajectories import (
+    Alignment,
+    Detection,
+    Rule,
+    Shape,
+    Smoothed,
+    aligned,
+    detect,
+    shape,
+    smoothed,
+    time_to,
+)
 
 __all__ = [
     "CONFIDENCE",
     "Aggregate",
+    "Alignment",
+    "Detection",
     "Difference",
     "Estimate",
     "Mean",
     "Profile",
     "Resampling",
+    "Rule",
+    "Shape",
+    "Smoothed",
     "aggregate",
     "aggregate_intervals",
+    "aligned",
     "bootstrap_interval",
+    "detect",
     "difference",
     "holm",
     "mean_over_seeds",
@@ -49,5 +68,8 @@ __all__ = [
     "probability_of_improvement",
     "problems_needed",
     "seeds_needed",
+    "shape",
+    "smoothed",
+    "time_to",
     "whole_evaluations",
 ]
