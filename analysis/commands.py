@@ -1,4 +1,4 @@
-"""`qae figures` and `qae table`; registered as entry points of the `qae` command."""
+"""`qae table`, `compare`, `figures` and `gallery`; registered as entry points of the `qae` command."""
 
 import json
 import os
@@ -58,6 +58,54 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
         click.echo(tables.frame(results).to_csv(index=False), nl=False)
     else:
         click.echo(tables.frame(results).to_json(orient="records", indent=2))
+
+
+@click.command()
+@click.argument("sweep", required=False)
+@click.option("--against", metavar="ARM", help="Compare every other arm with this one, by its name in `qae table`.")
+@click.option("--measure", "names", multiple=True, help="pass@1, 'peak entropy', …; several times (default: all).")
+@click.option("--step", type=click.IntRange(min=1), help="Compare at this step (default: the last that both have).")
+@click.option("--csv", "form", flag_value="csv", help="A row a difference, a column a number.")
+@click.option("--json", "form", flag_value="json", help="One object a difference.")
+@click.option("--markdown", "form", flag_value="markdown", help="For a document.")
+@root_option
+def compare(
+    sweep: str | None, against: str | None, names: tuple[str, ...], step: int | None, form: str | None, root: Path
+) -> None:
+    """Differences between the arms of SWEEP (default: the one launched last) on the same seeds and problems.
+
+    Without --against: each baseline with the mean of the same variant, and each variant with the plain one. The fewer
+    differences a table holds, the narrower are its intervals: ask for those that you want to know.
+    """
+    from analysis import comparison
+
+    name, run_ids = chosen_sweep(root, sweep)
+    runs = _load(root, run_ids)
+    measures = {measure.name: measure for measure in comparison.MEASURES}
+    for wanted in names:
+        if wanted not in measures:
+            raise Mistake(f"there is no measure '{wanted}'; {hint(wanted, list(measures))}")
+    arms = {str(arm): arm for arm in runs.arms}
+    if against is not None and against not in arms:
+        raise Mistake(f"there is no arm '{against}' in {name}; {hint(against, list(arms))}")
+    pairs = comparison.default_pairs(runs) if against is None else comparison.against(runs, arms[against])
+    chosen = [measures[wanted] for wanted in dict.fromkeys(names)] or comparison.MEASURES
+    found = comparison.compare(runs, pairs, chosen, step=step)
+    if not found:
+        raise Mistake(f"no two arms of {name} have a seed in common to be compared on; `qae table {name}` shows them")
+    if form is None:
+        from rich.console import Console
+
+        console = Console()
+        console.print(comparison.rich_table(found))
+        for text in (comparison.caption(found), *runs.notes):
+            console.print(text, style="dim", highlight=False)
+    elif form == "markdown":
+        click.echo(comparison.markdown(found))
+    elif form == "csv":
+        click.echo(comparison.records(found).to_csv(index=False), nl=False)
+    else:
+        click.echo(comparison.records(found).to_json(orient="records", indent=2))
 
 
 @click.command()

@@ -66,7 +66,7 @@ def summarise(runs: Runs) -> Results:
     rows: list[ArmResult] = []
     notes: list[str] = []
     for arm, records in runs.arms.items():
-        last = _last_steps_of(runs, arm)
+        last = last_steps_of(runs, arm)
         if last.empty:
             notes += [f"{arm}: nothing is on disk yet ({_standing(records)})."]
             continue
@@ -116,7 +116,7 @@ def caption(results: Results) -> str:
     )
 
 
-def _last_steps_of(runs: Runs, arm: ArmName) -> "pd.Series[int]":
+def last_steps_of(runs: Runs, arm: ArmName) -> "pd.Series[int]":
     """Last step on disk of each of the arm's runs that has any."""
     entropy = runs.series(arm, metrics.ENTROPY.name)
     trained = entropy.notna().mul(entropy.index, axis=0).max()

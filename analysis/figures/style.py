@@ -26,7 +26,7 @@ ZERO_LINE = "#777777"
 _OTHERS = ("#CC79A7", "#56B4E9", "#D55E00", "#009E73", "#E69F00", "#0072B2")
 # From dark to light as K grows, so that the order shows in grey too.
 _K_COLOURS = ("#440154", "#3B528B", "#1F9E89", "#D9A600")
-_MARKERS = "osD^vPX*<>hdp8H"
+_MARKERS = "osD^vPX*<>hd"
 _LINES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 _CAPTION_POINTS = 8
 _RC: dict[Any, Any] = {

@@ -10,7 +10,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from qae import metrics
-from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus, Value
+from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus, Scalar, Value
 from tests.configs import tiny_mapping
 
 PROBLEMS, SAMPLES = 6, 32
@@ -110,9 +110,13 @@ def step_line(step: int, seed: int, k: float) -> dict[str, float]:
 def token_line(step: int, seed: int) -> dict[str, Value]:
     """A line of tokens.jsonl."""
     shares = {"so": 0.4 + 0.01 * seed, "wait": 0.1 + 0.01 * step, "7": 0.2}
+    tokens: list[dict[str, Scalar]] = [
+        {"token": token, "probability": share, "entropy": 1.0, "count": int(100 * share)}
+        for token, share in shares.items()
+    ]
     return {
         "step": step,
-        "tokens": [{"token": t, "probability": p, "entropy": 1.0, "count": int(100 * p)} for t, p in shares.items()],
+        "tokens": tokens,
         "markers": {"wait": 10 * step + seed, "so": 500, "perhaps": 5},
         "responses": 100,
     }

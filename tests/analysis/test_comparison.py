@@ -1,18 +1,23 @@
 """Differences between arms: on common seeds and problems only, wide enough for all of a table."""
 
+import io
+import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from click.testing import CliRunner, Result
 from scipy import stats
 
 from analysis import comparison
+from analysis.commands import compare
 from analysis.comparison import ENTROPY_PEAK, LENGTH_FINAL, PASS_1, PASS_16
 from analysis.runs import ArmName, Runs
 from analysis.sources import run_store
-from analysis.statistics import bootstrap_interval
+from analysis.statistics import bootstrap_interval, holm
 from qae.pass_at_k import pass_at_k
-from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy, write_run, write_sweep
+from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy, write_manifest, write_run, write_sweep
 
 MEAN, K4 = ArmName("mean", None, ""), ArmName("K = 0.4", 0.4, "")
 
@@ -56,7 +61,7 @@ def test_pass_at_k_is_compared_problem_by_problem_on_the_common_seeds(runs: Runs
     expected = bootstrap_interval(1 - pass_at_k(np.full(counts.shape, SAMPLES), counts, 1))
     assert (found.value, found.low, found.high) == pytest.approx((expected.value, expected.low, expected.high))
     assert (found.seeds, found.problems) == (2, PROBLEMS)
-    assert found.is_separated
+    assert found.improvement == 1.0
 
 
 def test_intervals_widen_with_the_number_of_comparisons(runs: Runs) -> None:
@@ -83,3 +88,76 @@ def test_arms_without_a_common_seed_are_not_compared(tmp_path: Path) -> None:
     assert found == []
     assert comparison.frame(found).empty
     assert comparison.caption(found) == "No two arms to compare have a seed in common."
+
+
+def test_stars_are_holms(runs: Runs) -> None:
+    frame = runs.metrics.copy()
+    noisy = frame["name"] == "response_length/mean"
+    frame.loc[noisy, "value"] += np.random.default_rng(0).normal(0, 3, int(noisy.sum()))
+    frame.loc[(frame["run"] == "k4-1") & (frame["name"] == "actor/entropy"), "value"] += 1e-5
+    found = comparison.compare(Runs(runs.records, frame, runs.evaluations), [(K4, MEAN)])
+    np.testing.assert_allclose([row.p_adjusted for row in found], holm([row.p for row in found]))
+    assert [row.is_separated for row in found] == [row.p_adjusted <= 0.05 for row in found]
+    stars = comparison.frame(found).iloc[0][[row.measure.label for row in found]].str.endswith("*")
+    assert stars.tolist() == [row.is_separated for row in found]
+    assert {row.is_separated for row in found} == {True, False}
+
+
+def test_a_pair_is_compared_at_the_last_step_that_both_have(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_run(tmp_path, f"long-{seed}", {"seed": seed})
+        write_run(tmp_path, f"short-{seed}", {"seed": seed, "algorithm.quantile_k": 0.4}, steps=4, evaluate=(0, 3))
+    write_run(tmp_path, "crashed", {"seed": 2, "algorithm.quantile_k": 0.4}, steps=1, evaluate=(0,))
+    runs = run_store.load(tmp_path)
+    at_1, entropy_peak = comparison.compare(runs, [(K4, MEAN)], [PASS_1, ENTROPY_PEAK])
+    right = [[correct(3, seed, problem) / SAMPLES for problem in range(PROBLEMS)] for seed in (0, 1)]
+    assert at_1.value == pytest.approx(np.mean(right) - np.mean(right))
+    assert (at_1.step, at_1.seeds, at_1.behind) == (4, 2, 1)
+    assert entropy_peak.value == pytest.approx(entropy(1, 0, 0.4) - entropy(1, 0, -1))
+    earlier = comparison.compare(runs, [(K4, MEAN)], [LENGTH_FINAL], step=2)[0]
+    assert (earlier.step, earlier.behind) == (2, 1)
+
+
+def run_compare(root: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(compare, [*arguments, "--root", str(root)], env={"COLUMNS": "200"})
+
+
+def test_the_command_gives_the_same_numbers_in_every_form(tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    runs = run_store.load(tmp_path)
+    found = comparison.compare(runs, comparison.default_pairs(runs))
+    rows = json.loads(run_compare(tmp_path, "--json").output)
+    assert [(row["first"], row["second"], row["measure"]) for row in rows] == [
+        (first, "mean", measure.name)
+        for first in ("K = 0.4", "mean, clip_symmetric")
+        for measure in comparison.MEASURES
+    ]
+    assert [row["value"] for row in rows] == pytest.approx([row.value for row in found])
+    table = pd.read_csv(io.StringIO(run_compare(tmp_path, "demo", "--csv").output))
+    np.testing.assert_allclose(table[["low", "high"]], [(row.low, row.high) for row in found], rtol=1e-9)
+    assert table["seeds"].tolist() == [2] * len(found)
+    document = run_compare(tmp_path, "--markdown").output.splitlines()
+    assert len(document[0].split("|")) == len(document[1].split("|")) == len(document[2].split("|"))
+    shown = run_compare(tmp_path).output
+    assert "K = 0.4 - mean" in shown
+    assert "Holm" in shown
+
+
+def test_fewer_comparisons_can_be_asked_for(tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    rows = json.loads(run_compare(tmp_path, "--json", "--against", "K = 0.4", "--measure", "pass@1").output)
+    assert [(row["first"], row["second"]) for row in rows] == [("mean", "K = 0.4"), ("mean, clip_symmetric", "K = 0.4")]
+    assert {row["confidence"] for row in rows} == {0.975}
+
+
+def test_what_cannot_be_compared_is_told_in_a_sentence(tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    write_manifest(tmp_path, "alone", [write_run(tmp_path, "alone", {"seed": 9}).run_id])
+    for arguments, says in (
+        (["--against", "K = 0.5", "demo"], "there is no arm 'K = 0.5' in demo; did you mean K = 0.4?"),
+        (["--measure", "pass@2", "demo"], "there is no measure 'pass@2'; did you mean pass@"),
+        (["alone"], "no two arms of alone have a seed in common"),
+    ):
+        result = run_compare(tmp_path, *arguments)
+        assert result.exit_code == 2
+        assert says in result.output

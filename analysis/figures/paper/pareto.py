@@ -28,6 +28,8 @@ CAPTION = (
     "points are not dominated (no other mean is higher in both). Right: the paper's Table 2, AIME24; arrows lead from "
     "the mean to K = 0.4."
 )
+# One marker a regularizer, so that its pair of mean (black) and K = 0.4 is found at a glance.
+_MARKERS = dict(zip(_REGULARIZERS, "*>dp", strict=True))
 _HERE, _PAPER = "here", "paper, AIME24"
 
 
@@ -64,7 +66,7 @@ def paint(data: pd.DataFrame) -> Figure:
                 [point["value_16"]],
                 xerr=_reach(point, "_1"),
                 yerr=_reach(point, "_16"),
-                fmt=looks[series].marker,
+                fmt=_MARKERS.get(series.rpartition(", ")[2], looks[series].marker),
                 color=looks[series].colour,
                 markerfacecolor=looks[series].colour if best else "white",
                 markersize=7,
