@@ -1,5 +1,6 @@
 """One look for every figure: colours, line styles, labelled axes, a caption below."""
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -123,12 +124,13 @@ def add_legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
     """One legend above the panels."""
     width = figure.get_figwidth() * 72
     widths = [5.2 * len(label) + 48 for label in entries]
-    columns = len(entries) if sum(widths) < width else int(width / max(widths))
+    fitting = len(entries) if sum(widths) < width else max(1, int(width / max(widths)))
+    rows = math.ceil(len(entries) / fitting)
     figure.legend(
         entries.values(),
         entries.keys(),
         loc="outside upper center",
-        ncols=max(1, columns),
+        ncols=max(1, math.ceil(len(entries) / max(1, rows))),
         frameon=False,
         handlelength=2.6,
     )

@@ -173,7 +173,7 @@ def test_curves_are_means_over_seeds_and_estimates(runs: Runs) -> None:
         curve = statistics.pass_at_k_curve(item.runs.counts(arm), 1)
         assert values(item, "pass@1", str(arm)).to_dict() == curve["value"].to_dict()
     by_sign = paper.prepare("fig5b", runs)
-    below = values(by_sign, "mean: Difference from all (nats/token)", "negative advantage")
+    below = values(by_sign, "mean: Difference (nats/token)", "negative advantage")
     assert below.tolist() == pytest.approx([0.02] * 6)
     assert values(paper.prepare("fig5c", runs), "K = 0.4", "R - b = 0").tolist() == pytest.approx([0.75] * 6)
 

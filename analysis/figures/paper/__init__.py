@@ -21,6 +21,9 @@ from analysis.figures.paper.selection import Needs, select
 from analysis.runs import Runs
 
 
+_CLIP = "All arms with Clip-Higher (0.28) but those whose name says otherwise."
+
+
 class PaperFigure(Protocol):
     """What a module of this package offers.
 
@@ -114,7 +117,7 @@ def paint(prepared: Prepared, source: str) -> Figure:
 
 def caption(prepared: Prepared, source: str) -> str:
     """What is drawn, what it rests on, what it says of the paper's claims, and which runs are missing."""
-    rests_on = style.sizes(prepared.runs, source) if prepared.runs.records else "Formulas; no runs."
+    rests_on = f"{_CLIP} {style.sizes(prepared.runs, source)}" if prepared.runs.records else "Formulas; no runs."
     judged = [str(finding) for finding in prepared.findings if finding.verdict is not Verdict.UNKNOWN]
     against = f"Against the paper: {'; '.join(judged)}." if judged else ""
     return " ".join(filter(None, (_module(prepared.name).CAPTION, rests_on, against, prepared.missing)))

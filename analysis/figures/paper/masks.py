@@ -31,7 +31,7 @@ def table(runs: Runs) -> pd.DataFrame:
 def paint(data: pd.DataFrame) -> Figure:
     """Panels side by side on one scale."""
     columns = data["panel"].nunique()
-    figure = points.grid(data, _LOOKS, columns=columns, size=(2.7, 3.4), rotated=True)
+    figure = points.grid(data, _LOOKS, columns=columns, size=(0.8 + 0.8 * data["x"].nunique(), 3.4))
     for index, axes in enumerate(figure.axes):
         axes.set_ylim(0, 1)
         axes.set_ylabel("pass@1" if index == 0 else "")

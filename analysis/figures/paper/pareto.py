@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from analysis import published
 from analysis.figures import style
@@ -24,9 +25,9 @@ _MASKS = tuple(Arm(0.4, rule=rule) for rule in ("pos_mask", "neg_mask"))
 _OTHERS = tuple(Arm(k, regularizer=name) for name in _REGULARIZERS for k in (None, 0.4))
 NEEDS = needs("pareto", (*_PLAIN, *_MASKS, *_OTHERS))
 CAPTION = (
-    "Left: unbiased pass@16 against pass@1 over all held-out problems at the last evaluation, 95 % intervals; filled "
-    "points are not dominated (no other mean is higher in both). Right: the paper's Table 2, AIME24; arrows lead from "
-    "the mean to K = 0.4."
+    "Left: unbiased pass@16 against pass@1 over all held-out problems at the last evaluation, 95 % intervals. "
+    "Right: the paper's Table 2, AIME24; arrows lead from the mean to K = 0.4. Filled points are not dominated in their "
+    "panel (no other mean is higher in both)."
 )
 # One marker a regularizer, so that its pair of mean (black) and K = 0.4 is found at a glance.
 _MARKERS = dict(zip(_REGULARIZERS, "*>dp", strict=True))
@@ -61,19 +62,23 @@ def paint(data: pd.DataFrame) -> Figure:
         for point in points.to_dict("records"):
             series = str(point["series"])
             best = not ((points["value_1"] > point["value_1"]) & (points["value_16"] > point["value_16"])).any()
-            handles[series] = panel.errorbar(
+            marker = _MARKERS.get(series.rpartition(", ")[2], looks[series].marker)
+            panel.errorbar(
                 [point["value_1"]],
                 [point["value_16"]],
                 xerr=_reach(point, "_1"),
                 yerr=_reach(point, "_16"),
-                fmt=_MARKERS.get(series.rpartition(", ")[2], looks[series].marker),
+                fmt=marker,
                 color=looks[series].colour,
                 markerfacecolor=looks[series].colour if best else "white",
                 markersize=7,
                 elinewidth=0.8,
                 alpha=0.9,
                 label=series,
-            )[0]
+            )
+            handles[series] = Line2D(
+                [], [], linestyle="", marker=marker, color=looks[series].colour, markerfacecolor="white", markersize=7
+            )
         if name == _PAPER:
             _arrows(panel, points.set_index("series"))
     style.add_legend(figure, handles)

@@ -46,7 +46,7 @@ def grid(
         paint(axes, of_panel, categories, look_of)
         axes.set_xticks(
             range(len(categories)),
-            categories,
+            [str(category).replace(" K =", "\nK =") for category in categories],
             rotation=25 if rotated else 0,
             ha="right" if rotated else "center",
             rotation_mode="anchor",

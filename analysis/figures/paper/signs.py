@@ -15,9 +15,9 @@ from qae import metrics
 CAPTION = (
     "Above: token-mean policy entropy of responses by the sign of their advantage, and of all of them. Below: the "
     "class minus all, paired within a seed. Mean over seeds, band (above for all only): "
-    f"{curves.BAND}; a class with no token at a step has no point there."
+    f"{curves.BAND}; a class with no token at a step has no point there. Wide bands are cut."
 )
-_LEVEL, _DIFFERENCE = style.labelled(metrics.ENTROPY), "Difference from all (nats/token)"
+_LEVEL, _DIFFERENCE = style.labelled(metrics.ENTROPY), "Difference (nats/token)"
 _LOOKS = {
     **{label: Look(colour, dash, "") for _, label, colour, dash in SIGNS},
     "all": Look(style.ALL, ":", ""),

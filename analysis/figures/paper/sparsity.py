@@ -53,11 +53,15 @@ def paint(data: pd.DataFrame) -> Figure:
     left.set_label(_OVER_P)
     right.set_label(_OVER_K)
     handles = {}
+    # Lines coincide but for a band of p: the later ones are narrower, so that those below show beside them.
+    widths = dict(zip(map(str, looks), (5.5, 4.0, 2.6, 1.2), strict=True))
     for series, rows in data[data["panel"] == _OVER_P].groupby("series", sort=False):
         arm, _, kind = str(series).partition(": ")
         look = looks[arm]
         if kind == _THEORY:
-            handles[arm] = left.plot(rows["x"], rows["value"], color=look.colour, label=series, linewidth=1.4)[0]
+            (handles[arm],) = left.plot(
+                rows["x"], rows["value"], color=look.colour, label=series, linewidth=widths[arm], alpha=0.8
+            )
         else:
             left.plot(rows["x"], rows["value"], look.marker, color=look.colour, label=series, markersize=3, alpha=0.45)
             handles[f"{arm}, batches"] = left.get_lines()[-1]
