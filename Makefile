@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup sweep test lint format lock scripts benchmark benchmark-trl clean
+.PHONY: help setup sweep test lint format lock scripts benchmark benchmark-trl benchmark-loading clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,11 @@ benchmark: setup ## our advantages against verl's
 benchmark-trl: setup ## the embedded trainer against TRL's
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-trl.lock
 	$(BIN)/python -m benchmarks.tiny_vs_trl
+
+benchmark-loading: setup ## loading offline W&B files against the SDK's old reader
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/old-wandb
+	$(UV) pip install --quiet --python .venv/old-wandb/bin/python wandb==0.27.0 pandas==3.1.1
+	$(BIN)/python -m benchmarks.loading --old-python .venv/old-wandb/bin/python
 
 clean: ## remove the environment and caches; runs/ stays
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -32,10 +32,12 @@ def record(
     """Record steps in a process of its own; a killed one leaves no end."""
     command = [sys.executable, "-m", "tests.analysis.recorder", str(run), str(first), str(last)]
     command += ["--mode", mode, "--size", str(size), *(["--kill"] if kill else [])]
+    # A client in this process leaves the address of its service here; the run would be kept there when it is killed.
+    inherited = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
     ended = subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, **(environment or {})},
+        env={**inherited, **(environment or {})},
         capture_output=True,
         text=True,
         timeout=120,

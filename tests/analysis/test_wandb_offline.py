@@ -103,10 +103,12 @@ def test_an_unchanged_file_is_read_from_the_cache_and_equals_itself(
     assert second.notes == first.notes
 
 
-@pytest.mark.parametrize("damage", [b"", b"PAR1", b"PAR1" + bytes(400) + b"PAR1"])
+@pytest.mark.parametrize("damage", [b"", b"ARROW1", b"ARROW1\0\0" + bytes(400) + b"ARROW1"])
 def test_a_damaged_cache_is_no_cache(recorded: Path, damage: bytes) -> None:
     first = sources.load(recorded / "wandb")
-    for path in cache.directory().rglob("*.parquet"):
+    kept = [path for path in cache.directory().rglob("*") if path.is_file()]
+    assert len(kept) == 2
+    for path in kept:
         path.write_bytes(damage)
     assert sources.load(recorded / "wandb").metrics.equals(first.metrics)
 
