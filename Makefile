@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup sweep paper test lint format lock scripts benchmark benchmark-trl benchmark-loading notebooks clean
+.PHONY: help setup sweep paper test lint format lock scripts benchmark benchmark-trl benchmark-loading notebooks slurm-demo clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,11 +17,19 @@ setup: .venv/.ready ## create or update the environment from requirements.lock
 sweep: setup ## run the default sweep on this machine
 	$(BIN)/python sweep.py -m
 
+<<<<<<< HEAD
 paper: setup ## every run, figure and table of the paper on the embedded task (about an hour on 2 cores; goes on where it stopped)
 	@# Status 1: a run failed, which figures and gallery say; what the user stops or types wrong stops here too.
 	$(BIN)/python sweep.py -m +experiment=paper tracking=none || [ $$? -eq 1 ]
 	$(BIN)/qae figures paper
 	$(BIN)/qae gallery
+=======
+slurm-demo: setup ## a sweep on a real Slurm, brought up on this machine (as root on Debian)
+	slurm/local_cluster.sh up
+	eval "$$(slurm/local_cluster.sh env)" && $(BIN)/python sweep.py -m +experiment=slurm_demo \
+		hydra/launcher=slurm site=local sweep.root=runs/slurm-demo tracking=none
+	@echo "The cluster stays up: eval \"\$$(slurm/local_cluster.sh env)\" to use it, slurm/local_cluster.sh down to end it."
+>>>>>>> stats
 
 test: setup lint ## lint, types, import contracts and all tests
 	$(BIN)/python -m pytest --durations=10

@@ -48,16 +48,14 @@ class SweepLauncher(Launcher):
         from hydra.core.utils import JobReturn, JobStatus, setup_globals
 
         from sweeps.app import launch
+        from sweeps.compose import compose_jobs
 
         setup_globals()
-        composed = [
-            (overrides, self._context.config_loader.load_sweep_config(self._config, list(overrides)))
-            for overrides in job_overrides
-        ]
-        outcome = launch(composed, self.notes, self.executor)
+        composed = compose_jobs(self._context.config_loader, self._config, job_overrides)
+        outcome = launch(list(zip(job_overrides, composed, strict=True)), self.notes, self.executor)
         return [
-            JobReturn(overrides=overrides, cfg=config, status=JobStatus.COMPLETED, _return_value=outcome)
-            for overrides, config in composed
+            JobReturn(overrides=overrides, status=JobStatus.COMPLETED, _return_value=outcome)
+            for overrides in job_overrides
         ]
 
 

@@ -3,6 +3,7 @@
 The trainer writes it, the launcher and the analysis read it; the form of each file is in docs/run_directory.md.
 """
 
+import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -48,8 +49,16 @@ class RunState:
         started: seconds since the epoch at the start of this attempt; None before.
         start_step: step that this attempt continued from, for the rate of steps.
         pid, host: where it runs or ran last.
-        reason: one sentence, for failed and cancelled runs.
+        reason: one sentence, for failed, interrupted and cancelled runs.
         latest: last known values of the few metrics that lists of runs show, by metric name.
+        job: Slurm's id of the job that has it or had it last, ``1234_5``; None where no Slurm runs it.
+        node: Slurm's name of the node of that job.
+        exit_reason: why the last attempt that ended early did (`sweeps.reasons.ExitReason`); None before, and once
+            the run is done.
+        reasons: how many attempts ended early, by reason.
+        settled: `reasons` when the run was last given up; a retry counts anew from there.
+        stuck_step: step at which the last attempt ended that crashed, or ran out of time before its first step; the
+            same again is a failure.
     """
 
     status: RunStatus = RunStatus.PLANNED
@@ -63,6 +72,12 @@ class RunState:
     host: str | None = None
     reason: str | None = None
     latest: Mapping[str, float] = field(default_factory=dict)
+    job: str | None = None
+    node: str | None = None
+    exit_reason: str | None = None
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    settled: Mapping[str, int] = field(default_factory=dict)
+    stuck_step: int | None = None
 
     def with_(self, **changes: object) -> "RunState":
         """A copy with some fields changed."""
@@ -161,18 +176,48 @@ class RunDirectory:
 
     def write_state(self, state: RunState) -> None:
         """Replace state.json atomically."""
-        write_atomic(self.state, orjson.dumps(asdict(state), option=orjson.OPT_INDENT_2))
+        write_atomic(self.state, _state_bytes(state))
+
+    def write_last_state(self, state: RunState) -> None:
+        """Write how an attempt ended, on a full disk too.
+
+        Replacing needs room for a second file. Where there is none the words go over the old ones, whose blocks are
+        allotted: one write of less than a page, which no reader and no kill sees in part on a local file system.
+
+        Raises:
+            OSError: not even that could be written; what is on disk says running still, which means interrupted.
+        """
+        try:
+            self.write_state(state)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            content = _state_bytes(state)
+            with self.state.open("rb+", buffering=0) as file:
+                # JSON may end in blanks, so nothing of the longer old text stays behind.
+                padded = content.ljust(os.fstat(file.fileno()).st_size)
+                file.write(padded)
+                os.fsync(file.fileno())
+
+
+def _state_bytes(state: RunState) -> bytes:
+    return orjson.dumps(asdict(state), option=orjson.OPT_INDENT_2)
 
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a kill at any point, sees the old content or the new one, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        # Half a file would take the room that a full disk lacks.
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 class JsonlWriter:
@@ -188,10 +233,21 @@ class JsonlWriter:
         self._cut_torn_tail()
 
     def append(self, *records: Record) -> None:
-        """Append one line a record and wait until the disk has them."""
+        """Append one line a record and wait until the disk has them; none of them where it has no room for all.
+
+        Raises:
+            OSError: the disk is full, or takes no more for another reason.
+        """
         lines = b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records)
-        self._file.write(lines)
-        os.fsync(self._file.fileno())
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            written = 0
+            while written < len(lines):  # a disk that fills up takes a part and says no to the rest
+                written += self._file.write(lines[written:])
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._file.truncate(before)
+            raise
 
     def close(self) -> None:
         """Close the file; everything is on disk already."""

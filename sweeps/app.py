@@ -16,6 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qae.errors import ConfigError
+from sweeps.compose import resolved
+from sweeps.executor import ExecutorError
 from sweeps.store import StoreError
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from sweeps.launch import Outcome
 
 TREE = Path(__file__).parent / "conf"
-_NOT_AXES = ("sweep.", "tracking", "resources", "hydra", "experiment", "labels.")
+_NOT_AXES = ("sweep.", "tracking", "resources", "slurm.", "site=", "hydra", "experiment", "labels.")
 # A single run as composed, and the node of its launcher; it is launched after Hydra has returned, which would add a
 # line of its own to errors.
 _single: list[tuple[list[str], DictConfig, DictConfig]] = []
@@ -44,8 +46,8 @@ def main() -> "Outcome | None":
     try:
         _compose_single_run()
         for overrides, config, launcher in _single:
-            launch([(overrides, config)], [], instantiate(launcher).executor, name="single")
-    except (ConfigError, StoreError) as error:
+            launch([(overrides, resolved(config))], [], instantiate(launcher).executor, name="single")
+    except (ConfigError, StoreError, ExecutorError) as error:
         _refuse(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         _refuse(explain(error))
@@ -67,7 +69,7 @@ def _compose_single_run(config: DictConfig) -> None:
 
 
 def launch(
-    composed: Sequence[tuple[Sequence[str], DictConfig]],
+    composed: Sequence[tuple[Sequence[str], Mapping[str, object]]],
     notes: Sequence[str],
     executor: "Callable[[Mapping[str, object]], Executor]",
     name: str | None = None,
@@ -75,7 +77,7 @@ def launch(
     """Launch composed configurations; `main` returns what it comes to.
 
     Args:
-        composed: each job's overrides and configuration.
+        composed: each job's overrides and resolved configuration, without Hydra's section.
         notes: sentences to show with the plan.
         executor: makes the place to run from the configuration of the first job.
         name: the sweep's name instead of the configured one.
@@ -86,13 +88,11 @@ def launch(
     from sweeps.plan import Job
 
     jobs = []
-    for overrides, config in composed:
-        ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        values = cast("dict[str, object]", OmegaConf.to_container(ours, resolve=True, throw_on_missing=True))
-        if name is not None and cast("Mapping[str, object]", values["sweep"])["name"] == "default":
-            values["sweep"] = {**cast("Mapping[str, object]", values["sweep"]), "name": name}
+    for overrides, values in composed:
+        sweep = cast("Mapping[str, object]", values["sweep"])
+        config = {**values, "sweep": {**sweep, "name": name}} if name and sweep["name"] == "default" else values
         axes = tuple(override for override in overrides if not override.lstrip("+").startswith(_NOT_AXES))
-        jobs.append(Job(axes, values))
+        jobs.append(Job(axes, config))
     outcome = launch_jobs(jobs, executor(jobs[0].config), Console(), notes)
     _outcomes.append(outcome)
     return outcome
@@ -133,7 +133,7 @@ def explain(error: Exception) -> str:
 
 
 def _nearest(word: str, choices: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, choices, n=1)
+    close = difflib.get_close_matches(word, [choice for choice in choices if choice != word], n=1)
     return f"did you mean {close[0]}? " if close else ""
 
 

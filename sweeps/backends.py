@@ -11,6 +11,8 @@ from qae.run_directory import RunDirectory
 from qae.tiny.config import TinyConfig
 
 OnStep = Callable[[int, Mapping[str, float]], None]
+# A sentence once the machines that a run computes on are gone; the argument: seconds to wait for it.
+Lost = Callable[[float], str | None]
 
 
 class Backend(StrEnum):
@@ -83,8 +85,17 @@ def needs_verl(config: Mapping[str, object]) -> bool:
     return not is_verl(config) and TinyConfig.from_mapping(config).actor.needs_verl
 
 
+def nothing_is_lost(_: float) -> None:
+    """The `Lost` of a run that computes where its process is."""
+
+
 def train(
-    config: Mapping[str, object], directory: RunDirectory, cache: Path, on_step: OnStep, should_stop: Callable[[], bool]
+    config: Mapping[str, object],
+    directory: RunDirectory,
+    cache: Path,
+    on_step: OnStep,
+    should_stop: Callable[[], bool],
+    lost: Lost = nothing_is_lost,
 ) -> int:
     """Train a run, continuing where its directory stands; imports the backend.
 
@@ -95,13 +106,13 @@ def train(
         the last finished step.
 
     Raises:
-        TrainerKilledError: verl's process was killed; the run can go on from its checkpoint.
+        TrainerKilledError: verl's process or a machine was lost; the run can go on from its checkpoint.
     """
     check(config)
     if is_verl(config):
         from sweeps import verl_run
 
-        return verl_run.train(config, directory, cache, on_step, should_stop)
+        return verl_run.train(config, directory, cache, on_step, should_stop, lost)
     import torch
 
     from qae.tiny.train import train as train_tiny

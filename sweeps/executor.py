@@ -10,6 +10,10 @@ from rich.console import Console
 from sweeps.plan import Plan, PlannedRun
 
 
+class ExecutorError(RuntimeError):
+    """The place to run refused, or does not answer; its text is one sentence for the user."""
+
+
 @dataclass(frozen=True)
 class Execution:
     """How a launch ended.
@@ -55,5 +59,8 @@ class Executor(Protocol):
         Args:
             plan: its runs have their directories.
             console: where progress goes.
+
+        Raises:
+            ExecutorError: nothing was started.
         """
         ...

@@ -8,9 +8,9 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from typing import cast
@@ -20,12 +20,13 @@ from omegaconf import OmegaConf
 from qae import metrics
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from sweeps import backends, provenance, tracking
+from sweeps import backends, provenance, reasons, tracking
 from sweeps.locking import AlreadyRunningError, exclusive, leased
+from sweeps.reasons import ExitReason
 from sweeps.store import RunStore
 
 _SHOWN = (metrics.ENTROPY.name, metrics.pass_at(1).name, metrics.ZERO_FRACTION.name, metrics.LENGTH_MEAN.name)
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_LOG_TAIL_BYTES = 200_000
 
 
 class Exit(IntEnum):
@@ -42,7 +43,36 @@ def log_path(directory: RunDirectory, attempt: int) -> Path:
     return directory.logs / f"attempt-{attempt}.log"
 
 
-def run_in_worker(path: str, sweep: str, attempts: int) -> None:
+Machines = Callable[
+    [Mapping[str, object], RunDirectory, Callable[[], bool]], AbstractContextManager[backends.Lost | None]
+]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a scheduler put an attempt, and what it does when one ends early.
+
+    Attributes:
+        job, node: its names for the job and the node; None where no scheduler does.
+        lost: how the attempt before this one ended, if that one left no word.
+        why_stopped: the reason behind a signal that asked to stop; for any but "cancelled" the run waits to go on.
+        goes_on: whether a run that ended so, with this attempt counted, is left to be continued instead of failed.
+        machines: makes those ready that the run computes on, and lets go of them; gives their `backends.Lost`, or None
+            where it was asked to stop (by its last argument) before they were.
+    """
+
+    job: str | None = None
+    node: str | None = None
+    lost: ExitReason = ExitReason.KILLED
+    why_stopped: Callable[[int], ExitReason] = lambda _: ExitReason.CANCELLED
+    goes_on: Callable[[RunState], bool] = lambda _: False
+    machines: Machines = lambda *_: nullcontext(backends.nothing_is_lost)
+
+
+_HERE = Place()
+
+
+def run_in_worker(path: str, sweep: str, attempts: int, place: Place = _HERE) -> None:
     """Run a directory as the whole of a worker process: output goes to the attempt's log, `Exit` tells the rest.
 
     A run that was done, or was tried and failed, between planning and now is left as it is.
@@ -51,41 +81,83 @@ def run_in_worker(path: str, sweep: str, attempts: int) -> None:
         path: the run directory.
         sweep: name of the sweep, W&B's group.
         attempts: how often the run had been started when it was planned.
+        place: where a scheduler put it.
     """
     directory = RunDirectory(Path(path))
-    with _stop_requests() as requests:
+    with stop_requests(signal.SIGINT, signal.SIGTERM) as requests:
         # In a group of its own a worker does not get the terminal's Ctrl-C beside the launcher's signal.
         os.setpgid(0, 0)
         try:
-            with exclusive(directory), leased(directory):
-                state = directory.read_state()
-                status = state.status
-                settled_since = status.is_final and state.attempt > attempts
-                if status is not RunStatus.DONE and not settled_since:
-                    _redirect_output(directory, state.attempt + 1)
-                    with _own_temporary_files():
-                        status = run_job(directory, sweep, requests)
+            with exclusive(directory):
+                status = run_unless_settled(directory, sweep, attempts, place, requests)
         except AlreadyRunningError:
             sys.exit(Exit.RUNS_ELSEWHERE)
-    sys.exit({RunStatus.FAILED: Exit.FAILED, RunStatus.PREEMPTED: Exit.INTERRUPTED}.get(status, Exit.ENDED))
+    sys.exit(exit_code(status))
 
 
-def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int]) -> RunStatus:
+def exit_code(status: RunStatus) -> Exit:
+    """How a worker ends that left its run so."""
+    return {RunStatus.FAILED: Exit.FAILED, RunStatus.PREEMPTED: Exit.INTERRUPTED}.get(status, Exit.ENDED)
+
+
+def run_unless_settled(
+    directory: RunDirectory, sweep: str, attempts: int, place: Place, requests: Sequence[int]
+) -> RunStatus:
+    """Run a directory whose lock the caller holds; one that was done, or failed since it was planned, is left as it is.
+
+    Args:
+        directory: the run.
+        sweep: name of the sweep, W&B's group.
+        attempts: how often the run had been started when it was planned.
+        place: where a scheduler put it.
+        requests: numbers of the signals that asked to stop so far.
+
+    Returns:
+        the status it was left in.
+
+    Raises:
+        OSError: the directory cannot be read or written.
+        ValueError: its state cannot be read.
+    """
+    state = directory.read_state()
+    if state.status is RunStatus.DONE or (state.status.is_final and state.attempt > attempts):
+        return state.status
+    try:
+        with leased(directory), _own_temporary_files():
+            _redirect_output(directory, state.attempt + 1)
+            return run_job(directory, sweep, requests, place)
+    except OSError as error:
+        if not reasons.is_disk_full(error):
+            raise
+        # The disk was full before the attempt could begin.
+        ended = replace(
+            directory.read_state(), status=RunStatus.PREEMPTED, heartbeat=time.time(), job=place.job, node=place.node
+        )
+        with suppress(OSError):  # not even room for that: the state before, which is to be continued too, stays
+            directory.write_last_state(_counted(ended, ExitReason.DISK_FULL, _sentence(error)))
+        return RunStatus.PREEMPTED
+
+
+def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], place: Place = _HERE) -> RunStatus:
     """Train the run in its directory, from where it stands; the caller holds its lock.
 
-    A stop request ends it after the current step, with a checkpoint and the status cancelled; an exception
-    ends it with the status failed and its reason; a trainer process that was killed leaves it to be continued.
+    A stop request ends it after the current step, with a checkpoint and the status cancelled, or preempted where the
+    scheduler asked; an exception ends it with the status failed and its reason, unless it is to be tried again; a
+    trainer process that was killed, or a full disk, leaves it to be continued.
 
     Args:
         directory: holds config.yaml; everything else is written here.
         sweep: name of the sweep, W&B's group.
         stop_requests: numbers of the signals that asked to stop so far.
+        place: where a scheduler put it.
 
     Returns:
         the status it was left in.
     """
     config = cast("Mapping[str, object]", OmegaConf.to_container(OmegaConf.load(directory.config), resolve=True))
     before = directory.read_state()
+    if before.status is RunStatus.RUNNING:
+        before = _counted(before, place.lost, None)
     now = time.time()
     state = RunState(
         status=RunStatus.RUNNING,
@@ -98,9 +170,15 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int]) -
         pid=os.getpid(),
         host=socket.gethostname(),
         latest=before.latest,
+        job=place.job,
+        node=place.node,
+        exit_reason=before.exit_reason,
+        reasons=before.reasons,
+        settled=before.settled,
+        stuck_step=before.stuck_step,
     )
     directory.write_state(state)
-    progress = _Progress(directory, state)
+    progress = _Progress(directory, state, place)
     tracker: tracking.Tracker = tracking.NoTracker()
     try:
         provenance.record_attempt(directory, state.attempt, backends.threads(config))
@@ -110,23 +188,25 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int]) -
             progress.step(step, values)
             tracker.log(step, values)
 
-        step = backends.train(
-            config, directory, RunStore(directory.path.parent).cache, on_step, lambda: bool(stop_requests)
-        )
-    except backends.TrainerKilledError as error:
-        progress.end(RunStatus.PREEMPTED, str(error))
-        tracker.finish(failed=True)
-        return RunStatus.PREEMPTED
+        def should_stop() -> bool:
+            return bool(stop_requests)
+
+        cache = RunStore(directory.path.parent).cache
+        with place.machines(config, directory, should_stop) as lost:
+            step = before.step if lost is None else backends.train(config, directory, cache, on_step, should_stop, lost)
     except Exception as error:
-        traceback.print_exc()
-        progress.end(RunStatus.FAILED, _sentence(error))
+        killed = isinstance(error, backends.TrainerKilledError)
+        if killed and stop_requests:  # who asked for the end did not wait for it
+            status = progress.stopped(stop_requests[0], directory.read_state().step)
+        else:
+            reason = reasons.of_exception(error, _trainer_log(config, directory, state.attempt))
+            continuable = killed or reason is ExitReason.DISK_FULL
+            status = progress.end(RunStatus.PREEMPTED if continuable else RunStatus.FAILED, reason, _sentence(error))
+        with suppress(OSError):  # the log lies on the disk that may be full
+            traceback.print_exc()
         tracker.finish(failed=True)
-        return RunStatus.FAILED
-    if step >= state.total_steps:
-        status, reason = RunStatus.DONE, None
-    else:
-        status, reason = RunStatus.CANCELLED, f"stopped by {signal.Signals(stop_requests[0]).name} after step {step}"
-    progress.end(status, reason)
+        return status
+    status = progress.end(RunStatus.DONE) if step >= state.total_steps else progress.stopped(stop_requests[0], step)
     tracker.finish(failed=False)
     return status
 
@@ -134,9 +214,10 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int]) -
 class _Progress:
     """Keeps state.json in step with the trainer."""
 
-    def __init__(self, directory: RunDirectory, state: RunState) -> None:
+    def __init__(self, directory: RunDirectory, state: RunState, place: Place) -> None:
         self._directory = directory
         self._state = state
+        self._place = place
         self._first = True
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
@@ -150,23 +231,60 @@ class _Progress:
         self._state = replace(self._state, step=step, heartbeat=now, latest=latest)
         self._directory.write_state(self._state)
 
-    def end(self, status: RunStatus, reason: str | None) -> None:
-        self._state = replace(self._state, status=status, heartbeat=time.time(), reason=reason)
-        self._directory.write_state(self._state)
+    def stopped(self, number: int, step: int) -> RunStatus:
+        """The trainer ended after a step because a signal asked it to."""
+        reason = self._place.why_stopped(number)
+        if reason is ExitReason.TIME_LIMIT and self._first:
+            sentence = "no step fits into the time limit; give more with resources.walltime"
+            return self.end(RunStatus.FAILED, reason, sentence)
+        status = RunStatus.CANCELLED if reason is ExitReason.CANCELLED else RunStatus.PREEMPTED
+        cause = "" if reason is ExitReason.CANCELLED else f" ({reason})"
+        return self.end(status, reason, f"stopped by {signal.Signals(number).name}{cause} after step {step}")
+
+    def end(self, status: RunStatus, exit_reason: ExitReason | None = None, sentence: str | None = None) -> RunStatus:
+        """Write how the attempt ended; what it leaves the run in."""
+        ended = _counted(replace(self._state, status=status, heartbeat=time.time()), exit_reason, sentence)
+        if status is RunStatus.FAILED:
+            stuck = ended.step if exit_reason in (ExitReason.CRASH, ExitReason.TIME_LIMIT) else None
+            if self._place.goes_on(ended):
+                ended = replace(ended, status=RunStatus.PREEMPTED, stuck_step=stuck)
+            else:
+                ended = replace(ended, settled=ended.reasons, stuck_step=None)
+        try:
+            self._directory.write_last_state(ended)
+        except OSError as error:
+            logging.getLogger(__name__).warning("state.json cannot say how the attempt ended: %s", error)
+        return ended.status
+
+
+def _counted(state: RunState, exit_reason: ExitReason | None, sentence: str | None) -> RunState:
+    """The state with one more attempt that ended for this reason."""
+    if exit_reason is None:
+        return replace(state, exit_reason=None, reason=sentence)
+    counts = {**state.reasons, exit_reason.value: state.reasons.get(exit_reason.value, 0) + 1}
+    return replace(state, exit_reason=exit_reason.value, reason=sentence, reasons=counts)
+
+
+def _trainer_log(config: Mapping[str, object], directory: RunDirectory, attempt: int) -> str:
+    """The end of what verl's processes printed; the embedded trainer's exceptions say all themselves."""
+    path = log_path(directory, attempt)
+    if config.get("backend") != backends.Backend.VERL or not path.exists():
+        return ""
+    return path.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
 
 
 def _sentence(error: Exception) -> str:
     text = str(error).strip()
-    if isinstance(error, ConfigError):
+    if isinstance(error, ConfigError | backends.TrainerKilledError):
         return text
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 
 
 @contextmanager
-def _stop_requests() -> Iterator[list[int]]:
+def stop_requests(*numbers: int) -> Iterator[list[int]]:
     """Signals that asked to stop, in order of arrival."""
     received: list[int] = []
-    before = {number: signal.signal(number, lambda which, _: received.append(which)) for number in _STOP_SIGNALS}
+    before = {number: signal.signal(number, lambda which, _: received.append(which)) for number in numbers}
     try:
         yield received
     finally:

@@ -77,7 +77,7 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
         console.print("Failed runs start again with sweep.retry=true; killed ones with the same command.")
     for sentence in ended.notes:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-    if ended.interrupted:
+    if ended.interrupted and not ended.unfinished:
         console.print("Stopped. The same command goes on from here.")
     code = 130 if ended.interrupted else int(bool(failed))
     return Outcome(store.root, plan.name, () if ended.unfinished else tuple(run.run_id for run in plan.runs), code)

@@ -44,8 +44,8 @@ class AlreadyRunningError(RuntimeError):
 
 
 @contextmanager
-def exclusive(directory: RunDirectory, patience: float = _PATIENCE_SECONDS) -> Iterator[None]:
-    """Hold the run's lock.
+def exclusive(directory: RunDirectory, patience: float = _PATIENCE_SECONDS) -> Iterator[int]:
+    """Hold the run's lock; gives its file descriptor, for a child that is to hold it too.
 
     Args:
         directory: the run.
@@ -67,7 +67,7 @@ def exclusive(directory: RunDirectory, patience: float = _PATIENCE_SECONDS) -> I
                 time.sleep(_RETRY_SECONDS)
         if (holder := _holder_elsewhere(directory)) is not None:
             raise AlreadyRunningError(f"{directory.path} is run by process {holder.pid} on {holder.host}")
-        yield
+        yield file.fileno()
 
 
 @contextmanager

@@ -2,19 +2,16 @@
 
 import os
 import platform
-import subprocess
 import time
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from pathlib import Path
 
 import orjson
 
 from qae.run_directory import RunDirectory, write_atomic
+from sweeps import snapshot
 
 _PACKAGES = ("torch", "verl", "transformers", "vllm", "wandb", "numpy", "hydra-core")
-_REPOSITORY = Path(__file__).parents[1]
-_LONGEST_DIFF = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -58,30 +55,15 @@ def _collect(attempt: int, threads: int) -> Provenance:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    diff = _git("diff", "HEAD")
+    code = snapshot.source_of()
     return Provenance(
         attempt=attempt,
         started=time.time(),
-        commit=_git("rev-parse", "HEAD"),
-        diff=diff[:_LONGEST_DIFF] if diff else None,
+        commit=code.commit,
+        diff=code.diff,
         versions=versions,
         python=platform.python_version(),
         host=platform.node(),
         cpu=f"{platform.machine()}, {os.cpu_count()} cores",
         threads=threads,
     )
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        result = subprocess.run(  # noqa: S603  # fixed arguments
-            ["git", "-C", str(_REPOSITORY), *arguments],  # noqa: S607
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=30,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.strip()

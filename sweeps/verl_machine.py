@@ -8,6 +8,8 @@ from typing import cast
 
 from qae.errors import ConfigError
 
+LOCAL_RAY = "local"  # as RAY_ADDRESS: start one, whatever runs on this machine
+_OF_A_MACHINE = ("num_cpus", "num_gpus", "object_store_memory")
 _CPU_MODEL = "rehearse on this machine with model=qwen3-random-tiny, or launch where the GPUs are"
 
 
@@ -22,23 +24,56 @@ def check(config: Mapping[str, object]) -> None:
     Raises:
         ConfigError: too few GPUs, or several nodes without a Ray cluster.
     """
-    if on_cpu(config) or os.environ.get("RAY_ADDRESS") or _at(config, "ray_kwargs", "ray_init", "address"):
+    if joins_ray(config):
         return
-    nodes, wanted = _at(config, "trainer", "nnodes"), _at(config, "trainer", "n_gpus_per_node")
-    if isinstance(nodes, int) and nodes > 1:
+    if nodes(config) > 1:
         raise ConfigError(
             "resources.nodes",
-            nodes,
+            nodes(config),
             "start Ray over the allocation and set RAY_ADDRESS, or give 1 for this machine alone",
         )
-    here = gpus()
-    if isinstance(wanted, int) and here < wanted:
+    wanted, here = _at(config, "trainer", "n_gpus_per_node"), gpus()
+    if not on_cpu(config) and isinstance(wanted, int) and here < wanted:
         raise ConfigError("resources.gpus_per_node", wanted, f"this machine has {here} GPUs; {_CPU_MODEL}")
+
+
+def joins_ray(config: Mapping[str, object]) -> bool:
+    """Whether verl joins a Ray cluster that somebody started, rather than start its own on this machine."""
+    address = os.environ.get("RAY_ADDRESS") or _at(config, "ray_kwargs", "ray_init", "address")
+    return bool(address) and address != LOCAL_RAY
+
+
+def nodes(config: Mapping[str, object]) -> int:
+    """Machines that a run of verl computes on."""
+    found = _at(config, "trainer", "nnodes")
+    return found if isinstance(found, int) else 1
+
+
+def ray_options(config: Mapping[str, object]) -> dict[str, object]:
+    """What `ray_kwargs.ray_init` says of a machine: options of a Ray that is started, which one that is joined has."""
+    given = _at(config, "ray_kwargs", "ray_init")
+    section = cast("Mapping[str, object]", given) if isinstance(given, Mapping) else {}
+    return {key: section[key] for key in _OF_A_MACHINE if section.get(key) is not None}
+
+
+def without_ray_options(config: Mapping[str, object]) -> dict[str, object]:
+    """A configuration for a Ray that is joined, which refuses `ray_options`."""
+    kwargs = cast("Mapping[str, object]", config.get("ray_kwargs", {}))
+    given = cast("Mapping[str, object]", kwargs.get("ray_init", {}))
+    joined = {key: value for key, value in given.items() if key not in _OF_A_MACHINE}
+    return {**config, "ray_kwargs": {**kwargs, "ray_init": joined}}
 
 
 def on_cpu(config: Mapping[str, object]) -> bool:
     """Whether verl trains on the development aid for machines without a GPU."""
     return _at(config, "trainer", "device") == "cpu"
+
+
+def without_rival_names(variables: Mapping[str, str]) -> dict[str, str]:
+    """An environment that names the visible GPUs once: Slurm does for every vendor, which verl's workers refuse."""
+    if "CUDA_VISIBLE_DEVICES" not in variables:
+        return dict(variables)
+    return {name: value for name, value in variables.items() if name != "ROCR_VISIBLE_DEVICES"}
 
 
 def gpus() -> int:

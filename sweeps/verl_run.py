@@ -17,18 +17,25 @@ from pathlib import Path
 import orjson
 
 from qae.run_directory import RunDirectory
-from sweeps import verl_checkpoints, verl_machine
-from sweeps.backends import OnStep, TrainerKilledError, threads, total_steps
+from sweeps import verl_checkpoints, verl_machine, verl_overrides
+from sweeps.backends import Lost, OnStep, TrainerKilledError, nothing_is_lost, threads, total_steps
 from sweeps.verl_cache import with_cached
-from sweeps.verl_overrides import environment, quoted, verl_overrides
+from sweeps.verl_overrides import quoted
 
 _POLL_SECONDS = 0.5
 _ERROR = re.compile(r"^(?:\([^)]*\)\s*)?((?:[\w.]+\.)?\w*(?:Error|Exception)\b.*)$")
 _LOG_TAIL_BYTES = 200_000
+# A trainer notices at once that a machine is gone; those who watch the machines may need a moment.
+_LOST_SECONDS = 5.0
 
 
 def train(
-    config: Mapping[str, object], directory: RunDirectory, cache: Path, on_step: OnStep, should_stop: Callable[[], bool]
+    config: Mapping[str, object],
+    directory: RunDirectory,
+    cache: Path,
+    on_step: OnStep,
+    should_stop: Callable[[], bool],
+    lost: Lost = nothing_is_lost,
 ) -> int:
     """Run verl until the run is complete or is asked to stop; see `sweeps.backends.train`.
 
@@ -38,12 +45,13 @@ def train(
         cache: folder for what ``cache:…`` paths name.
         on_step: called once for each step that the trainer logs.
         should_stop: asked twice a second; once true, the trainer ends after its step, with a checkpoint.
+        lost: asked twice a second; once it answers, the trainer is ended at once: it would wait for what is gone.
 
     Returns:
         the last logged step.
 
     Raises:
-        TrainerKilledError: verl's process was killed.
+        TrainerKilledError: verl's process was killed, or a machine that it computes on was lost.
         RuntimeError: verl failed; the last error of its log.
     """
     config = with_cached(config, cache)
@@ -51,7 +59,7 @@ def train(
     directory.stop_request.unlink(missing_ok=True)
     lines = _NewLines(directory.metrics)
     last = resumed
-    with _driver(command(config, directory, resumed), _environment(config, directory)) as process:
+    with _driver(command(config, directory, resumed), environment(config, directory)) as process:
         while True:
             ended = process.poll()
             for step, values in lines.read():
@@ -59,6 +67,8 @@ def train(
                 on_step(step, values)
             if ended is not None:
                 break
+            if gone := lost(0.0):
+                raise TrainerKilledError(f"{gone} after step {last}")
             if should_stop():
                 directory.stop_request.touch()
             time.sleep(_POLL_SECONDS)
@@ -72,9 +82,7 @@ def train(
         return last
     if stopped and last and verl_checkpoints.resume_step(directory.checkpoints) == last:
         return last
-    if ended < 0:
-        raise TrainerKilledError(f"verl's trainer was killed by {signal.Signals(-ended).name} after step {last}")
-    raise RuntimeError(_reason(directory, ended))
+    raise _failure(directory, ended, last, lost(_LOST_SECONDS))
 
 
 def command(config: Mapping[str, object], directory: RunDirectory, resumed: int) -> list[str]:
@@ -102,13 +110,21 @@ def command(config: Mapping[str, object], directory: RunDirectory, resumed: int)
         f"{key}={quoted(str(value.resolve()) if isinstance(value, Path) else value)}" for key, value in own.items()
     ]
     driver = [sys.executable, "-m", "sweeps.verl_driver", str(os.getpid())]
-    return [*driver, *verl_overrides(config), *overrides]
+    if verl_machine.joins_ray(config):
+        config = verl_machine.without_ray_options(config)
+    return [*driver, *verl_overrides.verl_overrides(config), *overrides]
 
 
-def _environment(config: Mapping[str, object], directory: RunDirectory) -> dict[str, str]:
+def environment(config: Mapping[str, object], directory: RunDirectory) -> dict[str, str]:
+    """The environment of verl's processes, those of Ray included.
+
+    Args:
+        config: resolved.
+        directory: the run.
+    """
     variables = {
-        **os.environ,
-        **environment(config),
+        **verl_machine.without_rival_names(os.environ),
+        **verl_overrides.environment(config),
         "QAE_RUN_DIRECTORY": str(directory.path.resolve()),
         "HYDRA_FULL_ERROR": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -120,6 +136,8 @@ def _environment(config: Mapping[str, object], directory: RunDirectory) -> dict[
             "OMP_NUM_THREADS": str(threads(config)),
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
             "RAY_enable_open_telemetry": "0",
+            # Ray would start a worker for each of the logical cores at once, on few real ones.
+            "RAY_prestart_worker_first_driver": "0",
         }
     return variables
 
@@ -159,6 +177,15 @@ class _NewLines:
         for line in whole.splitlines():
             record = orjson.loads(line)
             yield record["step"], {name: value for name, value in record.items() if name not in ("step", "time")}
+
+
+def _failure(directory: RunDirectory, code: int, last: int, gone: str | None) -> RuntimeError:
+    """Why the trainer ended with a code other than 0 after a step."""
+    if gone:
+        return TrainerKilledError(f"{gone} after step {last}")
+    if code < 0:
+        return TrainerKilledError(f"verl's trainer was killed by {signal.Signals(-code).name} after step {last}")
+    return RuntimeError(_reason(directory, code))
 
 
 def _reason(directory: RunDirectory, code: int) -> str:

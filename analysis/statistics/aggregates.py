@@ -1,8 +1,8 @@
 """IQM, mean, median, optimality gap and performance profiles as rliable defines them, with its bootstrap, vectorised.
 
 Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (arXiv 2108.13264). Scores
-are sorted once. A resample is then a count of each sorted score, and its trimmed mean and profile are read from the
-cumulative counts: no resample is sorted.
+are sorted once. A resample is a count of each score: its means are sums weighted by the counts, its trimmed mean and
+profile are read from the cumulative counts of the sorted scores. No resample is written out or sorted.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -102,7 +102,7 @@ def aggregate_intervals(
     scores = table_of_values(scores_R_T)
     wanted = tuple(which)
     draws = _Draws(scores, resampling, resamples, seed)
-    blocks = [_block_aggregates(draws, ranks, wanted, gamma) for ranks in draws]
+    blocks = [_block_aggregates(draws, block, wanted, gamma) for block in draws]
     tail = (1 - confidence) / 2
     ends = np.quantile(np.concatenate(blocks, axis=1), [tail, 1 - tail], axis=1)
     return {
@@ -141,79 +141,109 @@ def performance_profile(
     draws = _Draws(scores, resampling, resamples, seed)
     below = np.searchsorted(draws.ordered, taus, side="right")
     blocks = []
-    for ranks in draws:
+    for block in draws:
         if of_task_means:
-            blocks.append((draws.task_means(ranks)[:, :, None] > taus).mean(axis=1))
+            blocks.append((draws.task_means(block)[:, :, None] > taus).mean(axis=1))
         else:
-            blocks.append(1 - draws.cumulative(ranks)[:, below] / scores.size)
+            blocks.append(1 - draws.cumulative(block)[:, below] / scores.size)
     tail = (1 - confidence) / 2
     low, high = np.quantile(np.concatenate(blocks), [tail, 1 - tail], axis=0)
     of = scores.mean(axis=0) if of_task_means else scores
     return Profile(taus, (of.ravel()[:, None] > taus).mean(axis=0), low, high, confidence)
 
 
+@dataclass(frozen=True)
+class _Block:
+    """Some resamples.
+
+    Attributes:
+        counts: whole numbers (block, tasks, runs): how often each run is drawn for each slot of a task.
+        tasks: int64 (block, tasks), the task in each slot; None where every task is in its own.
+    """
+
+    counts: npt.NDArray[np.unsignedinteger]
+    tasks: IntArray | None
+
+
 class _Draws:
-    """Resamples of a table, block by block: int64 (block, tasks, runs), the rank of each drawn score.
+    """Resamples of a table, block by block.
 
     Attributes:
         ordered: all scores, ascending.
+        scores: float (tasks, runs).
     """
 
     def __init__(self, scores_R_T: FloatArray, resampling: Resampling, resamples: int, seed: int) -> None:
         if resamples < 1:
             raise ValueError(f"resamples={resamples} must be at least 1")
         self.runs, self.tasks = scores_R_T.shape
-        flat = scores_R_T.T.ravel()
-        order = np.argsort(flat, kind="stable")
-        self.ordered: FloatArray = flat[order]
-        self._rank = np.empty(flat.size, dtype=np.int64)
-        self._rank[order] = np.arange(flat.size)
+        self.scores: FloatArray = np.ascontiguousarray(scores_R_T.T)
+        self._order = np.argsort(self.scores, axis=None)
+        self.ordered: FloatArray = self.scores.ravel()[self._order]
         self._resampling, self._resamples = resampling, resamples
-        self._generator = np.random.default_rng(seed)
+        self._generator = np.random.Generator(np.random.SFC64(seed))
 
-    def __iter__(self) -> Iterator[IntArray]:
-        block = max(1, _BLOCK // self.ordered.size)
-        for start in range(0, self._resamples, block):
-            yield self._ranks(min(block, self._resamples - start))
+    def __iter__(self) -> Iterator[_Block]:
+        size = max(1, _BLOCK // self.ordered.size)
+        for start in range(0, self._resamples, size):
+            yield self._block(min(size, self._resamples - start))
 
-    def _ranks(self, draws: int) -> IntArray:
-        # 16 bits are drawn twice as fast as 32.
-        width = np.uint16 if self.runs <= 2**16 else np.uint32
-        of_task = 1 if self._resampling.whole_runs else self.tasks
-        runs = self._generator.integers(0, self.runs, (draws, of_task, self.runs), dtype=width)
-        if self._resampling.tasks:
-            tasks = self._generator.integers(0, self.tasks, (draws, self.tasks))
+    def _block(self, draws: int) -> _Block:
+        slots = 1 if self._resampling.whole_runs else self.tasks
+        cells = self._runs(draws * slots * self.runs).reshape(draws * slots, self.runs)
+        cells += (np.arange(draws * slots) * self.runs)[:, None]
+        # A byte holds these counts wherever it can: what follows reads them several times.
+        counts = np.bincount(cells.ravel(), minlength=cells.size).astype(np.uint8 if self.runs < 2**8 else np.uint32)
+        return _Block(
+            np.broadcast_to(counts.reshape(draws, slots, self.runs), (draws, self.tasks, self.runs)),
+            self._generator.integers(0, self.tasks, (draws, self.tasks)) if self._resampling.tasks else None,
+        )
+
+    def _runs(self, size: int) -> IntArray:
+        """Runs drawn with replacement: int64 (size,).
+
+        The high half of 32 random bits times the number of runs. No draw is rejected, so that the chances of two runs
+        may differ by 2^-32, of which no interval knows; `Generator.integers` takes twice the time.
+        """
+        bits = self._generator.bit_generator.random_raw((size + 1) // 2).view(np.uint32)[:size]
+        products = bits.astype(np.uint64)
+        products *= np.uint64(self.runs)
+        products >>= np.uint64(32)
+        return products.view(np.int64)
+
+    def task_means(self, block: _Block, ceiling: float = np.inf) -> FloatArray:
+        """Mean of each slot's drawn scores, cut at the ceiling: float (block, tasks)."""
+        scores = np.minimum(self.scores, ceiling)
+        counts = block.counts.astype(np.float64)
+        if block.tasks is None:
+            sums = np.matmul(counts.transpose(1, 0, 2), scores[:, :, None])[:, :, 0].T
         else:
-            tasks = np.arange(self.tasks)[None]
-        ranks: IntArray = self._rank[runs + (tasks * self.runs)[:, :, None]]
-        return ranks
+            sums = np.einsum("btr,btr->bt", counts, scores[block.tasks])
+        return np.asarray(sums / self.runs)
 
-    def task_means(self, ranks: IntArray) -> FloatArray:
-        """Mean over the drawn runs of each drawn task: float (block, tasks)."""
-        return np.asarray(self.ordered[ranks].mean(axis=2))
-
-    def cumulative(self, ranks: IntArray) -> npt.NDArray[np.int32]:
+    def cumulative(self, block: _Block) -> npt.NDArray[np.int32]:
         """How many drawn scores are among the j lowest: int32 (block, scores + 1), j from 0."""
         size = self.ordered.size
-        cells = ranks + (np.arange(len(ranks)) * size)[:, None, None]
-        counts = np.bincount(cells.ravel(), minlength=len(ranks) * size).reshape(len(ranks), size)
-        # Summing bytes is several times as fast as summing the int64 that bincount returns.
-        narrow = counts.astype(np.uint8 if counts.max() < 256 else np.int32)
-        result = np.zeros((len(ranks), size + 1), dtype=np.int32)
-        np.cumsum(narrow, axis=1, dtype=np.int32, out=result[:, 1:])
+        counts = block.counts
+        if block.tasks is not None:
+            slot_of_task = block.tasks[:, None, :] == np.arange(self.tasks)[:, None]
+            counts = (slot_of_task.astype(np.float64) @ counts.astype(np.float64)).astype(np.uint32)
+        in_order = counts.reshape(len(counts), size).take(self._order, axis=1)
+        result = np.zeros((len(counts), size + 1), dtype=np.int32)
+        np.cumsum(in_order, axis=1, dtype=np.int32, out=result[:, 1:])
         return result
 
 
-def _block_aggregates(draws: _Draws, ranks: IntArray, wanted: Sequence[Aggregate], gamma: float) -> FloatArray:
+def _block_aggregates(draws: _Draws, block: _Block, wanted: Sequence[Aggregate], gamma: float) -> FloatArray:
     """Aggregates of a block of resamples: float (aggregates, block)."""
     needs_means = {Aggregate.MEAN, Aggregate.MEDIAN} & set(wanted)
-    means = draws.task_means(ranks) if needs_means else np.empty((len(ranks), 0))
+    means = draws.task_means(block) if needs_means else np.empty((len(block.counts), 0))
     rows: list[FloatArray] = []
     for name in wanted:
         if name is Aggregate.IQM:
-            rows.append(_iqm(draws, ranks))
+            rows.append(_iqm(draws, block))
         elif name is Aggregate.OPTIMALITY_GAP:
-            rows.append(gamma - np.minimum(draws.ordered, gamma)[ranks].mean(axis=(1, 2)))
+            rows.append(gamma - draws.task_means(block, gamma).mean(axis=1))
         elif name is Aggregate.MEAN:
             rows.append(means.mean(axis=1))
         else:
@@ -221,7 +251,7 @@ def _block_aggregates(draws: _Draws, ranks: IntArray, wanted: Sequence[Aggregate
     return np.array(rows)
 
 
-def _iqm(draws: _Draws, ranks: IntArray) -> FloatArray:
+def _iqm(draws: _Draws, block: _Block) -> FloatArray:
     """Trimmed mean of each resample.
 
     With C_j the number of drawn scores among the j lowest, cut to the kept middle, the sum of the kept scores is
@@ -229,7 +259,7 @@ def _iqm(draws: _Draws, ranks: IntArray) -> FloatArray:
     """
     size = draws.ordered.size
     cut = size // 4
-    inner = draws.cumulative(ranks)[:, 1:-1]
+    inner = draws.cumulative(block)[:, 1:-1]
     np.clip(inner, cut, size - cut, out=inner)
     # C_j still holds the scores cut below; shifting them out leaves the gaps' sum as it stands minus cut * range.
     gaps = np.diff(draws.ordered)

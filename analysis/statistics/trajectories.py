@@ -177,15 +177,18 @@ def aligned(series: pd.DataFrame, alignment: Alignment = Alignment.COMMON) -> pd
     runs = series.dropna(axis="columns", how="all")
     if runs.empty:
         return runs
-    ends = [(column.first_valid_index(), column.last_valid_index()) for _, column in runs.items()]
-    first, last = max(first for first, _ in ends), min(last for _, last in ends)
-    return runs.loc[(runs.index >= first) & (runs.index <= last)]
+    there = runs.notna().to_numpy()
+    first = int(there.argmax(axis=0).max())
+    end = len(runs) - int(there[::-1].argmax(axis=0).max())
+    return runs.iloc[first:end]
 
 
 def _known(values: "pd.Series[float]") -> tuple[FloatArray, FloatArray]:
     """Steps and values that are there."""
     there = values.dropna()
-    return there.index.to_numpy(dtype=np.float64), there.to_numpy(dtype=np.float64)
+    steps: FloatArray = there.index.to_numpy(dtype=np.float64)
+    numbers: FloatArray = np.asarray(there, dtype=np.float64)
+    return steps, numbers
 
 
 def _centred_means(column: "pd.Series[float]", half: int) -> "pd.Series[float]":

@@ -35,11 +35,13 @@ def save(directory: Path, step: int, model: nn.Module, optimizer: torch.optim.Op
 
 
 def load_newest(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Continue from the newest readable checkpoint.
+    """Continue from the newest readable checkpoint; what a killed writer left unfinished is removed.
 
     Returns:
         its step, or 0 where there is none.
     """
+    for unfinished in directory.glob(".step-*.tmp"):
+        unfinished.unlink()
     for step, path in _newest_first(directory):
         try:
             content = torch.load(path, weights_only=True)

@@ -13,7 +13,7 @@ from qae.run_directory import RunDirectory
 from sweeps import verl_machine
 from sweeps.verl_cache import with_cached
 from sweeps.verl_checkpoints import resume_step
-from sweeps.verl_run import command
+from sweeps.verl_run import command, environment
 from tests.configs import verl_mapping
 
 ROOT = Path(__file__).parents[2]
@@ -97,3 +97,33 @@ def test_several_nodes_want_a_ray_cluster(monkeypatch: pytest.MonkeyPatch) -> No
         verl_machine.check(config)
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     verl_machine.check(config)
+
+
+def test_a_ray_of_this_machine_alone_is_no_cluster_to_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", verl_machine.LOCAL_RAY)
+    assert not verl_machine.joins_ray({})
+    monkeypatch.delenv("RAY_ADDRESS")
+    assert verl_machine.joins_ray({"ray_kwargs": {"ray_init": {"address": "10.0.0.1:6379"}}})
+
+
+def test_the_command_asks_nothing_of_a_ray_that_it_joins_which_ray_would_refuse(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = verl_mapping("model=qwen3-random-tiny")
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    text = " ".join(command(config, RunDirectory(tmp_path / "abc"), 0))
+    assert verl_machine.ray_options(config) == {"num_cpus": 16, "num_gpus": 1, "object_store_memory": 300000000}
+    assert not any(key in text for key in verl_machine.ray_options(config))
+    assert "ray_init.include_dashboard=false" in text
+    monkeypatch.delenv("RAY_ADDRESS")
+    text = " ".join(command(config, RunDirectory(tmp_path / "abc"), 0))
+    assert all(key in text for key in verl_machine.ray_options(config))
+
+
+def test_visible_gpus_are_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = verl_mapping("model=qwen3-random-tiny")
+    monkeypatch.setenv("ROCR_VISIBLE_DEVICES", "0,1")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert environment(config, RunDirectory(tmp_path))["ROCR_VISIBLE_DEVICES"] == "0,1"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert "ROCR_VISIBLE_DEVICES" not in environment(config, RunDirectory(tmp_path))

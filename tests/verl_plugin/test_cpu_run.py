@@ -26,7 +26,7 @@ SHORT = (
     "trainer.save_freq=1",
     "trainer.val_before_train=false",
 )
-LIMIT = 420
+LIMIT = 600
 
 
 def environment(runs: Path) -> dict[str, str]:
@@ -138,9 +138,10 @@ def test_a_killed_driver_loses_no_step_and_the_same_command_ends_in_figures(tmp_
     assert list((runs / "figures").rglob("*.png")), output
 
 
-def test_a_killed_ray_worker_fails_the_run_which_goes_on_when_told(tmp_path: Path) -> None:
+def test_a_killed_ray_worker_fails_the_run_which_goes_on_when_told_until_ctrl_c(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    process = start(runs, "regularizer=clip_cov", *SHORT)
+    clip_cov = ("regularizer=clip_cov", *SHORT, "trainer.total_training_steps=40")
+    process = start(runs, *clip_cov)
     wait_for(logged(runs, 1), "step 1")
     workers = processes("WorkerDict", runs)
     assert workers
@@ -151,23 +152,18 @@ def test_a_killed_ray_worker_fails_the_run_which_goes_on_when_told(tmp_path: Pat
     assert code == 1, output
     assert directory.read_state().status is RunStatus.FAILED
     assert "verl: " in str(directory.read_state().reason)
-    assert steps(directory) == [1]
-    code, output = finish(start(runs, "regularizer=clip_cov", *SHORT, "sweep.retry=true"))
-    assert code == 0, output
-    assert steps(directory) == [1, 2]
+    reached = int(str(steps(directory)[-1]))
+    assert reached < 40
 
-
-def test_ctrl_c_ends_after_the_step_with_a_checkpoint(tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    process = start(runs, "regularizer=kl_cov", *SHORT, "trainer.total_training_steps=40", "trainer.save_freq=-1")
-    wait_for(logged(runs, 2), "step 2")
+    # No checkpoint is due, so the last one is the stop's.
+    process = start(runs, *clip_cov, "sweep.retry=true", "trainer.save_freq=-1")
+    wait_for(logged(runs, reached + 1), f"step {reached + 1}")
     process.send_signal(signal.SIGINT)
     code, output = finish(process)
-    directory = only_run(runs)
     assert code == 130, output
     assert directory.read_state().status is RunStatus.CANCELLED
     last = int(str(steps(directory)[-1]))
-    assert 2 <= last < 10
+    assert reached < last < 40
     assert steps(directory) == list(range(1, last + 1))
     assert resume_step(directory.checkpoints) == last
     assert not directory.stop_request.exists()

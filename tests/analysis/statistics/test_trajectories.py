@@ -89,9 +89,9 @@ def test_runs_of_unequal_length_are_aligned_as_asked() -> None:
     common = aligned(runs)
     assert list(common.columns) == ["a", "b"]
     assert common.index.tolist() == [2, 3]
-    assert np.isnan(common.loc[2, "a"])
+    assert common["a"].isna().tolist() == [True, False]
     held = aligned(runs, Alignment.HOLD)
     assert held["b"].tolist()[2:] == [5.0, 5.0]
-    assert np.isnan(held.loc[1, "b"])
+    assert held["b"].isna().tolist() == [True, False, False, False]
     assert aligned(runs, Alignment.LONGEST) is runs
     assert aligned(runs[["none"]]).empty

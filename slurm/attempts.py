@@ -1,0 +1,70 @@
+"""How often a run is tried again, by what ended its attempts: what was not its fault costs nothing."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from qae.errors import ConfigError
+from qae.run_directory import RunState
+from sweeps.reasons import ExitReason
+
+# Attempts that may end so before the run is given up; None: as many as it takes. One means that trying again is futile.
+DEFAULTS: Mapping[ExitReason, int | None] = MappingProxyType(
+    {
+        ExitReason.CRASH: 3,
+        ExitReason.NCCL: 5,
+        ExitReason.KILLED: 5,
+        ExitReason.HOST_MEMORY: 2,
+        ExitReason.CUDA_MEMORY: 2,
+        ExitReason.SLURM: 5,
+        ExitReason.CONFIG: 1,
+        ExitReason.DISK_FULL: 1,
+        ExitReason.CANCELLED: 1,
+        ExitReason.NODE_FAILURE: None,
+        ExitReason.TIME_LIMIT: None,
+        ExitReason.PREEMPTION: None,
+    }
+)
+_BY_KEY = MappingProxyType({reason.name.lower(): reason for reason in ExitReason})
+
+
+def limits(settings: object) -> dict[ExitReason, int | None]:
+    """The limits of `slurm.attempts`, by reason, over the defaults.
+
+    Args:
+        settings: the section: a mapping from reasons in small letters (``crash``, ``node_failure``, …) to counts.
+
+    Raises:
+        ConfigError: an unknown reason, or no count.
+    """
+    found = dict(DEFAULTS)
+    if settings is None:
+        return found
+    if not isinstance(settings, Mapping):
+        raise ConfigError("slurm.attempts", settings, "give a mapping from reasons to counts, such as {crash: 3}")
+    for key, value in settings.items():
+        if key not in _BY_KEY:
+            raise ConfigError(f"slurm.attempts.{key}", value, f"the reasons are {', '.join(_BY_KEY)}")
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ConfigError(f"slurm.attempts.{key}", value, "give a whole number of at least 1, or null for no limit")
+        found[_BY_KEY[key]] = value
+    return found
+
+
+def goes_on(ended: RunState, allowed: Mapping[ExitReason, int | None]) -> bool:
+    """Whether a run is tried again after an attempt that ended so.
+
+    A crash, or a time limit before the first step, at the same step as the last one would come again: it is not.
+    Attempts from before the run was given
+    up and started again do not count.
+
+    Args:
+        ended: the state after the attempt, counted, with the `stuck_step` of the attempt before.
+        allowed: see `limits`.
+    """
+    if ended.exit_reason is None:
+        return False
+    reason = ExitReason(ended.exit_reason)
+    if reason in (ExitReason.CRASH, ExitReason.TIME_LIMIT) and ended.stuck_step == ended.step:
+        return False
+    limit = allowed[reason]
+    return limit is None or ended.reasons[reason] - ended.settled.get(reason, 0) < limit

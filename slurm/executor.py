@@ -1,0 +1,213 @@
+"""A Slurm cluster as a place to run: see `sweeps.executor.Executor`."""
+
+import errno
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from pathlib import Path
+from typing import cast
+
+from rich.console import Console
+
+from qae.errors import ConfigError
+from slurm import client
+from slurm.batches import BatchStore
+from slurm.client import SlurmError
+from slurm.follow import Follower
+from slurm.request import Request, grouped
+from slurm.script import Array
+from slurm.states import Phase
+from slurm.submit import Submission, Submitter, patiently
+from sweeps import backends, checkout, snapshot, tables
+from sweeps.executor import Execution
+from sweeps.needs import Needs
+from sweeps.plan import Action, Plan, PlannedRun
+from sweeps.progress import Progress
+from sweeps.store import RunStore
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PLAN_PATIENCE_SECONDS = 60.0
+
+
+class SlurmExecutor:
+    """Runs as elements of job arrays; see `sweeps.executor.Executor`.
+
+    Args:
+        config: of the sweep's first job, resolved; `sweep` and `slurm.show_scripts` are taken from it.
+
+    Raises:
+        ConfigError: a switch that is neither true nor false.
+    """
+
+    def __init__(self, config: Mapping[str, object]) -> None:
+        self._wait = _switch(config, "sweep", "wait")
+        self._dry_run = _switch(config, "sweep", "dry_run")
+        self._snapshot = _switch(config, "sweep", "snapshot")
+        self._show_scripts = _switch(config, "slurm", "show_scripts")
+        self._root = Path(str(cast("Mapping[str, object]", config["sweep"])["root"])).expanduser().resolve()
+        self._unknown: str | None = None
+
+    def in_flight(self, root: Path) -> frozenset[str]:
+        """Runs that wait or run; one whose state is final already, and whose job is merely ending, is not."""
+        batches = BatchStore(root)
+        try:
+            jobs = batches.queued(patiently(client.queue, _to_stderr, _PLAN_PATIENCE_SECONDS))
+        except SlurmError as error:
+            if not self._dry_run:
+                raise
+            self._unknown = f"What is in the queue is not known: {error}."
+            return frozenset()
+        return frozenset(
+            run_id for run_id, job in jobs.items() if job.state.phase is Phase.WAITING or not _is_final(root, run_id)
+        )
+
+    def check(self, runs: Sequence[PlannedRun]) -> None:
+        """Refuse requests that sbatch could not use, and files that jobs would not find."""
+        grouped(runs)
+        for run in runs:
+            if self._snapshot and backends.is_verl(run.config):
+                _check_paths(run.config)
+
+    def describe(self, plan: Plan) -> Sequence[str]:
+        """What will be submitted, as what, and with which scripts."""
+        actions = Counter(run.action for run in plan.runs)
+        words = {
+            "to submit": actions[Action.START] + actions[Action.RETRY],
+            "to resume": actions[Action.RESUME],
+            "to attach to": actions[Action.FOLLOW],
+            "to skip": actions[Action.SKIP_DONE] + actions[Action.SKIP_FAILED],
+        }
+        sentences = [f"Slurm: {', '.join(f'{number} {word}' for word, number in words.items())}."]
+        groups = grouped([run for run in plan.runs if run.action.runs])
+        sentences += [f"  {tables.count(len(runs), 'job')} with {key.describe()}" for key, runs in groups.items()]
+        if self._unknown:
+            sentences.append(self._unknown)
+        if self._show_scripts:
+            sentences += [self._script(request, runs) for request, runs in groups.items()]
+        return sentences
+
+    def launch(self, plan: Plan, console: Console) -> Execution:
+        """Submit what the plan says; follow it and what is in flight, unless `sweep.wait` is false."""
+        with _stop_signals() as received:
+            try:
+                return self._launch(plan, console, lambda: bool(received))
+            except OSError as error:
+                if error.errno not in (errno.EIO, errno.EPIPE):
+                    raise
+                return Execution(interrupted=True, unfinished=True)  # the terminal is gone; the jobs are not
+
+    def _launch(self, plan: Plan, console: Console, stopped: Callable[[], bool]) -> Execution:
+        batches = BatchStore(self._root)
+        say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+        submitter = Submitter(batches, plan.name, cache(self._code), say, stopped)
+        starting = [run for run in plan.runs if run.action.runs]
+        submission = submitter.submit(starting)
+        if submission.refusal and not submission.submitted:
+            raise SlurmError(f"nothing was submitted: {submission.refusal}")
+        for sentence in _summary(submission):
+            say(sentence)
+        failed = dict.fromkeys(submission.refused, f"not submitted: {submission.refusal or 'stopped before'}")
+        if not self._wait or stopped():
+            notes = [*_room(submission.waiting), _come_back(plan.name, self._root)]
+            return Execution(failed, interrupted=stopped(), notes=tuple(notes), unfinished=True)
+        over = {run.run_id for run in plan.runs if not run.action.runs and run.action is not Action.FOLLOW}
+        over |= set(submission.refused)
+        with Progress(console, max(1, len(plan.runs) - len(over))) as progress:
+            follower = Follower(batches, progress, say, stopped)
+            while not follower.follow(plan.runs, over, [run.run_id for run in submission.waiting]):
+                if stopped():
+                    break
+                submission = submitter.submit(submission.waiting)
+                for sentence in _summary(submission):
+                    say(sentence)
+                refused = dict.fromkeys(submission.refused, f"not submitted: {submission.refusal}")
+                failed |= refused
+                over |= set(refused)
+        failed |= follower.failed
+        if not stopped():
+            return Execution(failed)
+        notes = [*_room(submission.waiting), _come_back(plan.name, self._root)]
+        return Execution(failed, interrupted=True, notes=tuple(notes), unfinished=True)
+
+    def _code(self) -> Path:
+        return snapshot.take(self._root) if self._snapshot else checkout.CODE
+
+    def _script(self, request: Request, runs: Sequence[PlannedRun]) -> str:
+        """The script of an array, but for the batch's id and the copy of the code, which are made at submission."""
+        code = self._root / "sweeps" / "code" / "COPY" if self._snapshot else checkout.CODE
+        return "\n" + Array("qae-BATCH", len(runs), BatchStore(self._root).path("BATCH"), code, request).script()
+
+
+def _summary(submission: Submission) -> Iterator[str]:
+    if submission.submitted:
+        arrays = sorted({job.partition("_")[0] for job in submission.submitted.values()}, key=int)
+        jobs, into = tables.count(len(submission.submitted), "job"), tables.count(len(arrays), "array")
+        yield f"Submitted {jobs} in {into}: {', '.join(arrays)}."
+    if submission.attached:
+        yield f"Attached to {tables.count(len(submission.attached), 'run')} that another launch started."
+    if submission.refusal:
+        yield f"Not submitted: {tables.count(len(submission.refused), 'run')}. {submission.refusal}"
+
+
+def _room(waiting: Sequence[PlannedRun]) -> Iterator[str]:
+    if waiting:
+        yield (
+            f"The queue takes no more jobs of yours for now: {tables.count(len(waiting), 'run')} not submitted yet. "
+            "The same command submits them when there is room."
+        )
+
+
+def _come_back(sweep: str, root: Path) -> str:
+    return (
+        f"The jobs go on without this process: `qae status --watch {sweep} --root {root}` or the same command follows."
+    )
+
+
+def _is_final(root: Path, run_id: str) -> bool:
+    store = RunStore(root)
+    return store.state(store.directory(run_id)).status.is_final
+
+
+def _check_paths(config: Mapping[str, object]) -> None:
+    """Jobs run from a copy of the code, so a path beside the launcher means nothing to them.
+
+    Raises:
+        ConfigError: a relative path of a file or folder that is here.
+    """
+    needs = Needs.of(config)
+    named = {"data.train_files": needs.train_files, "data.val_files": needs.val_files}
+    named["actor_rollout_ref.model.path"] = (needs.model_path,) if needs.model_path else ()
+    for key, paths in named.items():
+        for path in paths:
+            if not Path(path).is_absolute() and Path(path).exists():
+                fix = "jobs run elsewhere: give an absolute path (QAE_DATA for data sets), or sweep.snapshot=false"
+                raise ConfigError(key, path, fix)
+
+
+def _switch(config: Mapping[str, object], section: str, key: str) -> bool:
+    values = config.get(section)
+    value = values.get(key) if isinstance(values, Mapping) else None
+    if not isinstance(value, bool):
+        raise ConfigError(f"{section}.{key}", value, "give true or false")
+    return value
+
+
+def _to_stderr(sentence: str) -> None:
+    Console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    """Signals that asked to stop following; jobs are left alone, and what is being submitted is finished."""
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # nohup asks to go on without a terminal
+            signal.signal(number, lambda which, _: received.append(which))
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

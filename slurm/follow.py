@@ -1,0 +1,162 @@
+"""Following runs whose jobs wait or run: their state files tell, and squeue tells of jobs that ended without a word."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from qae.run_directory import RunStatus
+from slurm import client
+from slurm.batches import BatchStore
+from slurm.client import QueuedJob, SlurmError
+from slurm.states import JobState
+from sweeps.locking import is_locked
+from sweeps.plan import PlannedRun
+from sweeps.watch import Watch
+
+# squeue is asked soon after something has changed and ever more rarely while nothing does.
+_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 2.0, 30.0, 1.5
+_STATES_A_SECOND = 500  # state files looked at; each is a question to the file server
+# One answer without a job may be a moment between two entries of a queue.
+_MISSING_ANSWERS = 2
+# Why a job waits that will not start before somebody changes something.
+_STUCK = (
+    "BadConstraints",
+    "PartitionTimeLimit",
+    "PartitionNodeLimit",
+    "PartitionDown",
+    "PartitionInactive",
+    "AssocMaxWallDurationPerJobLimit",
+    "QOSMaxWallDurationPerJobLimit",
+    "InvalidAccount",
+    "InvalidQOS",
+    "DependencyNeverSatisfied",
+)
+
+
+@dataclass
+class Follower:
+    """Follows runs until all are over.
+
+    Attributes:
+        batches: of the run store.
+        show: called with the runs and their fresh states.
+        say: where sentences go.
+        stopped: whether the user asked to stop following.
+        failed: ids of runs that ended short of their last step, with a sentence.
+    """
+
+    batches: BatchStore
+    show: Callable[[Sequence[PlannedRun]], None]
+    say: Callable[[str], None]
+    stopped: Callable[[], bool]
+    failed: dict[str, str] = field(default_factory=dict)
+    _watch: Watch = field(default_factory=Watch)
+    _missing: dict[str, int] = field(default_factory=dict)
+    _last_jobs: dict[str, QueuedJob] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
+
+    def follow(self, runs: Sequence[PlannedRun], over: set[str], waiting: Collection[str] = ()) -> bool:
+        """Follow until every run that is not over is, or until the next look at the queue where runs wait for room.
+
+        Args:
+            runs: all of the sweep, shown as they stand.
+            over: ids of runs that are not waited for; it grows.
+            waiting: ids of runs that have no job yet, as the queue is full.
+
+        Returns:
+            whether all are over.
+        """
+        pause, next_look = _FIRST_PAUSE, time.monotonic() + _FIRST_PAUSE
+        before: list[RunStatus] = []
+        while True:
+            fresh = self._watch.fresh(runs)
+            self.show(fresh)
+            for run in fresh:
+                if run.run_id not in over and run.state.status.is_final:
+                    self._end(run, over)
+            if all(run.run_id in over for run in runs):
+                return True
+            if self.stopped():
+                return False
+            statuses = [run.state.status for run in fresh]
+            if statuses != before:
+                before, pause = statuses, _FIRST_PAUSE
+                next_look = min(next_look, time.monotonic() + pause)
+            if time.monotonic() >= next_look:
+                self._look([run for run in fresh if run.run_id not in over and run.run_id not in waiting], over)
+                if waiting:
+                    return False
+                pause = min(_GROWTH * pause, _LONGEST_PAUSE)
+                next_look = time.monotonic() + pause
+            time.sleep(max(0.25, len(runs) / _STATES_A_SECOND))
+
+    def _look(self, runs: Sequence[PlannedRun], over: set[str]) -> None:
+        """Ask the queue: who is in it is not over, whoever is missing twice and runs nowhere is."""
+        try:
+            jobs = self.batches.queued(client.queue())
+        except SlurmError as error:
+            self._tell("queue", f"{error}; the jobs go on, and so does looking.")
+            return
+        self._told.discard("queue")
+        self._last_jobs |= jobs
+        self._tell_of_stuck([jobs[run.run_id] for run in runs if run.run_id in jobs])
+        gone = []
+        for run in runs:
+            if run.run_id in jobs or is_locked(run.directory):
+                self._missing.pop(run.run_id, None)
+                continue
+            self._missing[run.run_id] = self._missing.get(run.run_id, 0) + 1
+            if self._missing[run.run_id] >= _MISSING_ANSWERS:
+                gone.append(run)
+        ends = self._ends(gone)
+        for run in gone:
+            self._end(run, over, ends.get(run.run_id))
+
+    def _end(self, run: PlannedRun, over: set[str], by_slurm: str | None = None) -> None:
+        over.add(run.run_id)
+        state = run.directory.read_state()
+        if state.status is RunStatus.DONE:
+            return
+        if state.status.is_final:
+            self.failed[run.run_id] = state.reason or str(state.status)
+        elif state.status in (RunStatus.PREEMPTED, RunStatus.CANCELLED) and state.reason:
+            self.failed[run.run_id] = f"{state.reason}; the same command continues it"
+        else:
+            self.failed[run.run_id] = f"{by_slurm or 'its job is gone'}; the same command continues it"
+
+    def _ends(self, runs: Sequence[PlannedRun]) -> Mapping[str, str]:
+        """What accounting says of the jobs of runs, by run id."""
+        known = {run.run_id: job for run in runs if (job := self._last_jobs.get(run.run_id) or self._noted(run))}
+        if not known:
+            return {}
+        names = sorted({job.name for job in known.values()})
+        since = min(batch.created for batch in self.batches.all() if batch.job_name in names)
+        found = {(job.array, job.index): job for job in client.accounting(names, since)}
+        return {
+            run_id: f"its job {job.id} {record.state.meaning} ({record.text})"
+            if (record := found.get((job.array, job.index))) is not None
+            else f"its job {job.id} left the queue"
+            for run_id, job in known.items()
+        }
+
+    def _noted(self, run: PlannedRun) -> QueuedJob | None:
+        """The job that a run's state names, as far as its batch is known."""
+        array, _, index = (run.directory.read_state().job or "").partition("_")
+        for batch in self.batches.all():
+            if batch.job_id == array and index.isdecimal():
+                return QueuedJob(array, int(index), JobState.UNKNOWN, "", "", "", batch.job_name)
+        return None
+
+    def _tell_of_stuck(self, jobs: Sequence[QueuedJob]) -> None:
+        for job in jobs:
+            if job.is_held:
+                self._tell(
+                    job.array, f"Job {job.id} is held ({job.reason}): `scontrol release {job.id}` lets it start."
+                )
+            elif any(word in job.reason for word in _STUCK):
+                self._tell(job.array, f"Job {job.id} will not start as it is: Slurm says {job.reason}.")
+
+    def _tell(self, about: str, sentence: str) -> None:
+        if about not in self._told:
+            self._told.add(about)
+            self.say(sentence)
