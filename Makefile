@@ -17,19 +17,17 @@ setup: .venv/.ready ## create or update the environment from requirements.lock
 sweep: setup ## run the default sweep on this machine
 	$(BIN)/python sweep.py -m
 
-<<<<<<< HEAD
 paper: setup ## every run, figure and table of the paper on the embedded task (about an hour on 2 cores; goes on where it stopped)
 	@# Status 1: a run failed, which figures and gallery say; what the user stops or types wrong stops here too.
 	$(BIN)/python sweep.py -m +experiment=paper tracking=none || [ $$? -eq 1 ]
 	$(BIN)/qae figures paper
 	$(BIN)/qae gallery
-=======
+
 slurm-demo: setup ## a sweep on a real Slurm, brought up on this machine (as root on Debian)
 	slurm/local_cluster.sh up
 	eval "$$(slurm/local_cluster.sh env)" && $(BIN)/python sweep.py -m +experiment=slurm_demo \
 		hydra/launcher=slurm site=local sweep.root=runs/slurm-demo tracking=none
 	@echo "The cluster stays up: eval \"\$$(slurm/local_cluster.sh env)\" to use it, slurm/local_cluster.sh down to end it."
->>>>>>> stats
 
 test: setup lint ## lint, types, import contracts and all tests
 	$(BIN)/python -m pytest --durations=10
