@@ -8,6 +8,7 @@ from analysis import sources
 from analysis.commands import Mistake, chosen_sweep
 from analysis.runs import Runs
 from analysis.sources import run_store
+from analysis.wording import shown_source
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ def choose(source: str | None, root: Path) -> Choice:
         sweep, run_ids = chosen_sweep(root, source)
         choice = Choice(run_store.load(root, run_ids), sweep, f"Sweep {sweep}", f"sweep '{sweep}'")
     else:
-        choice = Choice(_load(source, root), _file_name(source), f"Runs of {source}", source)
+        shown = shown_source(source)
+        choice = Choice(_load(source, root), _file_name(source), f"Runs of {shown}", shown)
     if not choice.runs.records:
         raise Mistake(f"{choice.source} holds no run that can be read; `qae status` lists those of {root}")
     return choice

@@ -14,10 +14,13 @@ from analysis import figures, sources
 from analysis.figures import paper, style
 from analysis.figures.missing import MissingDataError
 from analysis.runs import Runs
+from analysis.wording import shown_source
 
 if TYPE_CHECKING:
     from IPython.display import Image, Markdown
     from ipywidgets import Box, FloatSlider, IntSlider
+
+_SCREEN_DOTS_AN_INCH = 96
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ def open_runs(source: str = "") -> Opened:
         raise sources.SourceError(
             "there are no runs here yet: `make sweep` makes some, or set QAE_SOURCE to a folder or a W&B project"
         )
-    opened = Opened(sources.load(chosen, root=store), _shown(chosen))
+    opened = Opened(sources.load(chosen, root=store), shown_source(chosen))
     if not opened.runs.records:
         raise sources.SourceError(f"'{chosen}' holds no run that can be read")
     return opened
@@ -65,7 +68,7 @@ def show(figure: Figure) -> "Image":
     """The figure as a picture."""
     from IPython.display import Image
 
-    return Image(_png(figure), format="png")
+    return Image(_png(figure), format="png", width=_width(figure))
 
 
 def explore(make: Callable[..., Figure], sliders: "Sequence[FloatSlider | IntSlider]") -> "Box":
@@ -83,7 +86,8 @@ def explore(make: Callable[..., Figure], sliders: "Sequence[FloatSlider | IntSli
     picture = Image(format="png")
 
     def follow(_: object = None) -> None:
-        picture.value = _png(make(*(slider.value for slider in sliders)))
+        figure = make(*(slider.value for slider in sliders))
+        picture.value, picture.width = _png(figure), str(_width(figure))
 
     for slider in sliders:
         slider.observe(follow, "value")
@@ -119,16 +123,15 @@ def claims(names: Iterable[str], opened: Opened) -> pd.DataFrame:
 def _png(figure: Figure) -> bytes:
     file = io.BytesIO()
     with style.house():
-        figure.savefig(file, format="png", dpi=96)
+        figure.savefig(file, format="png")
     return file.getvalue()
+
+
+def _width(figure: Figure) -> int:
+    """Width on the screen: a picture has more dots than that, so that it is sharp on any."""
+    return round(figure.get_figwidth() * _SCREEN_DOTS_AN_INCH)
 
 
 def _store_above(folder: Path) -> Path:
     found = (above / "runs" for above in (folder, *folder.parents) if (above / "runs").is_dir())
     return next(found, folder / "runs")
-
-
-def _shown(source: str) -> str:
-    """A folder by its last two names: where it lies on this machine is nobody's business in a shared notebook."""
-    path = Path(source)
-    return "/".join(path.resolve().parts[-2:]) if path.is_dir() else source

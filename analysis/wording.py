@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 
 def span(values: Iterable[int]) -> str:
@@ -22,3 +23,9 @@ def hint(word: str, known: Sequence[str]) -> str:
     """What a mistyped word may mean: "did you mean fig9?", or all that there are."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+
+
+def shown_source(source: str) -> str:
+    """A path by its last two names: where it lies on this machine is nobody's business in a page that is shared."""
+    path = Path(source)
+    return "/".join(path.resolve().parts[-2:]) if path.exists() else source

@@ -47,8 +47,7 @@ pd.DataFrame(
 # %% [markdown]
 # ## What is wrong with the data
 # Steps that are missing, files that could not be read, the same computation counted twice, runs of different versions
-# of verl, torch or the code. verl's own entropy metric was wrong in some versions, so the last of these is no
-# formality.
+# of verl, torch or the code. The last is no formality: defaults and the definitions of metrics change between versions.
 
 # %%
 findings = quality.check(runs)

@@ -30,6 +30,8 @@ _K_COLOURS = ("#440154", "#3B528B", "#1F9E89", "#D9A600")
 _MARKERS = "osD^vPX*<>hd"
 _LINES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 _CAPTION_POINTS = 8
+_LEGEND_ROW_INCHES = 0.22
+_LEGEND_ROWS_ALLOWED_FOR = 2
 _RC: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 10,
@@ -121,11 +123,12 @@ def labelled(metric: Metric) -> str:
 
 
 def add_legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
-    """One legend above the panels."""
+    """One legend above the panels; a figure grows where it is long."""
     width = figure.get_figwidth() * 72
     widths = [5.2 * len(label) + 48 for label in entries]
     fitting = len(entries) if sum(widths) < width else max(1, int(width / max(widths)))
     rows = math.ceil(len(entries) / fitting)
+    figure.set_figheight(figure.get_figheight() + _LEGEND_ROW_INCHES * max(0, rows - _LEGEND_ROWS_ALLOWED_FOR))
     figure.legend(
         entries.values(),
         entries.keys(),

@@ -2,11 +2,14 @@
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from analysis import figures, statistics, table
+import matplotlib as mpl
+
+from analysis import comparison, figures, statistics, table
 from analysis.figures import paper, style
 from analysis.figures.missing import MissingDataError
 from analysis.report import quality
@@ -74,8 +77,9 @@ class Contents:
     Attributes:
         title, source: of the report.
         results, caption: the result table and what its numbers are.
+        comparison, comparison_caption: the differences between arms and what their numbers are.
+        configuration: the keys that tell arms apart.
         runs: a row a run.
-        differences: a row a key that tells arms apart.
         pictures: every figure that the runs have data for.
         left_out: (figure, why) of the others.
         findings: what is wrong with the data.
@@ -86,8 +90,10 @@ class Contents:
     source: str
     results: Table
     caption: str
+    comparison: Table
+    comparison_caption: str
+    configuration: Table
     runs: Table
-    differences: Table
     pictures: tuple[Picture, ...]
     left_out: tuple[tuple[str, str], ...]
     findings: tuple[quality.Finding, ...]
@@ -104,14 +110,17 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
         with_figures: whether to draw, which takes most of the time.
     """
     results = table.summarise(runs)
+    differences = comparison.compare(runs, comparison.default_pairs(runs))
     pictures, left_out = _pictures(runs, source) if with_figures else ([], [])
     return Contents(
         title=title,
         source=source,
         results=_results(results.rows),
         caption=table.caption(results),
+        comparison=_comparison(differences),
+        comparison_caption=comparison.caption(differences),
+        configuration=_configuration(runs),
         runs=_runs(runs),
-        differences=_differences(runs),
         pictures=tuple(pictures),
         left_out=tuple(left_out),
         findings=tuple(quality.check(runs)),
@@ -164,17 +173,35 @@ def _run(runs: Runs, record: RunRecord) -> tuple[Cell, ...]:
     )
 
 
-def _differences(runs: Runs) -> Table:
-    """Keys whose value differs between arms, a column an arm."""
-    first = {arm: records[0].config for arm, records in runs.arms.items()}
-    keys = dict.fromkeys(key for config in first.values() for key in config)
+def _comparison(differences: Sequence[comparison.Difference]) -> Table:
     rows = []
+    for of, (pair, measure, *numbers) in zip(differences, comparison.cells(differences), strict=True):
+        values = (of.value, of.p_adjusted, of.improvement, of.seeds, of.problems, of.step, of.seeds_needed)
+        rows.append((Cell(pair), Cell(measure), *map(_with_interval, numbers, values)))
+    return Table(comparison.COLUMNS, tuple(rows), text_columns=2)
+
+
+def _with_interval(text: str, value: float | None) -> Cell:
+    """A number that is written with its interval behind it, or a dash, which sorts last."""
+    number, bracket, rest = text.partition(" [")
+    known = None if value is None or math.isnan(value) or text == _NOTHING else float(value)
+    return Cell(number, bracket.strip() + rest, known)
+
+
+def _configuration(runs: Runs) -> Table:
+    """Keys whose value differs between arms: a row a key and a column an arm, or the other way where arms are more."""
+    first = {str(arm): records[0].config for arm, records in runs.arms.items()}
+    keys = dict.fromkeys(key for config in first.values() for key in config)
+    differing = {}
     for key in keys:
         values = [_shown(config.get(key)) for config in first.values()]
         if len(set(values)) > 1 and (not is_operational(key) or key in _OPTIONS):
-            rows.append((Cell(key), *(Cell(value) for value in values)))
-    columns = ("key", *map(str, first))
-    return Table(columns, tuple(rows), text_columns=len(columns))
+            differing[key] = values
+    if len(first) <= len(differing):
+        columns, lines = ("key", *first), [(key, *values) for key, values in differing.items()]
+    else:
+        columns, lines = ("arm", *differing), list(zip(first, *differing.values(), strict=True)) if differing else []
+    return Table(columns, tuple(tuple(map(Cell, line)) for line in lines), text_columns=len(columns))
 
 
 def _pictures(runs: Runs, source: str) -> tuple[list[Picture], list[tuple[str, str]]]:
@@ -186,7 +213,8 @@ def _pictures(runs: Runs, source: str) -> tuple[list[Picture], list[tuple[str, s
             left_out.append((name, str(error)))
             continue
         file = io.BytesIO()
-        with style.house():
+        # Letters as outlines: a reader's machine need not have the fonts of this one.
+        with style.house(), mpl.rc_context({"svg.fonttype": "path"}):
             figure.savefig(file, format="svg", metadata={"Date": None})
         address = "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
         about = paper.title(name) if name in paper.names() else figures.title(name)
@@ -210,4 +238,6 @@ def _number(value: int) -> Cell:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
     return "not set" if value is None else str(value)

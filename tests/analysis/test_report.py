@@ -126,7 +126,7 @@ def test_the_tables_hold_the_numbers_of_qae_table(root: Path) -> None:
     assert [line[0].text for line in found.results.rows] == [row.arm for row in rows]
     assert [line[5].sort for line in found.results.rows] == [row.pass_1.value for row in rows if row.pass_1]
     assert found.pictures == ()
-    assert {line[0].text for line in found.differences.rows} == {
+    assert {line[0].text for line in found.configuration.rows} == {
         "labels.regularizer",
         "algorithm.quantile_k",
         "actor_rollout_ref.actor.clip_ratio_high",

@@ -124,7 +124,7 @@ def test_regularizers_are_compared_on_the_same_seeds(executions: Executions) -> 
     text = outputs(executions["05_regularizers"].result())
     assert "mean, clip_symmetric - mean" in text
     assert "K = 0.4, clip_symmetric - mean, clip_symmetric" in text
-    assert "so that all 10 hold together" in text
+    assert "so that all 6 hold together" in text
 
 
 def test_a_project_of_wandb_is_pulled_checked_and_compared(executions: Executions) -> None:
