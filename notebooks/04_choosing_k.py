@@ -51,7 +51,8 @@ notebook.draw("entropy_and_pass", opened)
 # %% [markdown]
 # ## The rule, applied
 # It knows entropy only. On the embedded task entropy falls because the task is learnt, so the rule says .6, and there
-# it is wrong: with Clip-Higher pass@1 ends at .87 under the mean and at .86, .74, .60 and .23 for K of .2, .4, .6 and .8.
+# it is wrong: with Clip-Higher pass@1 ends at .87 under the mean and at .86, .74, .60 and .23 for K of .2, .4, .6 and
+# .8.
 
 # %%
 for arm in runs.arms:

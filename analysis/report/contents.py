@@ -174,18 +174,25 @@ def _run(runs: Runs, record: RunRecord) -> tuple[Cell, ...]:
 
 
 def _comparison(differences: Sequence[comparison.Difference]) -> Table:
+    """A row a pair of arms, a column a measure; a star where the difference is separated from zero."""
+    measures = tuple(dict.fromkeys(of.measure for of in differences))
+    pairs: dict[str, dict[comparison.Measure, comparison.Difference]] = {}
+    for of in differences:
+        pairs.setdefault(f"{of.first} − {of.second}", {})[of.measure] = of
     rows = []
-    for of, (pair, measure, *numbers) in zip(differences, comparison.cells(differences), strict=True):
-        values = (of.value, of.p_adjusted, of.improvement, of.seeds, of.problems, of.step, of.seeds_needed)
-        rows.append((Cell(pair), Cell(measure), *map(_with_interval, numbers, values)))
-    return Table(comparison.COLUMNS, tuple(rows), text_columns=2)
+    for pair, found in pairs.items():
+        any_of = next(iter(found.values()))
+        cells = (_difference(found[measure]) if measure in found else Cell(_NOTHING) for measure in measures)
+        rows.append((Cell(pair), _number(any_of.seeds), _number(any_of.step), *cells))
+    columns = ("difference", "seeds", "step", *(measure.label for measure in measures))
+    return Table(columns, tuple(rows), text_columns=1)
 
 
-def _with_interval(text: str, value: float | None) -> Cell:
-    """A number that is written with its interval behind it, or a dash, which sorts last."""
-    number, bracket, rest = text.partition(" [")
-    known = None if value is None or math.isnan(value) or text == _NOTHING else float(value)
-    return Cell(number, bracket.strip() + rest, known)
+def _difference(of: comparison.Difference) -> Cell:
+    digits = of.measure.digits
+    known = math.isfinite(of.low) and math.isfinite(of.high)
+    interval = f"[{of.low:+.{digits}f}, {of.high:+.{digits}f}]" if known else ""
+    return Cell(f"{of.value:+.{digits}f}{' *' if of.is_separated else ''}", interval, of.value)
 
 
 def _configuration(runs: Runs) -> Table:
