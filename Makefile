@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup sweep paper test lint format lock scripts benchmark benchmark-trl benchmark-loading notebooks slurm-demo clean
+.PHONY: help setup sweep paper test lint format lock scripts benchmark benchmark-trl benchmark-loading benchmark-statistics notebooks slurm-demo clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,11 @@ benchmark-loading: setup ## loading offline W&B files against the SDK's old read
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/old-wandb
 	$(UV) pip install --quiet --python .venv/old-wandb/bin/python wandb==0.27.0 pandas==3.1.1
 	$(BIN)/python -m benchmarks.loading --old-python .venv/old-wandb/bin/python
+
+benchmark-statistics: setup ## intervals of aggregates against rliable's
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/rliable
+	$(UV) pip install --quiet --python .venv/rliable/bin/python rliable==1.2.0 pandas==2.3.3
+	$(BIN)/python -m benchmarks.statistics --python .venv/rliable/bin/python
 
 notebooks: setup ## execute the notebooks on $$QAE_SOURCE or runs/, into notebooks/executed
 	$(BIN)/python -m notebooks.execute

@@ -63,7 +63,7 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
 @click.command()
 @click.argument("sweep", required=False)
 @click.option("--against", metavar="ARM", help="Compare every other arm with this one, by its name in `qae table`.")
-@click.option("--measure", "names", multiple=True, help="pass@1, 'peak entropy', …; several times (default: all).")
+@click.option("--measure", "names", multiple=True, help="pass@4, 'peak entropy', …; several times.")
 @click.option("--step", type=click.IntRange(min=1), help="Compare at this step (default: the last that both have).")
 @click.option("--csv", "form", flag_value="csv", help="A row a difference, a column a number.")
 @click.option("--json", "form", flag_value="json", help="One object a difference.")
@@ -81,7 +81,10 @@ def compare(
 
     name, run_ids = chosen_sweep(root, sweep)
     runs = _load(root, run_ids)
-    measures = {measure.name: measure for measure in comparison.MEASURES}
+    try:
+        measures = comparison.measures_of(runs, names)
+    except ValueError as error:
+        raise Mistake(str(error)) from error
     for wanted in names:
         if wanted not in measures:
             raise Mistake(f"there is no measure '{wanted}'; {hint(wanted, list(measures))}")

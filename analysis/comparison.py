@@ -5,6 +5,7 @@ with 95 %. Which differences are separated from zero is told by Holm's adjusted 
 than such intervals do, and now and then more. Two intervals of the arms' own say nothing of their difference.
 """
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from qae import metrics
 LEVEL = 1 - statistics.CONFIDENCE
 COLUMNS = ("difference", "measure", "value", "p", "improvement", "seeds", "problems", "step", "seeds needed")
 _NONE = "—"
+_PASS_AT = re.compile(r"pass@(?P<k>[1-9]\d*)")
 Pair = tuple[ArmName, ArmName]
 
 
@@ -59,7 +61,7 @@ class Difference:
         p: two-sided; NaN with a single seed, which shows nothing of the spread between training runs.
         p_adjusted: the same by Holm's procedure over the table.
         improvement: probability that a run of the first is above a run of the second on a problem, ties half.
-        improvement_low, improvement_high: its interval of the same confidence.
+        improvement_low, improvement_high: its interval, of the same confidence; [0, 1] where the other is infinite.
         seeds: common training seeds.
         problems: common problems; 1 for numbers that a run has once.
         behind: runs of both arms that had not reached the step and were left out.
@@ -126,7 +128,26 @@ PASS_1, PASS_16 = of_pass_at(1), of_pass_at(16)
 ENTROPY_FINAL = of_metric(metrics.ENTROPY, "final entropy (nats/token)", 2, lambda series: series.apply(_final))
 ENTROPY_PEAK = of_metric(metrics.ENTROPY, "peak entropy (nats/token)", 2, lambda series: series.max())
 LENGTH_FINAL = of_metric(metrics.LENGTH_MEAN, "final length (tokens)", 1, lambda series: series.apply(_final))
+ENTROPY_LEVEL = of_metric(metrics.ENTROPY, "mean entropy (nats/token)", 2, lambda series: series.apply(_level))
 MEASURES = (PASS_1, PASS_16, ENTROPY_FINAL, ENTROPY_PEAK, LENGTH_FINAL)
+
+
+def measures_of(runs: Runs, names: Iterable[str] = ()) -> dict[str, Measure]:
+    """What these runs can be compared in, by name: `MEASURES`, the mean entropy, and each pass@k among `names`.
+
+    Raises:
+        ValueError: a pass@k with more samples than a problem of these runs has.
+    """
+    known = {measure.name: measure for measure in (*MEASURES, ENTROPY_LEVEL)}
+    samples = int(runs.evaluations["n"].min()) if len(runs.evaluations) else 0
+    for name in names:
+        found = _PASS_AT.fullmatch(name)
+        if found is None:
+            continue
+        if int(found["k"]) > samples:
+            raise ValueError(f"{name} needs {found['k']} samples a problem; these runs have {samples}")
+        known[name] = of_pass_at(int(found["k"]))
+    return known
 
 
 def against_the_mean(runs: Runs) -> list[Pair]:
@@ -308,8 +329,8 @@ def _difference(case: _Case, of: statistics.Difference, p: float, p_adjusted: fl
         p=p,
         p_adjusted=float(p_adjusted),
         improvement=of.improvement,
-        improvement_low=of.improvement_low,
-        improvement_high=of.improvement_high,
+        improvement_low=0.0 if unseen else of.improvement_low,
+        improvement_high=1.0 if unseen else of.improvement_high,
         seeds=of.seeds[0],
         problems=of.problems,
         behind=case.behind,
@@ -335,6 +356,10 @@ def _seeds(runs: Runs, arm: ArmName) -> dict[str, int]:
 
 def _final(column: "pd.Series[float]") -> float:
     return float(column.dropna().tail(FINAL_STEPS).mean())
+
+
+def _level(column: "pd.Series[float]") -> float:
+    return statistics.shape(column).level if column.notna().any() else np.nan
 
 
 def _p_value(p: float) -> str:

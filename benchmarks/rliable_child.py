@@ -25,10 +25,11 @@ def main() -> None:
     methods = {str(number): table for number, table in enumerate(scores)}
     for _ in sys.stdin:
         started, cpu_started = time.perf_counter(), time.process_time()
-        _, found = library.get_interval_estimates(methods, aggregates, reps=resamples)
+        values, found = library.get_interval_estimates(methods, aggregates, reps=resamples)
         answer = {
             "seconds": time.perf_counter() - started,
             "cpu_seconds": time.process_time() - cpu_started,
+            "values": [values[name].tolist() for name in methods],
             "intervals": [found[name].T.tolist() for name in methods],
             "version": importlib.metadata.version("rliable"),
         }

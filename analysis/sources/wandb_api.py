@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -261,7 +262,7 @@ def _patiently(request: Callable[[], _T], what: str, waits: Sequence[float]) -> 
 def is_missing(error: Exception) -> bool:
     """Whether the client says that the project or run does not exist, or not for this key."""
     text = str(error).lower()
-    return "could not find project" in text or "404" in text or "not found" in text
+    return "could not find project" in text or re.search(r"\b404\b", text) is not None or "not found" in text
 
 
 def _unreachable(error: Exception) -> str:

@@ -17,6 +17,7 @@ from analysis.statistics.differences import (
     seeds_needed,
 )
 from analysis.statistics.evaluations import (
+    pass_at_every_k,
     pass_at_k_curve,
     pass_at_k_estimate,
     pass_at_k_matrix,
@@ -60,6 +61,7 @@ __all__ = [
     "holm",
     "mean_over_seeds",
     "means_over_seeds",
+    "pass_at_every_k",
     "pass_at_k_curve",
     "pass_at_k_estimate",
     "pass_at_k_matrix",

@@ -1,5 +1,7 @@
 """pass@k of runs from their evaluation counts, with intervals over seeds and problems."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -54,6 +56,21 @@ def pass_at_k_estimate(counts: pd.DataFrame, step: int, k: int) -> Estimate | No
     return bootstrap_interval(matrix, bounds=(0.0, 1.0)) if matrix.size else None
 
 
+def pass_at_every_k(counts: pd.DataFrame, step: int) -> pd.DataFrame:
+    """Mean pass@k at a step for every k up to the fewest samples of a problem.
+
+    Args:
+        counts: `whole_evaluations` of an arm's runs.
+        step: global step of the evaluation.
+
+    Returns:
+        index k; columns value, low, high, seeds; empty where nothing was evaluated.
+    """
+    samples = counts.loc[counts["step"] == step, "n"]
+    ks = range(1, int(samples.min()) + 1) if len(samples) else range(0)
+    return _table({k: pass_at_k_estimate(counts, step, k) for k in ks}).rename_axis("k")
+
+
 def pass_at_k_curve(counts: pd.DataFrame, k: int) -> pd.DataFrame:
     """pass@k over steps.
 
@@ -66,7 +83,9 @@ def pass_at_k_curve(counts: pd.DataFrame, k: int) -> pd.DataFrame:
     """
     whole = whole_evaluations(counts)
     steps = sorted(int(step) for step in whole["step"].unique())
-    estimates = {step: pass_at_k_estimate(whole, step, k) for step in steps}
-    rows = {step: (e.value, e.low, e.high, e.seeds) for step, e in estimates.items() if e is not None}
-    curve = pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "seeds"])
-    return curve.rename_axis("step")
+    return _table({step: pass_at_k_estimate(whole, step, k) for step in steps}).rename_axis("step")
+
+
+def _table(estimates: Mapping[int, Estimate | None]) -> pd.DataFrame:
+    rows = {key: (e.value, e.low, e.high, e.seeds) for key, e in estimates.items() if e is not None}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "low", "high", "seeds"])

@@ -79,6 +79,8 @@ def test_one_seed_separates_nothing(tmp_path: Path) -> None:
     assert len(found) == len(comparison.MEASURES)
     assert not any(difference.is_separated for difference in found)
     assert "[-inf, +inf]" in comparison.frame(found).to_string()
+    unseen = [difference for difference in found if difference.problems == 1]
+    assert {(difference.improvement_low, difference.improvement_high) for difference in unseen} == {(0.0, 1.0)}
 
 
 def test_arms_without_a_common_seed_are_not_compared(tmp_path: Path) -> None:
@@ -150,12 +152,24 @@ def test_fewer_comparisons_can_be_asked_for(tmp_path: Path) -> None:
     assert {row["confidence"] for row in rows} == {0.975}
 
 
+def test_any_pass_at_k_and_the_mean_entropy_can_be_asked_for(tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    rows = json.loads(run_compare(tmp_path, "--json", "--measure", "pass@3", "--measure", "mean entropy").output)
+    assert [row["measure"] for row in rows[:2]] == ["pass@3", "mean entropy"]
+    runs = run_store.load(tmp_path)
+    tables = [comparison.of_pass_at(3).table(runs, arm) for arm in (K4, MEAN)]
+    assert rows[0]["value"] == pytest.approx((tables[0] - tables[1]).to_numpy().mean())
+    levels = [[np.trapezoid([entropy(s, seed, k) for s in range(1, 7)]) / 5 for seed in (0, 1)] for k in (0.4, -1)]
+    assert rows[1]["value"] == pytest.approx(np.mean(levels[0]) - np.mean(levels[1]))
+
+
 def test_what_cannot_be_compared_is_told_in_a_sentence(tmp_path: Path) -> None:
     write_sweep(tmp_path)
     write_manifest(tmp_path, "alone", [write_run(tmp_path, "alone", {"seed": 9}).run_id])
     for arguments, says in (
         (["--against", "K = 0.5", "demo"], "there is no arm 'K = 0.5' in demo; did you mean K = 0.4?"),
-        (["--measure", "pass@2", "demo"], "there is no measure 'pass@2'; did you mean pass@"),
+        (["--measure", "peek entropy", "demo"], "there is no measure 'peek entropy'; did you mean peak entropy?"),
+        (["--measure", "pass@64", "demo"], f"pass@64 needs 64 samples a problem; these runs have {SAMPLES}"),
         (["alone"], "no two arms of alone have a seed in common"),
     ):
         result = run_compare(tmp_path, *arguments)
