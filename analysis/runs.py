@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from qae.run_directory import RunStatus
+from qae.run_directory import NOTHING_TO_LEARN, RunStatus
 
 METRIC_COLUMNS = ("run", "step", "name", "value")
 EVALUATION_COLUMNS = ("run", "step", "data_set", "problem", "n", "c", "mean_length")
@@ -47,6 +47,7 @@ class RunRecord:
         config: its resolved configuration, dotted keys.
         directory: its run directory, for what is read only where a figure asks for it (tokens); None where the
             source has none.
+        reason: why it failed or was stopped; "" where that is not known.
     """
 
     id: str
@@ -57,6 +58,17 @@ class RunRecord:
     total_steps: int
     config: Mapping[str, object]
     directory: Path | None = None
+    reason: str = ""
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether it failed because no group of a batch had both right and wrong responses."""
+        return self.status is RunStatus.FAILED and NOTHING_TO_LEARN in self.reason
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether what it logged until it ended is its result: it collapsed, or a guard stopped it."""
+        return self.collapsed or self.status is RunStatus.STOPPED_BY_GUARD
 
     @property
     def labels(self) -> dict[str, str]:

@@ -58,6 +58,7 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
                 state.total_steps,
                 config,
                 directory=directory.path,
+                reason=state.reason or "",
             )
         )
     return Runs(

@@ -20,7 +20,6 @@ from analysis.figures.paper.findings import Finding, Verdict
 from analysis.figures.paper.selection import Needs, select
 from analysis.runs import Runs
 
-
 _CLIP = "All arms with Clip-Higher (0.28) but those whose name says otherwise."
 
 
@@ -57,13 +56,15 @@ class Prepared:
         runs: the runs it draws.
         data: its tidy table.
         findings: the paper's claims.
-        missing: a sentence on missing runs, or "".
+        ended_early: a sentence on runs that are drawn though they ended before their last step, or "".
+        missing: sentences on missing and failed runs, or "".
     """
 
     name: str
     runs: Runs
     data: pd.DataFrame
     findings: tuple[Finding, ...]
+    ended_early: str
     missing: str
 
 
@@ -103,7 +104,9 @@ def prepare(name: str, runs: Runs) -> Prepared:
             f"the runs have not logged what {name} shows; `python sweep.py -m +experiment={module.NEEDS.experiment}` "
             "makes runs that do"
         )
-    return Prepared(name, selection.runs, data, tuple(module.findings(selection.runs)), selection.missing)
+    return Prepared(
+        name, selection.runs, data, tuple(module.findings(selection.runs)), selection.ended_early, selection.missing
+    )
 
 
 def paint(prepared: Prepared, source: str) -> Figure:
@@ -120,7 +123,8 @@ def caption(prepared: Prepared, source: str) -> str:
     rests_on = f"{_CLIP} {style.sizes(prepared.runs, source)}" if prepared.runs.records else "Formulas; no runs."
     judged = [str(finding) for finding in prepared.findings if finding.verdict is not Verdict.UNKNOWN]
     against = f"Against the paper: {'; '.join(judged)}." if judged else ""
-    return " ".join(filter(None, (_module(prepared.name).CAPTION, rests_on, against, prepared.missing)))
+    parts = (_module(prepared.name).CAPTION, rests_on, prepared.ended_early, against, prepared.missing)
+    return " ".join(filter(None, parts))
 
 
 def draw(name: str, runs: Runs, source: str) -> Figure:

@@ -9,11 +9,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis import statistics
+from analysis.figures.paper import tidy
 from analysis.figures.paper.selection import Arm
 from analysis.runs import Runs
 from analysis.sources.token_lines import marker_words
 from analysis.statistics.differences import difference
-from analysis.table import FINAL_STEPS, last_common_evaluation
+from analysis.table import FINAL_STEPS
 from qae import metrics
 
 # Alike: the interval lies within this far from zero.
@@ -63,11 +64,10 @@ class Measure:
 
 
 def final_pass_at(k: int) -> Measure:
-    """pass@k at the last evaluation that an arm's runs share, by problem."""
+    """pass@k at the arm's final evaluation, by problem."""
 
     def table(runs: Runs, arm: Arm) -> pd.DataFrame:
-        counts = statistics.whole_evaluations(_counts(runs, arm))
-        rows = counts[counts["step"] == last_common_evaluation(counts)]
+        rows = tidy.final_evaluation(runs, arm.name) if arm.name in runs.arms else pd.DataFrame()
         if rows.empty or (rows["n"] < k).any():
             return pd.DataFrame()
         of_runs = statistics.pass_at_k_table(rows, int(rows["step"].iloc[0]), k)
@@ -188,10 +188,6 @@ def _differing(measure: Measure) -> Measure:
 
 def _count(seeds: int) -> str:
     return f"{seeds} {'seed' if seeds == 1 else 'seeds'}"
-
-
-def _counts(runs: Runs, arm: Arm) -> pd.DataFrame:
-    return runs.counts(arm.name) if arm.name in runs.arms else runs.evaluations.iloc[:0]
 
 
 def _seeds(runs: Runs, arm: Arm) -> dict[str, int]:

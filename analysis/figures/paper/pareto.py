@@ -26,8 +26,8 @@ _OTHERS = tuple(Arm(k, regularizer=name) for name in _REGULARIZERS for k in (Non
 NEEDS = needs("pareto", (*_PLAIN, *_MASKS, *_OTHERS))
 CAPTION = (
     "Left: unbiased pass@16 against pass@1 over all held-out problems at the last evaluation, 95 % intervals. "
-    "Right: the paper's Table 2, AIME24; arrows lead from the mean to K = 0.4. Filled points are not dominated in their "
-    "panel (no other mean is higher in both)."
+    "Right: the paper's Table 2, AIME24; arrows lead from the mean to K = 0.4. Filled points are not dominated in "
+    "their panel (no other mean is higher in both)."
 )
 # One marker a regularizer, so that its pair of mean (black) and K = 0.4 is found at a glance.
 _MARKERS = dict(zip(_REGULARIZERS, "*>dp", strict=True))

@@ -97,10 +97,12 @@ class Selection:
 
     Attributes:
         runs: the runs asked for, with the names that the figure gives to their arms.
-        missing: a sentence on runs that are not there or not done, with the command that makes them; or "".
+        ended_early: a sentence on runs that are drawn though they ended before their last step; or "".
+        missing: sentences on runs that are not there, not done or failed, each with the command for it; or "".
     """
 
     runs: Runs
+    ended_early: str
     missing: str
 
 
@@ -113,14 +115,15 @@ def select(runs: Runs, wanted: Needs) -> Selection:
     """Find the runs of a figure.
 
     Runs are compared only where nothing but method and seed sets them apart: of several settings (learning rates,
-    models, data) the one that has most of the wanted runs is drawn. Of an arm's runs those that are done are drawn, and
-    unfinished ones only where none is.
+    models, data) the one that has most of the wanted runs is drawn. Of an arm's runs those are drawn that are done or
+    ended early (`RunRecord.ended_early`: without them their arm would look better than it is), and others only where
+    there is none of these.
 
     Raises:
         MissingDataError: not one of them is there; says which, and how to make them.
     """
     if not wanted.seeds:
-        return Selection(_restricted(runs, {}), "")
+        return Selection(_restricted(runs, {}), "", "")
     settings: dict[object, dict[Arm, dict[int, RunRecord]]] = {}
     for record in sorted(runs.records, key=_plainness):
         if record.step == 0 or (wanted.larger_model and record.labels.get("model") not in LARGER_MODELS):
@@ -130,11 +133,11 @@ def select(runs: Runs, wanted: Needs) -> Selection:
                 setting = settings.setdefault(_setting(record.config), {})
                 setting.setdefault(arm, {}).setdefault(record.seed, record)
     if not settings:
-        raise MissingDataError(_sentence(wanted, {}, ""))
+        raise MissingDataError(_missing(wanted, {}, ""))
     found = max(settings.values(), key=lambda arms: _worth(arms, wanted))
     model = next(iter(next(iter(found.values())).values())).labels.get("model", "tiny")
     drawn = {arm: _drawn(found[arm]) for arm in wanted.seeds if arm in found}
-    return Selection(_restricted(runs, drawn), _sentence(wanted, found, model))
+    return Selection(_restricted(runs, drawn), _ended_early(drawn), _missing(wanted, found, model))
 
 
 def _plainness(record: RunRecord) -> tuple[bool, bool]:
@@ -161,8 +164,12 @@ def _worth(found: Mapping[Arm, Mapping[int, RunRecord]], wanted: Needs) -> tuple
 
 
 def _drawn(seeds: Mapping[int, RunRecord]) -> Sequence[RunRecord]:
-    done = [record for record in seeds.values() if record.status is RunStatus.DONE]
-    return sorted(done or seeds.values(), key=lambda record: record.seed)
+    results = [record for record in seeds.values() if _is_result(record)]
+    return sorted(results or seeds.values(), key=lambda record: record.seed)
+
+
+def _is_result(record: RunRecord) -> bool:
+    return record.status is RunStatus.DONE or record.ended_early
 
 
 def _restricted(runs: Runs, drawn: Mapping[Arm, Sequence[RunRecord]]) -> Runs:
@@ -176,24 +183,41 @@ def _restricted(runs: Runs, drawn: Mapping[Arm, Sequence[RunRecord]]) -> Runs:
     )
 
 
-def _sentence(wanted: Needs, found: Mapping[Arm, Mapping[int, RunRecord]], model: str) -> str:
-    lacking = [text for arm, count in wanted.seeds.items() if (text := _lacking(arm, count, found.get(arm, {})))]
-    if not lacking:
+def _ended_early(drawn: Mapping[Arm, Sequence[RunRecord]]) -> str:
+    early = {arm: [record for record in records if record.ended_early] for arm, records in drawn.items()}
+    parts = [f"{arm.name} ({', '.join(map(_end, records))})" for arm, records in early.items() if records]
+    if not parts:
         return ""
+    collapsed = any(record.collapsed for records in early.values() for record in records)
+    meaning = " Collapsed: no prompt had both right and wrong responses any more." if collapsed else ""
+    return f"Ended early, counted with what they logged last: {'; '.join(parts)}.{meaning}"
+
+
+def _end(record: RunRecord) -> str:
+    how = "collapsed" if record.collapsed else str(record.status)
+    return f"seed {record.seed} {how} at step {record.step} of {record.total_steps}"
+
+
+def _missing(wanted: Needs, found: Mapping[Arm, Mapping[int, RunRecord]], model: str) -> str:
     of_model = "" if model.startswith("tiny") or not model else f" model={model}"
     command = f"python sweep.py -m +experiment={wanted.experiment}{of_model}"
-    again = " (with sweep.retry=true it starts failed ones again)" if " failed " in "".join(lacking) else ""
-    return f"Missing runs: {'; '.join(lacking)}. `{command}` makes them{again}."
+    lacking = {arm: _lacking(count, found.get(arm, {})) for arm, count in wanted.seeds.items()}
+    missing = [f"{arm.name} ({words})" for arm, (words, _) in lacking.items() if words]
+    failed = [f"{arm.name} ({words})" for arm, (_, words) in lacking.items() if words]
+    parts = [f"Missing runs: {'; '.join(missing)}. `{command}` makes them."] if missing else []
+    parts += [f"Failed runs: {'; '.join(failed)}. `{command} sweep.retry=true` starts them again."] if failed else []
+    return " ".join(parts)
 
 
-def _lacking(arm: Arm, count: int, found: Mapping[int, RunRecord]) -> str:
-    """What an arm lacks: "K = 0.6 (seeds 12, 13; seed 11 running at step 20)"; nothing where enough are done."""
-    done = sum(record.status is RunStatus.DONE for record in found.values())
-    if done >= count:
-        return ""
-    unfinished = [record for record in found.values() if record.status is not RunStatus.DONE][: count - done]
+def _lacking(count: int, found: Mapping[int, RunRecord]) -> tuple[str, str]:
+    """What an arm lacks: "seeds 12, 13; seed 11 running at step 20" and "seed 14 at step 3: out of memory"."""
+    results = sum(map(_is_result, found.values()))
+    unfinished = [record for record in found.values() if not _is_result(record)][: max(0, count - results)]
     absent = [seed for seed in range(FIRST_SEED, FIRST_SEED + count) if seed not in found]
-    absent = absent[: count - done - len(unfinished)]
+    absent = absent[: max(0, count - results - len(unfinished))]
+    going = [record for record in unfinished if record.status is not RunStatus.FAILED]
+    failed = [record for record in unfinished if record.status is RunStatus.FAILED]
     parts = [f"{'seed' if len(absent) == 1 else 'seeds'} {', '.join(map(str, absent))}"] if absent else []
-    parts += [f"seed {record.seed} {record.status} at step {record.step}" for record in unfinished]
-    return f"{arm.name} ({'; '.join(parts)})"
+    parts += [f"seed {record.seed} {record.status} at step {record.step}" for record in going]
+    reasons = [f"seed {run.seed} at step {run.step}: {run.reason or 'no reason is known'}" for run in failed]
+    return "; ".join(parts), "; ".join(reasons)

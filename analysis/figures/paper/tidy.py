@@ -72,14 +72,28 @@ def over_steps(runs: Runs, quantities: Sequence[Quantity]) -> pd.DataFrame:
 
 
 def final_pass_at(runs: Runs, arm: ArmName, k: int) -> dict[str, Estimate]:
-    """pass@k at the last evaluation that the arm's runs share, by data set."""
-    counts = statistics.whole_evaluations(runs.counts(arm))
-    step = last_common_evaluation(counts)
-    found = {str(name): statistics.pass_at_k_estimate(rows_, step, k) for name, rows_ in counts.groupby("data_set")}
+    """pass@k at the arm's final evaluation, by data set."""
+    found = {str(name): _estimate(counts, k) for name, counts in final_evaluation(runs, arm).groupby("data_set")}
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
 def pooled_pass_at(runs: Runs, arm: ArmName, k: int) -> Estimate | None:
     """The same over all problems of all data sets."""
+    return _estimate(final_evaluation(runs, arm), k)
+
+
+def final_evaluation(runs: Runs, arm: ArmName) -> pd.DataFrame:
+    """Counts of the last evaluation that the arm's runs share, all with its step.
+
+    Runs that ended early enter with their own last one, which is what became of them.
+    """
     counts = statistics.whole_evaluations(runs.counts(arm))
-    return statistics.pass_at_k_estimate(counts, last_common_evaluation(counts), k)
+    early = counts["run"].isin([record.id for record in runs.arms[arm] if record.ended_early])
+    others, ended = counts[~early], counts[early]
+    step = int(ended["step"].max()) if others.empty and len(ended) else last_common_evaluation(others)
+    last = ended.groupby("run", observed=True)["step"].transform("max")
+    return pd.concat([others[others["step"] == step], ended[ended["step"] == last].assign(step=step)])
+
+
+def _estimate(counts: pd.DataFrame, k: int) -> Estimate | None:
+    return statistics.pass_at_k_estimate(counts, int(counts["step"].iloc[0]), k) if len(counts) else None

@@ -13,8 +13,8 @@ from qae.marker_words import MARKER_WORDS
 
 CAPTION = (
     "Share of each token among the fifth of response positions with the highest entropy in a training batch: mean over "
-    "seeds, line: 95 % Student-t interval; cut below 0.001; logarithmic, because few tokens have most positions here. Steps at the same "
-    "shares of training as the paper's 20, 80 and 200 of 300."
+    "seeds, line: 95 % Student-t interval; cut below 0.001; logarithmic, because few tokens have most positions here. "
+    "Steps at the same shares of training as the paper's 20, 80 and 200 of 300."
 )
 _SHOWN = 16
 _ANTHROPOMORPHIC, _REASONING, _OTHER = "anthropomorphic", "reasoning", "other"
