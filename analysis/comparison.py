@@ -35,11 +35,13 @@ class Measure:
         label: its name, with its unit.
         digits: shown.
         table: of an arm's runs: index seed, a column a problem or a single one; empty where there is none.
+        bound: the largest difference that can be.
     """
 
     label: str
     digits: int
     table: Callable[[Runs, ArmName], pd.DataFrame]
+    bound: float = np.inf
 
     @property
     def name(self) -> str:
@@ -107,7 +109,7 @@ def of_metric(metric: metrics.Metric, label: str, digits: int, reduce: Callable[
         values = pd.Series(reduce(series), dtype=float).rename(index=_seeds(runs, arm))
         return values.dropna().to_frame("value")
 
-    return Measure(label, digits, table)
+    return Measure(label, digits, table, 1.0 if metric.unit == "fraction" else np.inf)
 
 
 def of_pass_at(k: int) -> Measure:
@@ -121,7 +123,7 @@ def of_pass_at(k: int) -> Measure:
             return pd.DataFrame()
         return statistics.pass_at_k_table(rows, step, k).rename(index=_seeds(runs, arm))
 
-    return Measure(f"pass@{k}", 3, table)
+    return Measure(f"pass@{k}", 3, table, bound=1.0)
 
 
 PASS_1, PASS_16 = of_pass_at(1), of_pass_at(16)
@@ -191,7 +193,12 @@ def compare(
     """
     cases = [case for pair in pairs for case in _cases(runs, pair, measures, step)]
     confidence = 1 - LEVEL / max(1, len(cases))
-    found = [statistics.difference(case.of_first, case.of_second, paired=True, confidence=confidence) for case in cases]
+    found = [
+        statistics.difference(
+            case.of_first, case.of_second, paired=True, bound=case.measure.bound, confidence=confidence
+        )
+        for case in cases
+    ]
     p_values = [of.p if of.seeds[0] > 1 else np.nan for of in found]
     adjusted = statistics.holm(p_values)
     return [_difference(*one) for one in zip(cases, found, p_values, adjusted, strict=True)]
@@ -258,16 +265,24 @@ def markdown(differences: Sequence[Difference]) -> str:
 
 
 def caption(differences: Sequence[Difference]) -> str:
-    """What the numbers are."""
+    """What the numbers under `COLUMNS` are."""
+    if not differences:
+        return frame_caption(differences)
+    return (
+        f"{frame_caption(differences)} improvement: probability that a run of the first is above one of the second, "
+        "ties half. seeds needed: an arm, for such a difference to be seen alone with a chance of 80 %."
+    )
+
+
+def frame_caption(differences: Sequence[Difference]) -> str:
+    """What the numbers of `frame` are."""
     if not differences:
         return "No two arms to compare have a seed in common."
     return (
         f"Mean differences on the same seeds and, for pass@k, the same problems, up to a step that both arms have "
         f"reached. [ ]: {differences[0].confidence:.2%} intervals, so that all {len(differences)} hold together with "
-        "95 %: bootstrap over seeds and problems for pass@k, Student's t over pairs of seeds for the others. p: "
-        "two-sided, adjusted for their number by Holm's procedure, none with one seed; *: at most .05. improvement: "
-        "probability that a run of the first is above one of the second, ties half. seeds needed: an arm, for such a "
-        "difference to be seen alone with a chance of 80 %."
+        "95 %: bootstrap over seeds and problems for pass@k, Student's t over pairs of seeds for the others. *: p, "
+        "two-sided and adjusted for their number by Holm's procedure, is at most .05; none with one seed."
     )
 
 

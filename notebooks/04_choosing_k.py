@@ -77,7 +77,7 @@ notebook.draw("k_response", opened)
 # %%
 pairs = [pair for pair in comparison.against_the_mean(runs) if pair[0].baseline.startswith("K")]
 differences = comparison.compare(runs, pairs, (comparison.PASS_1, comparison.ENTROPY_FINAL))
-print(comparison.caption(differences))
+print(comparison.frame_caption(differences))
 comparison.frame(differences)
 
 # %% [markdown]

@@ -48,7 +48,7 @@ Markdown(table.markdown(table.summarise(runs)))
 
 # %%
 across = comparison.compare(runs, comparison.against_the_plain_variant(runs), measures)
-print(comparison.caption(across))
+print(comparison.frame_caption(across))
 comparison.frame(across)
 
 # %% [markdown]
@@ -58,7 +58,7 @@ comparison.frame(across)
 
 # %%
 within = comparison.compare(runs, comparison.against_the_mean(runs), measures)
-print(comparison.caption(within))
+print(comparison.frame_caption(within))
 comparison.frame(within)
 
 # %% [markdown]

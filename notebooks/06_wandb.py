@@ -56,7 +56,7 @@ measures = (comparison.ENTROPY_FINAL, comparison.ENTROPY_PEAK, comparison.LENGTH
 pass_1 = metrics.pass_at(1)
 last_pass_1 = comparison.of_metric(pass_1, "logged pass@1", 3, lambda series: series.ffill().tail(1).squeeze(axis=0))
 differences = comparison.compare(runs, comparison.against_the_mean(runs), (last_pass_1, *measures))
-print(comparison.caption(differences))
+print(comparison.frame_caption(differences))
 comparison.frame(differences)
 
 # %% [markdown]

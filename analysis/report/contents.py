@@ -118,7 +118,7 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
         results=_results(results.rows),
         caption=table.caption(results),
         comparison=_comparison(differences),
-        comparison_caption=comparison.caption(differences),
+        comparison_caption=comparison.frame_caption(differences),
         configuration=_configuration(runs),
         runs=_runs(runs),
         pictures=tuple(pictures),
@@ -178,7 +178,7 @@ def _comparison(differences: Sequence[comparison.Difference]) -> Table:
     measures = tuple(dict.fromkeys(of.measure for of in differences))
     pairs: dict[str, dict[comparison.Measure, comparison.Difference]] = {}
     for of in differences:
-        pairs.setdefault(f"{of.first} − {of.second}", {})[of.measure] = of
+        pairs.setdefault(f"{of.first} - {of.second}", {})[of.measure] = of
     rows = []
     for pair, found in pairs.items():
         any_of = next(iter(found.values()))

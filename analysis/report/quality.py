@@ -98,7 +98,7 @@ def scan(path: Path) -> FileScan:
 
 def _unfinished(records: Iterable[RunRecord]) -> list[Finding]:
     return [
-        Finding(Kind.UNFINISHED, _name(record), f"{record.status} at step {record.step}{_of(record.total_steps)}.")
+        Finding(Kind.UNFINISHED, _name(record), _ended(record))
         for record in records
         if record.status is not RunStatus.DONE
     ]
@@ -193,6 +193,11 @@ def _run_list(ids: Sequence[str]) -> str:
 
 def _name(record: RunRecord) -> str:
     return f"{record.id} ({record.arm}, seed {record.seed})"
+
+
+def _ended(record: RunRecord) -> str:
+    where = f"{record.status} at step {record.step}{_of(record.total_steps)}"
+    return f"{where}: {record.reason.rstrip('.')}." if record.reason else f"{where}."
 
 
 def _of(total: int) -> str:

@@ -58,6 +58,7 @@ def difference(
     second_S_P: npt.ArrayLike,
     *,
     paired: bool,
+    bound: float = np.inf,
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -72,6 +73,7 @@ def difference(
             once, such as its final entropy: then the interval and p are those of the paired t-test, or of Welch's.
         second_S_P: the same for the other method, with the same columns.
         paired: whether row i of both has the same seed.
+        bound: the largest difference that can be; the interval is cut there.
         confidence: nominal coverage.
         resamples: bootstrap draws.
         seed: of the resampling.
@@ -93,8 +95,8 @@ def difference(
     )
     return Difference(
         value=value,
-        low=low,
-        high=high,
+        low=max(low, -bound),
+        high=min(high, bound),
         confidence=confidence,
         p=float(2 * stdtr(of.dof, -abs(value) / of.error)) if of.error > 0 else np.nan,
         improvement=improvement,

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from analysis import figures, table
+from analysis import comparison, figures, table
 from analysis.figures import paper
 from analysis.report import contents, quality
 from analysis.report.commands import report
@@ -131,6 +131,53 @@ def test_the_tables_hold_the_numbers_of_qae_table(root: Path) -> None:
         "algorithm.quantile_k",
         "actor_rollout_ref.actor.clip_ratio_high",
     }
+
+
+def test_the_comparison_holds_the_numbers_of_qae_compare(root: Path) -> None:
+    runs = run_store.load(root)
+    found = contents.collect(runs, "Sweep demo", "sweep 'demo'", with_figures=False).comparison
+    shown = {
+        (row[0].text, measure): cell for row in found.rows for measure, cell in zip(found.columns, row, strict=True)
+    }
+    expected = comparison.compare(runs, comparison.default_pairs(runs))
+    assert len(expected) == len(found.rows) * len(comparison.MEASURES)
+    for of in expected:
+        cell = shown[f"{of.first} - {of.second}", of.measure.label]
+        assert cell.sort == of.value
+        assert f"{cell.text.removesuffix(' *')} {cell.interval}" == str(of)
+        assert cell.text.endswith("*") == of.is_separated
+
+
+def test_one_seed_has_no_interval_between_runs(tmp_path: Path) -> None:
+    write_run(tmp_path, "a")
+    write_run(tmp_path, "b", {"algorithm.quantile_k": 0.4})
+    runs = run_store.load(tmp_path)
+    found = contents.collect(runs, "", "", with_figures=False).comparison
+    cell = found.rows[0][found.columns.index(comparison.ENTROPY_PEAK.label)]
+    assert (cell.text, cell.interval) == ("+0.04", "")
+
+
+def test_the_configuration_has_a_row_for_each_of_what_is_more(tmp_path: Path) -> None:
+    for run_id, k, clip in (("a", -1, 0.2), ("b", -1.0, 0.28), ("c", 0.4, 0.3)):
+        write_run(tmp_path, run_id, {"algorithm.quantile_k": k, "actor_rollout_ref.actor.clip_ratio_high": clip})
+    keys = ("algorithm.quantile_k", "actor_rollout_ref.actor.clip_ratio_high")
+
+    def table_of(*run_ids: str) -> contents.Table:
+        return contents.collect(run_store.load(tmp_path, run_ids), "", "", with_figures=False).configuration
+
+    two, three = table_of("a", "c"), table_of("a", "b", "c")
+    assert two.columns[0] == "key"
+    assert [[cell.text for cell in row] for row in two.rows] == [[keys[0], "-1", "0.4"], [keys[1], "0.2", "0.3"]]
+    assert three.columns == ("arm", *keys)
+    assert [[cell.text for cell in row[1:]] for row in three.rows] == [["-1", "0.2"], ["-1", "0.28"], ["0.4", "0.3"]]
+    assert table_of("a", "b").columns == ("arm", keys[1])
+    assert table_of("a").rows == ()
+
+
+def test_a_run_that_failed_comes_with_its_reason(tmp_path: Path) -> None:
+    directory = write_run(tmp_path, "a", status=RunStatus.FAILED)
+    directory.write_state(directory.read_state().with_(reason="CUDA is out of memory."))
+    assert findings(tmp_path, Kind.UNFINISHED) == ["a (mean, seed 0): failed at step 6 of 6: CUDA is out of memory."]
 
 
 def test_missing_steps_are_found(tmp_path: Path) -> None:

@@ -56,11 +56,13 @@ class Measure:
         label: its name and unit.
         digits: shown.
         table: of an arm's runs: index seed, a column a problem or a single one; empty where there is none.
+        bound: the largest difference that can be.
     """
 
     label: str
     digits: int
     table: Callable[[Runs, Arm], pd.DataFrame]
+    bound: float = np.inf
 
 
 def final_pass_at(k: int) -> Measure:
@@ -73,7 +75,7 @@ def final_pass_at(k: int) -> Measure:
         of_runs = statistics.pass_at_k_table(rows, int(rows["step"].iloc[0]), k)
         return of_runs.rename(index=_seeds(runs, arm))
 
-    return Measure(f"pass@{k}", 3, table)
+    return Measure(f"pass@{k}", 3, table, bound=1.0)
 
 
 def of_metric(
@@ -170,7 +172,7 @@ def _paired(runs: Runs, first: Arm, second: Arm, measure: Measure) -> tuple[floa
     tables: list[npt.NDArray[np.float64]] = [
         of.loc[seeds, problems].to_numpy(dtype=np.float64) for of in (of_first, of_second)
     ]
-    found = difference(*tables, paired=True)
+    found = difference(*tables, paired=True, bound=measure.bound)
     if len(seeds) == 1:  # one seed shows nothing of the spread between training runs
         return found.value, -np.inf, np.inf, 1
     return found.value, found.low, found.high, len(seeds)

@@ -28,6 +28,15 @@ def test_numbers_that_a_run_has_once_get_the_paired_t_test() -> None:
     assert (found.seeds, found.problems, found.paired, found.confidence) == ((4, 4), 1, True, 0.9)
 
 
+def test_the_interval_ends_where_differences_end() -> None:
+    first, second = np.array([[0.1, 0.2], [0.9, 0.8]]), np.array([[0.8, 0.9], [0.1, 0.1]])
+    free, cut = (difference(first, second, paired=True, bound=bound) for bound in (np.inf, 1.0))
+    assert free.low < -1
+    assert free.high > 1
+    assert (cut.low, cut.high) == (-1, 1)
+    assert (cut.value, cut.p) == (free.value, free.p)
+
+
 def test_numbers_without_pairs_get_welchs_t_test() -> None:
     first, second = columns([0.3, 0.9, 0.5, 0.7, 0.2], [0.1, 0.15, 0.12])
     found = difference(first, second, paired=False)
