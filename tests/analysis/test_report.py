@@ -160,17 +160,17 @@ def test_one_seed_has_no_interval_between_runs(tmp_path: Path) -> None:
 def test_the_configuration_has_a_row_for_each_of_what_is_more(tmp_path: Path) -> None:
     for run_id, k, clip in (("a", -1, 0.2), ("b", -1.0, 0.28), ("c", 0.4, 0.3)):
         write_run(tmp_path, run_id, {"algorithm.quantile_k": k, "actor_rollout_ref.actor.clip_ratio_high": clip})
-    keys = ("algorithm.quantile_k", "actor_rollout_ref.actor.clip_ratio_high")
+    keys = ("actor_rollout_ref.actor.clip_ratio_high", "algorithm.quantile_k")
 
     def table_of(*run_ids: str) -> contents.Table:
         return contents.collect(run_store.load(tmp_path, run_ids), "", "", with_figures=False).configuration
 
     two, three = table_of("a", "c"), table_of("a", "b", "c")
     assert two.columns[0] == "key"
-    assert [[cell.text for cell in row] for row in two.rows] == [[keys[0], "-1", "0.4"], [keys[1], "0.2", "0.3"]]
+    assert [[cell.text for cell in row] for row in two.rows] == [[keys[0], "0.2", "0.3"], [keys[1], "-1", "0.4"]]
     assert three.columns == ("arm", *keys)
-    assert [[cell.text for cell in row[1:]] for row in three.rows] == [["-1", "0.2"], ["-1", "0.28"], ["0.4", "0.3"]]
-    assert table_of("a", "b").columns == ("arm", keys[1])
+    assert [[cell.text for cell in row[1:]] for row in three.rows] == [["0.2", "-1"], ["0.28", "-1"], ["0.3", "0.4"]]
+    assert table_of("a", "b").columns == ("arm", keys[0])
     assert table_of("a").rows == ()
 
 
