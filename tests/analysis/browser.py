@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -29,14 +30,39 @@ addEventListener("load", () => {
 
 
 def chromium() -> str:
-    """Chromium's path. Without one the test fails on the CI machine, which installs it, and is skipped elsewhere."""
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
-        sentence = "no Chromium here (Debian: apt-get install chromium), so no page is opened in a browser"
+    """Chromium's path. Where there is none the test is skipped, which with CI=true is a failure."""
+    if obstacle := _obstacle():
+        sentence = f"no Chromium to open a page in: {obstacle}"
         if os.environ.get("CI") == "true":
             pytest.fail(sentence)
         pytest.skip(sentence)
+    found = _found()
+    assert found is not None
     return found
+
+
+@cache
+def _obstacle() -> str:
+    """Why there is none, or ""; Debian's package is installed where it is missing and we may."""
+    if _found():
+        return ""
+    if shutil.which("apt-get") is None:
+        return "none is installed, and there is no apt-get to install Debian's"
+    if os.geteuid() != 0:
+        return "none is installed (as root: apt-get install chromium)"
+    _apt("update")
+    installed = _apt("install", "-y", "--no-install-recommends", "chromium", "fonts-dejavu-core")
+    return "" if _found() else f"apt-get install chromium failed: {installed.stderr[-500:]}"
+
+
+def _apt(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["apt-get", "-o", "DPkg::Lock::Timeout=300", "-qq", *arguments]
+    silent = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    return subprocess.run(command, env=silent, capture_output=True, text=True, timeout=600, check=False)
+
+
+def _found() -> str | None:
+    return next(filter(None, map(shutil.which, _NAMES)), None)
 
 
 def ask(page: Path, script: str, *, dark: bool = False, width: int = 1280) -> object:
