@@ -21,6 +21,8 @@ from qae.operational import is_operational
 _NOTHING = "—"
 # Names of options stand for the keys that they set; that of the experiment sets none.
 _OPTIONS = ("labels.model", "labels.regularizer", "labels.advantage", "labels.data")
+# Of all figures the first to look at.
+_FIRST = "entropy_and_pass"
 _DIGITS = {"entropy": 2, "pass@k": 3, "share": 2, "length": 1}
 
 
@@ -213,7 +215,7 @@ def _configuration(runs: Runs) -> Table:
 
 def _pictures(runs: Runs, source: str) -> tuple[list[Picture], list[tuple[str, str]]]:
     pictures, left_out = [], []
-    for name in (*figures.names(), *paper.names()):
+    for name in sorted((*figures.names(), *paper.names()), key=lambda name: name != _FIRST):
         try:
             figure = figures.draw(name, runs, source)
         except MissingDataError as error:
