@@ -239,7 +239,10 @@ def test_a_report_of_files_that_we_did_not_write(tmp_path: Path) -> None:
     (tmp_path / "verl.jsonl").write_text("".join(json.dumps({**line, "step": step}) + "\n" for step in (1, 2)))
     result = run_report(tmp_path, str(tmp_path / "verl.jsonl"), "--out", str(tmp_path / "out.html"))
     assert result.exit_code == 0, result.output
-    assert "0.50" in (tmp_path / "out.html").read_text()
+    text = (tmp_path / "out.html").read_text()
+    assert "0.50" in text
+    assert f"Runs of {tmp_path.name}/verl.jsonl" in text
+    assert str(tmp_path) not in text
 
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:
