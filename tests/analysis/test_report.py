@@ -35,24 +35,27 @@ def findings(root: Path, kind: Kind) -> list[str]:
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of three arms and two seeds with its report; one run is not done."""
+    """A sweep of three arms and two seeds; one run is not done."""
     folder = tmp_path_factory.mktemp("store")
     run_ids = write_sweep(folder)
     for run_id in run_ids:
         write_provenance(RunDirectory(folder / run_id), {"versions": {"verl": "0.9.1", "torch": "2.9.0"}})
     state = RunDirectory(folder / "mean-1").read_state()
     RunDirectory(folder / "mean-1").write_state(state.with_(status=RunStatus.FAILED))
-    result = run_report(folder)
-    assert result.exit_code == 0, result.output
-    assert str(folder / "figures" / "demo.html") in result.output.splitlines()
     return folder
 
 
 @pytest.fixture(scope="module")
 def page(root: Path) -> Path:
-    return root / "figures" / "demo.html"
+    """Its report."""
+    result = run_report(root)
+    assert result.exit_code == 0, result.output
+    written = root / "figures" / "demo.html"
+    assert str(written) in result.output.splitlines()
+    return written
 
 
+@pytest.mark.slow
 def test_everything_is_inside_the_file(page: Path) -> None:
     text = page.read_text()
     links = re.findall(r'(?:src|href)="([^"]*)"', text)
@@ -80,6 +83,7 @@ return {
 """
 
 
+@pytest.mark.slow
 def test_every_figure_is_shown_or_its_absence_explained(page: Path) -> None:
     text = page.read_text()
     shown, left_out = re.findall(r'id="figure-(\w+)"', text), re.findall(r"<li><b>(\w+)</b>: \w", text)
@@ -87,6 +91,7 @@ def test_every_figure_is_shown_or_its_absence_explained(page: Path) -> None:
     assert set(shown) >= {"entropy_and_pass", "advantage_shares", "fig4b"}
 
 
+@pytest.mark.slow
 def test_the_page_opens_and_sorts_in_a_browser(page: Path) -> None:
     answer = browser.ask(page, _LOOK)
     assert isinstance(answer, dict)
@@ -103,6 +108,7 @@ def test_the_page_opens_and_sorts_in_a_browser(page: Path) -> None:
     assert answer["wide"] <= 0
 
 
+@pytest.mark.slow
 def test_the_page_is_dark_where_the_system_is_and_can_be_switched(page: Path) -> None:
     script = """
     const shown = () => getComputedStyle(document.body).backgroundColor;
