@@ -52,6 +52,14 @@ def row(step: int, size: int) -> dict[str, float]:
     return {"training/global_step": step, **step_line(step, 1, 0.4), **more}
 
 
+def kill_with_children() -> None:
+    """End this process as a lost node does: W&B's service, its child, goes first, or it may still write all it has."""
+    for children in Path("/proc/self/task").glob("*/children"):
+        for child in children.read_text().split():
+            os.kill(int(child), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def main() -> None:
     """Record."""
     from sweeps import tracking
@@ -82,7 +90,7 @@ def main() -> None:
     directory.write_state(RunState(status, step=arguments.last, total_steps=arguments.last, heartbeat=0.0))
     if arguments.kill:
         time.sleep(0.3)
-        os.kill(os.getpid(), signal.SIGKILL)
+        kill_with_children()
     tracker.finish(failed=False)
 
 
