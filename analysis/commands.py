@@ -147,7 +147,7 @@ def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, format
         written = drawing.write(_load(root, run_ids), wanted.names or drawing.names(), folder, formats, source=source)
     for path in written.paths:
         click.echo(str(path))
-    for name, sentence in written.missing.items():
+    for name, sentence in written.remarks.items():
         click.echo(f"{name}: {sentence}", err=True)
     for name, reason in written.left_out.items():
         click.echo(f"{name} left out: {reason}", err=True)
@@ -170,7 +170,7 @@ def gallery(page: Path, root: Path) -> None:
 
     runs = run_store.load(root)
     written = pages.write(runs, page, page.parent / "images" / "gallery", source=f"run store {root.name}")
-    for name, sentence in {**written.missing, **written.left_out}.items():
+    for name, sentence in {**written.remarks, **written.left_out}.items():
         click.echo(f"{name}: {sentence}", err=True)
     megabytes = sum(path.stat().st_size for path in written.pictures) / 1e6
     click.echo(f"{written.page}: {len(written.pictures)} pictures, {megabytes:.1f} MB")

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,13 +43,13 @@ class Gallery:
         page: the Markdown file.
         pictures: its pictures.
         left_out: by figure, why it could not be drawn.
-        missing: by figure that was drawn, a sentence on runs that it lacks.
+        remarks: by figure that was drawn, sentences on runs that it lacks or that ended early.
     """
 
     page: Path
     pictures: tuple[Path, ...]
     left_out: dict[str, str]
-    missing: dict[str, str]
+    remarks: dict[str, str]
 
 
 def write(runs: Runs, page: Path, pictures: Path, *, source: str, names: Sequence[str] = ()) -> Gallery:
@@ -77,32 +77,51 @@ def write(runs: Runs, page: Path, pictures: Path, *, source: str, names: Sequenc
     used = {record.id: record for item in prepared for record in item.runs.records}
     parts = [
         _INTRODUCTION,
-        _origin(list(used.values()), [r for r in runs.records if r.status is RunStatus.FAILED]),
+        _origin(list(used.values())),
+        _incomplete(used, runs.records),
         _summary(prepared),
         *(_section(item, path, page.parent) for item, path in zip(prepared, paths, strict=True)),
         *(f"## {paper.title(name)}\n\nNot drawn. {reason}" for name, reason in left_out.items()),
     ]
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n\n".join(filter(None, parts)) + "\n")
-    return Gallery(page, tuple(paths), left_out, {item.name: item.missing for item in prepared if item.missing})
+    return Gallery(page, tuple(paths), left_out, {item.name: item.remarks for item in prepared if item.remarks})
 
 
-def _origin(drawn: Sequence[RunRecord], failed: Sequence[RunRecord]) -> str:
-    """When, by which code and on what the runs were made, and which failed."""
+def _origin(drawn: Sequence[RunRecord]) -> str:
+    """When, by which code and on what the runs were made."""
     attempts = [attempt for record in drawn for attempt in _attempts(record)]
     days = sorted({dt.datetime.fromtimestamp(float(str(a["started"])), dt.UTC).date().isoformat() for a in attempts})
     commits = sorted({str(attempt.get("commit"))[:12] for attempt in attempts if attempt.get("commit")})
     processors = sorted({str(attempt.get("cpu")) for attempt in attempts if attempt.get("cpu")})
-    sentence = (
+    return (
         f"**{len(drawn)} runs** of {' to '.join(dict.fromkeys((days[0], days[-1]))) if days else 'unknown date'}, "
         f"code at {', '.join(commits) or 'no commit'}{_changed(attempts)}, on {', '.join(processors) or 'unknown'}. "
         f"Drawn on {dt.datetime.now(dt.UTC).date().isoformat()} at {_head()}."
     )
-    if not failed:
-        return sentence
-    lines = [f"- `{r.id}` ({r.arm}, seed {r.seed}), step {r.step}: {_reason(r)}" for r in failed]
-    heading = "Failed runs, left out where another run of their arm is done, so that the arm looks better than it is:"
-    return "\n".join([sentence, "", heading, "", *lines])
+
+
+def _incomplete(drawn: Mapping[str, RunRecord], known: Sequence[RunRecord]) -> str:
+    """Which runs ended early or failed, why, and what became of them in the figures."""
+    early = [record for record in drawn.values() if record.ended_early]
+    failed = [record for record in known if record.status is RunStatus.FAILED and not record.collapsed]
+    parts = []
+    if early:
+        heading = (
+            "Runs that ended early; curves have them as far as they went, final numbers as they were last evaluated:"
+        )
+        parts.append("\n".join([heading, "", *map(_ending, early)]))
+    if failed:
+        heading = "Runs that failed, left out where another run of their arm is done:"
+        parts.append("\n".join([heading, "", *map(_ending, failed)]))
+    return "\n\n".join(parts)
+
+
+def _ending(record: RunRecord) -> str:
+    return (
+        f"- `{record.id}` ({record.arm}, seed {record.seed}), step {record.step} of {record.total_steps}: "
+        f"{record.reason or 'no reason is known'}"
+    )
 
 
 def _changed(attempts: Sequence[dict[str, object]]) -> str:
@@ -118,12 +137,6 @@ def _attempts(record: RunRecord) -> list[dict[str, object]]:
         return [attempt for attempt in content["attempts"] if isinstance(attempt, dict) and "started" in attempt]
     except (OSError, ValueError, KeyError, TypeError):
         return []
-
-
-def _reason(record: RunRecord) -> str:
-    if record.directory is None:
-        return "no reason is known"
-    return RunDirectory(record.directory).read_state().reason or "no reason is known"
 
 
 def _head() -> str:
@@ -143,7 +156,13 @@ def _summary(prepared: Sequence[Prepared]) -> str:
     for item in prepared:
         for finding in item.findings:
             by_verdict[finding.verdict].setdefault(finding.claim, f"[{item.name}](#{_anchor(paper.title(item.name))})")
-    parts = ["## What of the paper appears, and what does not"]
+    counts = {verdict: len(claims) for verdict, claims in by_verdict.items()}
+    parts = [
+        "## What of the paper appears, and what does not",
+        f"Of {sum(counts.values())} claims that the figures judge {counts[Verdict.SHOWN]} appear in these runs, of "
+        f"{counts[Verdict.OPPOSITE]} the opposite does, {counts[Verdict.OPEN]} they do not decide"
+        + (f", and for {counts[Verdict.UNKNOWN]} runs are missing." if counts[Verdict.UNKNOWN] else "."),
+    ]
     for verdict, claims in by_verdict.items():
         if claims:
             parts.append(f"**{_TITLES[verdict]}**")
@@ -160,7 +179,7 @@ def _section(item: Prepared, picture: Path, folder: Path) -> str:
         parts.append(_markdown(("the paper", "here", "numbers"), rows))
     if item.name in _TABLES:
         parts.append(_numbers(item.data))
-    parts += [item.missing] if item.missing else []
+    parts += [item.remarks] if item.remarks else []
     return "\n\n".join(parts)
 
 

@@ -36,12 +36,12 @@ class Written:
     Attributes:
         paths: a file a figure and format.
         left_out: by figure, why it could not be drawn.
-        missing: by figure that was drawn, a sentence on runs that it lacks.
+        remarks: by figure that was drawn, sentences on runs that it lacks or that ended early.
     """
 
     paths: tuple[Path, ...]
     left_out: dict[str, str]
-    missing: dict[str, str]
+    remarks: dict[str, str]
 
 
 def names() -> list[str]:
@@ -82,7 +82,7 @@ def write(runs: Runs, wanted: Iterable[str], directory: Path, formats: Sequence[
     """
     paths: list[Path] = []
     left_out: dict[str, str] = {}
-    missing: dict[str, str] = {}
+    remarks: dict[str, str] = {}
     of_paper = paper.names()
     for name in wanted:
         try:
@@ -95,8 +95,8 @@ def write(runs: Runs, wanted: Iterable[str], directory: Path, formats: Sequence[
         if prepared:
             paths.append(directory / f"{name}.csv")
             prepared.data.to_csv(paths[-1], index=False)
-            missing |= {name: prepared.missing} if prepared.missing else {}
+            remarks |= {name: prepared.remarks} if prepared.remarks else {}
         for suffix in formats:
             paths.append(directory / f"{name}.{suffix}")
             style.save(figure, paths[-1])
-    return Written(tuple(paths), left_out, missing)
+    return Written(tuple(paths), left_out, remarks)

@@ -1,21 +1,23 @@
 """The paper's figures: their experiments make their runs, and what is drawn is what the runs logged."""
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 
-from analysis import gallery, published, statistics, table
+from analysis import figures, gallery, published, statistics, table
 from analysis.figures import curves, paper
 from analysis.figures.missing import MissingDataError
 from analysis.figures.paper.selection import LARGER_MODELS, Arm, select
@@ -23,13 +25,10 @@ from analysis.naming import flatten
 from analysis.runs import Runs
 from analysis.sources import run_store
 from qae import metrics, theory
-from qae.run_directory import RunDirectory, RunState, RunStatus
+from qae.run_directory import NOTHING_TO_LEARN, RunDirectory, RunState, RunStatus
 from sweeps.identity import run_id
 from tests.analysis.experiments import runs_of
-from tests.analysis.stores import write_configured
-
-if TYPE_CHECKING:
-    import pandas as pd
+from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy, write_configured
 
 Values: TypeAlias = npt.NDArray[np.float64]
 NAMES = paper.names()
@@ -101,12 +100,12 @@ def _artists(axes: Axes) -> Iterator[tuple[str, Values]]:
             yield str(container.get_label()), np.array([bar.get_height() for bar in container.patches])
         elif isinstance(container, ErrorbarContainer):
             line = container[0]
-            both = axes.get_ylabel() == "pass@16"  # the Pareto figure: values along both axes
+            both = axes.get_xlabel() == "pass@1"  # the Pareto figure: values along both axes
             points = np.ravel([line.get_xdata(), line.get_ydata()]) if both else line.get_ydata()
             yield str(container.get_label()), np.asarray(points, dtype=float)
     for line in axes.get_lines():
         label = str(line.get_label())
-        if not label.startswith("_") and label != "0 in the paper":
+        if not label.startswith("_") and not label.endswith("in the paper"):
             along_x = axes.get_xscale() == "log"  # tokens: the share is along x
             yield label, np.unique(np.asarray(line.get_xdata() if along_x else line.get_ydata(), dtype=float))
     yield from _areas(axes)
@@ -138,9 +137,9 @@ def test_what_is_drawn_is_the_table(prepared: paper.Prepared) -> None:
 
 def test_the_intervals_that_are_drawn_are_the_tables(runs: Runs) -> None:
     item = paper.prepare("fig9", runs)
-    entropy, *_ = paper.paint(item, "a test").axes
-    bands = [np.asarray(band.get_paths()[0].vertices)[:, 1] for band in entropy.collections]
-    rows = item.data[item.data["panel"] == entropy.get_label()]
+    panel, *_ = paper.paint(item, "a test").axes
+    bands = [np.asarray(band.get_paths()[0].vertices)[:, 1] for band in panel.collections]
+    rows = item.data[item.data["panel"] == panel.get_label()]
     for band, (_, of_arm) in zip(bands, rows.groupby("series", sort=False), strict=True):
         assert (band.min(), band.max()) == pytest.approx((of_arm["low"].min(), of_arm["high"].max()))
     item = paper.prepare("table1", runs)
@@ -286,6 +285,80 @@ def test_missing_runs_are_named_with_the_command_that_makes_them(runs: Runs) -> 
     assert [record.seed for record in item.runs.arms[Arm(0.6).name]] == [12]
 
 
+def test_failed_runs_are_told_from_missing_ones(runs: Runs) -> None:
+    k8 = next(record for record in runs.records if Arm(0.8).matches(record.config) and record.seed == 11)
+    kept = tuple(
+        replace(record, status=RunStatus.FAILED, step=3, reason="OSError: no space left on device")
+        if record.seed == 12 and Arm(0.6).matches(record.config)
+        else record
+        for record in runs.records
+        if record.id != k8.id
+    )
+    item = paper.prepare("fig9", replace(runs, records=kept))
+    assert item.missing == (
+        "Missing runs: K = 0.8 (seed 11). `python sweep.py -m +experiment=fig9` makes them. "
+        "Failed runs: K = 0.6 (seed 12 at step 3: OSError: no space left on device). "
+        "`python sweep.py -m +experiment=fig9 sweep.retry=true` starts them again."
+    )
+    assert item.ended_early == ""
+    assert [record.seed for record in item.runs.arms[Arm(0.6).name]] == [11, 13]
+
+
+def cut_short(runs: Runs, arm: Arm, seed: int, step: int, status: RunStatus, reason: str) -> Runs:
+    """The runs, one of which ended early."""
+    run = next(record for record in runs.records if arm.matches(record.config) and record.seed == seed)
+    ended = replace(run, status=status, step=step, reason=reason)
+    return replace(
+        runs,
+        records=tuple(ended if record.id == run.id else record for record in runs.records),
+        metrics=runs.metrics[(runs.metrics["run"] != run.id) | (runs.metrics["step"] <= step)],
+        evaluations=runs.evaluations[(runs.evaluations["run"] != run.id) | (runs.evaluations["step"] <= step)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "how", "meaning"),
+    [
+        (
+            RunStatus.FAILED,
+            f"RuntimeError: step 5: none of 9 groups …; {NOTHING_TO_LEARN}",
+            "collapsed",
+            " Collapsed: no prompt had both right and wrong responses any more.",
+        ),
+        (RunStatus.STOPPED_BY_GUARD, "entropy above 3", "stopped by guard", ""),
+    ],
+)
+def test_runs_that_ended_early_count_with_what_they_logged_last(
+    runs: Runs, status: RunStatus, reason: str, how: str, meaning: str
+) -> None:
+    k6 = Arm(0.6)
+    shorter = cut_short(runs, k6, 12, 4, status, reason)
+    item = paper.prepare("k_response", shorter)
+    sentence = f"Ended early, counted with what they logged last: K = 0.6 (seed 12 {how} at step 4 of 6).{meaning}"
+    assert (item.ended_early, item.missing) == (sentence, "")
+    assert sentence in paper.caption(item, "a test")
+    last = {11: 6, 12: 3, 13: 6}  # evaluated at steps 0, 3 and 6
+    shares = [correct(step, seed, problem) / SAMPLES for seed, step in last.items() for problem in range(PROBLEMS)]
+    assert values(item, "Final pass@1", "K-quantile")[0.6] == pytest.approx(np.mean(shares))
+    finals = [
+        np.mean([entropy(step, seed, 0.6) for step in range(last_step - 4, last_step + 1) if step])
+        for seed, last_step in ((11, 6), (12, 4), (13, 6))
+    ]
+    assert values(item, "Final policy entropy (nats/token)", "K-quantile")[0.6] == pytest.approx(np.mean(finals))
+    curve = paper.prepare("fig9", shorter).data
+    of_arm = curve[(curve["panel"] == "Policy entropy (nats/token)") & (curve["series"] == "K = 0.6")]
+    assert of_arm.set_index("x")["seeds"].to_dict() == {1: 3, 2: 3, 3: 3, 4: 3, 5: 2, 6: 2}
+
+
+def test_an_arm_of_which_all_runs_ended_early_is_drawn(runs: Runs) -> None:
+    for seed, step in ((11, 3), (12, 4), (13, 3)):
+        runs = cut_short(runs, Arm(0.8), seed, step, RunStatus.FAILED, NOTHING_TO_LEARN)
+    shares = [correct(3, seed, problem) / SAMPLES for seed in (11, 12, 13) for problem in range(PROBLEMS)]
+    assert values(paper.prepare("k_response", runs), "Final pass@1", "K-quantile")[0.8] == pytest.approx(
+        np.mean(shares)
+    )
+
+
 def test_without_any_run_the_reason_is_a_sentence(runs: Runs) -> None:
     for name in NAMES:
         if paper.needs_of(name).seeds:
@@ -329,7 +402,17 @@ def test_band_names_what_curves_draw(runs: Runs) -> None:
     assert all(curves.BAND in paper.caption(paper.prepare(name, runs), "a test") for name in ("fig1", "fig9", "fig11"))
 
 
-# The gallery
+# Files and the gallery
+
+
+def test_a_figure_is_written_in_three_formats_beside_its_data(runs: Runs, tmp_path: Path) -> None:
+    written = figures.write(runs, ("fig9",), tmp_path, ("png", "svg", "pdf"), source="a test")
+    assert [path.name for path in written.paths] == ["fig9.csv", "fig9.png", "fig9.svg", "fig9.pdf"]
+    begins = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+    assert all((tmp_path / f"fig9.{suffix}").read_bytes().startswith(magic) for suffix, magic in begins.items())
+    assert "K = 0.8" in (tmp_path / "fig9.svg").read_text()  # text stays text
+    on_disk = pd.read_csv(tmp_path / "fig9.csv")
+    assert on_disk["value"].tolist() == pytest.approx(paper.prepare("fig9", runs).data["value"].tolist())
 
 
 def test_the_gallery_shows_pictures_claims_numbers_and_what_is_missing(store: Path, tmp_path: Path) -> None:
@@ -338,8 +421,9 @@ def test_the_gallery_shows_pictures_claims_numbers_and_what_is_missing(store: Pa
     wide = [record for record in run_store.load(root).records if record.labels["model"] == "tiny-wide"]
     for record in wide:
         shutil.rmtree(root / record.id)
-    failed = RunDirectory(root / run_id(runs_of("fig9")[0]))
-    failed.write_state(RunState(RunStatus.FAILED, step=6, total_steps=6, reason="nothing to learn from"))
+    for config, reason in zip(runs_of("fig9"), ("out of memory", f"ValueError: {NOTHING_TO_LEARN}"), strict=False):
+        failed = RunState(RunStatus.FAILED, step=6, total_steps=6, reason=reason)
+        RunDirectory(root / run_id(config)).write_state(failed)
     page = tmp_path / "docs" / "gallery.md"
     written = gallery.write(
         run_store.load(root), page, page.parent / "images", source="a test", names=("fig4b", "fig9", "table1", "fig11")
@@ -348,8 +432,11 @@ def test_the_gallery_shows_pictures_claims_numbers_and_what_is_missing(store: Pa
     assert [path.name for path in written.pictures] == ["fig4b.png", "fig9.png", "table1.png"]
     assert all((page.parent / link).stat().st_size < 200_000 for link in ("images/fig9.png", "images/table1.png"))
     assert "](images/fig9.png)" in text
-    assert "Missing runs: K = 0.2 (seed 11 failed at step 6)." in text
-    assert "seed 11), step 6: nothing to learn from" in text
+    assert "Failed runs: K = 0.2 (seed 11 at step 6: out of memory). `python sweep.py" in text
+    assert "Ended early, counted with what they logged last: K = 0.2 (seed 12 collapsed at step 6 of 6)." in text
+    assert "seed 11), step 6 of 6: out of memory" in text
+    assert f"seed 12), step 6 of 6: ValueError: {NOTHING_TO_LEARN}" in text
+    assert re.search(r"Of \d+ claims that the figures judge \d+ appear in these runs", text)
     assert "| the paper | here | numbers |" in text
     assert "| pass@1 | 0.28 | " in text
     assert "0.397 |" in text

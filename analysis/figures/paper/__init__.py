@@ -67,6 +67,11 @@ class Prepared:
     ended_early: str
     missing: str
 
+    @property
+    def remarks(self) -> str:
+        """All that is to be said of runs that did not reach their last step, or are not there; or ""."""
+        return " ".join(filter(None, (self.ended_early, self.missing)))
+
 
 @cache
 def names() -> tuple[str, ...]:
@@ -123,7 +128,7 @@ def caption(prepared: Prepared, source: str) -> str:
     rests_on = f"{_CLIP} {style.sizes(prepared.runs, source)}" if prepared.runs.records else "Formulas; no runs."
     judged = [str(finding) for finding in prepared.findings if finding.verdict is not Verdict.UNKNOWN]
     against = f"Against the paper: {'; '.join(judged)}." if judged else ""
-    parts = (_module(prepared.name).CAPTION, rests_on, prepared.ended_early, against, prepared.missing)
+    parts = (_module(prepared.name).CAPTION, rests_on, against, prepared.remarks)
     return " ".join(filter(None, parts))
 
 

@@ -67,8 +67,8 @@ def findings(runs: Runs) -> Sequence[Finding]:
     return (
         _grows("the mean's entropy grows over training", runs, _MEAN),
         judge.higher("the mean's entropy peaks above K = .4's", runs, _MEAN, _K4, judge.ENTROPY_PEAK),
-        judge.higher("K = .4 ends with the higher pass@1", runs, _K4, _MEAN, judge.PASS_1),
-        judge.alike("pass@16 is alike", runs, _K4, _MEAN, judge.PASS_16),
+        judge.higher("K = .4 ends with a higher pass@1 than the mean", runs, _K4, _MEAN, judge.PASS_1),
+        judge.alike("K = .4 keeps the pass@16 of the mean", runs, _K4, _MEAN, judge.PASS_16),
     )
 
 

@@ -25,6 +25,6 @@ def paint(data: pd.DataFrame) -> Figure:
 def findings(runs: Runs) -> Sequence[Finding]:
     """Entropy and pass@1 of the mean against K = 0.4."""
     return (
-        judge.higher("the mean's entropy is the higher", runs, _MEAN, _K4, judge.ENTROPY_PEAK),
-        judge.higher("K = .4 ends with the higher pass@1", runs, _K4, _MEAN, judge.PASS_1),
+        judge.higher("the larger model's entropy is higher under the mean", runs, _MEAN, _K4, judge.ENTROPY_PEAK),
+        judge.higher("the larger model ends with the higher pass@1 under K = .4", runs, _K4, _MEAN, judge.PASS_1),
     )

@@ -26,4 +26,4 @@ def findings(runs: Runs) -> Sequence[Finding]:
     """Whether negative advantages come with the higher entropy."""
     values = signs.negative_minus_positive(runs, _MEAN)
     label = "negative minus positive, mean over steps, nats/token"
-    return (judge.positive("negative-advantage responses have the highest entropy", values, label, 3),)
+    return (judge.positive("under the mean negative-advantage responses have the highest entropy", values, label, 3),)

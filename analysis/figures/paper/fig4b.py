@@ -13,7 +13,7 @@ from qae import theory
 
 NEEDS = Needs("fig4", {})
 CAPTION = (
-    "Weight of the right responses of a prompt: GRPO sqrt(p (1 - p)), QAE sqrt(p / (1 - p)) up to p = 1 - K and 0 "
+    "Weight of the right responses of a prompt: GRPO sqrt(p(1-p)), QAE sqrt(p/(1-p)) up to p = 1 - K and 0 "
     "beyond (eq. 5, Prop. 4.1)."
 )
 

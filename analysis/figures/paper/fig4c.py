@@ -13,7 +13,7 @@ from qae import theory
 
 NEEDS = Needs("fig4", {})
 CAPTION = (
-    "Weight of the wrong responses of a prompt: GRPO sqrt(p (1 - p)), QAE 0 up to p = 1 - K and sqrt((1 - p) / p) "
+    "Weight of the wrong responses of a prompt: GRPO sqrt(p(1-p)), QAE 0 up to p = 1 - K and sqrt((1-p)/p) "
     "beyond (eq. 5, Prop. 4.1)."
 )
 

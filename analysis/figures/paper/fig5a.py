@@ -29,6 +29,6 @@ def paint(data: pd.DataFrame) -> Figure:
 def findings(runs: Runs) -> Sequence[Finding]:
     """Whether K = 0.4 gains pass@1 and keeps pass@16."""
     return (
-        judge.higher("K = .4 ends with the higher pass@1", runs, _K4, _MEAN, judge.PASS_1),
-        judge.alike("pass@16 is alike", runs, _K4, _MEAN, judge.PASS_16),
+        judge.higher("K = .4 ends with a higher pass@1 than the mean", runs, _K4, _MEAN, judge.PASS_1),
+        judge.alike("K = .4 keeps the pass@16 of the mean", runs, _K4, _MEAN, judge.PASS_16),
     )

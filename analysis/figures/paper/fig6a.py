@@ -39,4 +39,8 @@ def paint(data: pd.DataFrame) -> Figure:
 
 def findings(runs: Runs) -> Sequence[Finding]:
     """Whether QAE is the higher."""
-    return (judge.higher("K = .4 has the higher pass@1", runs, _ARMS[True], _ARMS[False], judge.PASS_1),)
+    return (
+        judge.higher(
+            "the larger model ends with the higher pass@1 under K = .4", runs, _ARMS[True], _ARMS[False], judge.PASS_1
+        ),
+    )

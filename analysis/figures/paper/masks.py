@@ -33,7 +33,7 @@ def paint(data: pd.DataFrame) -> Figure:
     columns = data["panel"].nunique()
     figure = points.grid(data, _LOOKS, columns=columns, size=(0.8 + 0.8 * data["x"].nunique(), 3.4))
     for index, axes in enumerate(figure.axes):
-        axes.set_ylim(0, 1)
+        axes.set_ylim(0, 1.02)
         axes.set_ylabel("pass@1" if index == 0 else "")
         axes.tick_params(labelleft=index == 0)
     return figure

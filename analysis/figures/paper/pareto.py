@@ -88,8 +88,8 @@ def paint(data: pd.DataFrame) -> Figure:
 def findings(runs: Runs) -> Sequence[Finding]:
     """Whether K = 0.4 gains pass@1 without losing pass@16."""
     return (
-        judge.higher("K = .4 gains pass@1", runs, _PLAIN[2], _PLAIN[0], judge.PASS_1),
-        judge.alike("K = .4 keeps pass@16", runs, _PLAIN[2], _PLAIN[0], judge.PASS_16),
+        judge.higher("K = .4 ends with a higher pass@1 than the mean", runs, _PLAIN[2], _PLAIN[0], judge.PASS_1),
+        judge.alike("K = .4 keeps the pass@16 of the mean", runs, _PLAIN[2], _PLAIN[0], judge.PASS_16),
     )
 
 

@@ -1,4 +1,4 @@
-"""Painting final numbers: points with intervals over a few categories, published numbers as open diamonds."""
+"""Painting final numbers: points with intervals over a few categories, published numbers as open marks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -79,7 +79,7 @@ def errorbars(axes: Axes, at: object, rows: pd.DataFrame, name: str, look_of: Ma
         at,  # type: ignore[arg-type]  # positions
         rows["value"].to_numpy(dtype=float),
         yerr=None if published else np.nan_to_num(reach.astype(float)).clip(min=0),
-        fmt="D" if published else look.marker,
+        fmt=look.marker,
         color=look.colour,
         markerfacecolor="white" if published else look.colour,
         markersize=6,

@@ -68,7 +68,8 @@ def paint(data: pd.DataFrame) -> Figure:
         panel.set_xticks(range(len(columns)), columns)
         panel.set_yticks(range(len(_REGULARIZERS)), _REGULARIZERS)
         panel.grid(visible=False)
-        panel.set_title(name)
+        panel.set(title=name, xlabel="Baseline")
+    axes[0].set_ylabel("Regularizer")
     return figure
 
 

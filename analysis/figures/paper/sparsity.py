@@ -70,7 +70,7 @@ def paint(data: pd.DataFrame) -> Figure:
     for series, rows in over_k.groupby("series", sort=False):
         points.errorbars(right, rows["x"].to_numpy(dtype=float), rows, str(series), plain)
     left.set(xlabel="Success rate p", ylabel="Share of zero advantages", xlim=(0, 1), ylim=(0, 1))
-    right.set(xlabel="K", ylabel="Share of zero advantages, mean over steps", xticks=list(_ARMS), ylim=(0, 1))
+    right.set(xlabel="K", ylabel="Mean share of zero advantages", xticks=list(_ARMS), ylim=(0, 1))
     right.set_xlim(0.1, 0.9)
     right.legend(frameon=False, loc="lower left")
     style.add_legend(figure, handles)
@@ -79,7 +79,7 @@ def paint(data: pd.DataFrame) -> Figure:
 
 def findings(runs: Runs) -> Sequence[Finding]:
     """About 80 % at K = 0.4."""
-    claim = "about 80 % of advantages are zero at K = .4"
+    claim = "about 80 % of advantages are zero under K = .4"
     return (judge.near(claim, runs, _ARMS[published.DEFAULT_K], judge.ZERO_SHARE, published.ZERO_SHARE, 0.05),)
 
 

@@ -45,7 +45,7 @@ def paint(data: pd.DataFrame) -> Figure:
         data.sort_values("x"), _LOOKS, columns=1, size=(6.5, 3.6), x_label="Upper clip (clip_ratio_high)"
     )
     axes = figure.axes[0]
-    axes.set(title="", ylabel="pass@1", ylim=(0, 1))
+    axes.set(title="", ylabel="pass@1", ylim=(0, 1.02))
     return figure
 
 

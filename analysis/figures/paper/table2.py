@@ -16,7 +16,7 @@ _REGULARIZERS = ("clip_higher", "clip_cov", "kl_cov", "gspo")
 _ARMS = {(name, k is not None): Arm(k, regularizer=name) for name in _REGULARIZERS for k in (None, published.DEFAULT_K)}
 NEEDS: Needs = needs("table2", _ARMS.values())
 CAPTION = (
-    "Unbiased pass@1 and pass@16 at the last evaluation, by data set, with 95 % intervals. Open diamonds: the paper's "
+    "Unbiased pass@1 and pass@16 at the last evaluation, by data set, with 95 % intervals. Open marks: the paper's "
     "Table 2 (Qwen3-8B-Base, GSPO: Qwen3-30B-A3B-Base; no intervals are published)."
 )
 
@@ -54,9 +54,12 @@ def paint(data: pd.DataFrame) -> Figure:
     figure = points.grid(
         data, looks, columns=int(data.groupby(rows)["panel"].nunique().max()), size=(2.6, 2.9), rotated=True
     )
-    visible = [axes for axes in figure.axes if axes.get_visible()]
-    for axes in visible:
-        axes.set_ylim(0, 1.02)
+    labelled: set[str] = set()
+    for axes in figure.axes:
+        if axes.get_visible():
+            row, _, data_set = str(axes.get_label()).partition(", ")
+            axes.set(title=data_set, ylabel="" if row in labelled else row, ylim=(0, 1.02))
+            labelled.add(row)
     return figure
 
 

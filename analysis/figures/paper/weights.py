@@ -34,12 +34,12 @@ def paint(data: pd.DataFrame) -> Figure:
     axes.axvline(1 - published.DEFAULT_K, color=style.ZERO_LINE, linewidth=1, linestyle=":")
     axes.annotate(
         "p = 1 - K",
-        (1 - published.DEFAULT_K, 0.97),
+        (1 - published.DEFAULT_K, 0.04),
         xycoords=("data", "axes fraction"),
         xytext=(4, 0),
         textcoords="offset points",
         color=style.ZERO_LINE,
-        va="top",
+        va="bottom",
     )
     style.add_legend(figure, dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True)))
     return figure
