@@ -3,15 +3,17 @@
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import matplotlib as mpl
+from matplotlib.figure import Figure
 
 from analysis import comparison, figures, statistics, table
 from analysis.figures import paper, style
 from analysis.figures.missing import MissingDataError
+from analysis.figures.paper.findings import Finding, Verdict
 from analysis.report import quality
 from analysis.runs import RunRecord, Runs
 from analysis.statistics import Mean
@@ -82,6 +84,7 @@ class Contents:
         comparison, comparison_caption: the differences between arms and what their numbers are.
         configuration: the keys that tell arms apart.
         runs: a row a run.
+        claims: what the runs say of the paper's claims; of those only that they can speak to.
         pictures: every figure that the runs have data for.
         left_out: (figure, why) of the others.
         findings: what is wrong with the data.
@@ -96,10 +99,20 @@ class Contents:
     comparison_caption: str
     configuration: Table
     runs: Table
+    claims: Table
     pictures: tuple[Picture, ...]
     left_out: tuple[tuple[str, str], ...]
     findings: tuple[quality.Finding, ...]
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What drawing every figure leaves: pictures, (figure, why not) of the others, and claims with their figures."""
+
+    pictures: list[Picture]
+    left_out: list[tuple[str, str]]
+    claims: dict[Finding, list[str]]
 
 
 def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -> Contents:
@@ -113,7 +126,7 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
     """
     results = table.summarise(runs)
     differences = comparison.compare(runs, comparison.default_pairs(runs))
-    pictures, left_out = _pictures(runs, source) if with_figures else ([], [])
+    drawn = _draw(runs, source) if with_figures else _Drawn([], [], {})
     return Contents(
         title=title,
         source=source,
@@ -123,8 +136,9 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
         comparison_caption=comparison.frame_caption(differences),
         configuration=_configuration(runs),
         runs=_runs(runs),
-        pictures=tuple(pictures),
-        left_out=tuple(left_out),
+        claims=_claims(drawn.claims),
+        pictures=tuple(drawn.pictures),
+        left_out=tuple(drawn.left_out),
         findings=tuple(quality.check(runs)),
         notes=tuple(note for note in results.notes if note not in runs.notes),
     )
@@ -213,22 +227,39 @@ def _configuration(runs: Runs) -> Table:
     return Table(columns, tuple(tuple(map(Cell, line)) for line in lines), text_columns=len(columns))
 
 
-def _pictures(runs: Runs, source: str) -> tuple[list[Picture], list[tuple[str, str]]]:
-    pictures, left_out = [], []
-    for name in sorted((*figures.names(), *paper.names()), key=lambda name: name != _FIRST):
+def _draw(runs: Runs, source: str) -> _Drawn:
+    drawn = _Drawn([], [], {})
+    of_paper = paper.names()
+    for name in sorted((*figures.names(), *of_paper), key=lambda name: name != _FIRST):
         try:
-            figure = figures.draw(name, runs, source)
+            prepared = paper.prepare(name, runs) if name in of_paper else None
+            figure = paper.paint(prepared, source) if prepared else figures.draw(name, runs, source)
         except MissingDataError as error:
-            left_out.append((name, str(error)))
+            drawn.left_out.append((name, str(error)))
             continue
-        file = io.BytesIO()
-        # Letters as outlines: a reader's machine need not have the fonts of this one.
-        with style.house(), mpl.rc_context({"svg.fonttype": "path"}):
-            figure.savefig(file, format="svg", metadata={"Date": None})
-        address = "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
-        about = paper.title(name) if name in paper.names() else figures.title(name)
-        pictures.append(Picture(name, about, address))
-    return pictures, left_out
+        for finding in prepared.findings if prepared else ():
+            if finding.verdict is not Verdict.UNKNOWN:
+                drawn.claims.setdefault(finding, []).append(name)
+        about = paper.title(name) if prepared else figures.title(name)
+        drawn.pictures.append(Picture(name, about, _address(figure)))
+    return drawn
+
+
+def _address(figure: Figure) -> str:
+    file = io.BytesIO()
+    # Letters as outlines: a reader's machine need not have the fonts of this one.
+    with style.house(), mpl.rc_context({"svg.fonttype": "path"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _claims(claims: Mapping[Finding, Sequence[str]]) -> Table:
+    """A row a claim, however many figures are about it."""
+    rows = (
+        (Cell(found.claim), Cell(str(found.verdict)), Cell(found.numbers), Cell(", ".join(names)))
+        for found, names in claims.items()
+    )
+    return Table(("the paper's claim", "here", "on", "figures"), tuple(rows), text_columns=4)
 
 
 def _estimate(value: _Interval | float | None, what: str) -> Cell:

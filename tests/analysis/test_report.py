@@ -92,6 +92,15 @@ def test_every_figure_is_shown_or_its_absence_explained(page: Path) -> None:
 
 
 @pytest.mark.slow
+def test_claims_of_the_paper_are_judged_as_in_the_figures(page: Path, root: Path) -> None:
+    judged = paper.prepare("fig5c", run_store.load(root)).findings
+    rows = re.findall(r"<tr>(.*?)</tr>", page.read_text().split('id="claim-table"')[1].split("</table>")[0], re.DOTALL)
+    cells = [re.findall(r"<td>(.*?)</td>", row) for row in rows[1:]]
+    assert [str(judged[0].claim), str(judged[0].verdict), judged[0].numbers] in [row[:3] for row in cells]
+    assert next(row[3] for row in cells if row[0] == judged[0].claim) == "fig5c"
+
+
+@pytest.mark.slow
 def test_the_page_opens_and_sorts_in_a_browser(page: Path) -> None:
     answer = browser.ask(page, _LOOK)
     assert isinstance(answer, dict)
