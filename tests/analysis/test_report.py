@@ -97,7 +97,7 @@ def test_claims_of_the_paper_are_judged_as_in_the_figures(page: Path, root: Path
     rows = re.findall(r"<tr>(.*?)</tr>", page.read_text().split('id="claim-table"')[1].split("</table>")[0], re.DOTALL)
     cells = [re.findall(r"<td>(.*?)</td>", row) for row in rows[1:]]
     assert [str(judged[0].claim), str(judged[0].verdict), judged[0].numbers] in [row[:3] for row in cells]
-    assert next(row[3] for row in cells if row[0] == judged[0].claim) == "fig5c"
+    assert "fig5c" in next(row[3] for row in cells if row[0] == judged[0].claim).split(", ")
 
 
 @pytest.mark.slow
