@@ -35,11 +35,13 @@ class Measure:
         label: its name, with its unit.
         digits: shown.
         table: of an arm's runs: index seed, a column a problem or a single one; empty where there is none.
+        range: how far apart two values can be; intervals end there.
     """
 
     label: str
     digits: int
     table: Callable[[Runs, ArmName], pd.DataFrame]
+    range: float = np.inf
 
     @property
     def name(self) -> str:
@@ -121,7 +123,7 @@ def of_pass_at(k: int) -> Measure:
             return pd.DataFrame()
         return statistics.pass_at_k_table(rows, step, k).rename(index=_seeds(runs, arm))
 
-    return Measure(f"pass@{k}", 3, table)
+    return Measure(f"pass@{k}", 3, table, range=1.0)
 
 
 PASS_1, PASS_16 = of_pass_at(1), of_pass_at(16)
@@ -317,14 +319,15 @@ def _cut(runs: Runs, kept: Collection[str], horizon: int) -> Runs:
 
 def _difference(case: _Case, of: statistics.Difference, p: float, p_adjusted: float) -> Difference:
     unseen = of.seeds[0] == 1 and of.problems == 1
+    reach = case.measure.range
     return Difference(
         first=case.first,
         second=case.second,
         measure=case.measure,
         step=case.step,
         value=of.value,
-        low=-np.inf if unseen else of.low,
-        high=np.inf if unseen else of.high,
+        low=-reach if unseen else max(of.low, -reach),
+        high=reach if unseen else min(of.high, reach),
         confidence=of.confidence,
         p=p,
         p_adjusted=float(p_adjusted),

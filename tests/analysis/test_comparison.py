@@ -83,6 +83,14 @@ def test_one_seed_separates_nothing(tmp_path: Path) -> None:
     assert {(difference.improvement_low, difference.improvement_high) for difference in unseen} == {(0.0, 1.0)}
 
 
+def test_a_difference_of_pass_at_k_stays_between_minus_1_and_1(runs: Runs) -> None:
+    frame = runs.evaluations.copy()
+    frame.loc[frame["run"] == "k4-1", "c"] = SAMPLES
+    many = [PASS_1] * 200
+    found = comparison.compare(Runs(runs.records, runs.metrics, frame), [(K4, MEAN)], many)[0]
+    assert (found.low, found.high) == (-1.0, 1.0)
+
+
 def test_arms_without_a_common_seed_are_not_compared(tmp_path: Path) -> None:
     write_run(tmp_path, "a", {"seed": 1})
     write_run(tmp_path, "b", {"seed": 2, "algorithm.quantile_k": 0.4})
