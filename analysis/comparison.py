@@ -113,9 +113,17 @@ def of_metric(metric: metrics.Metric, label: str, digits: int, reduce: Callable[
 
 
 def of_pass_at(k: int) -> Measure:
-    """pass@k by problem, at the last whole evaluation that the arm's runs share."""
+    """pass@k by problem, at the last whole evaluation that the arm's runs share.
+
+    Runs of a source without counts have the number that they logged, at the last step at which all of them did.
+    """
 
     def table(runs: Runs, arm: ArmName) -> pd.DataFrame:
+        if runs.evaluations.empty:
+            logged = runs.series(arm, metrics.pass_at(k).name).dropna()
+            return (
+                logged.tail(1).T.set_axis(["value"], axis=1).rename(index=_seeds(runs, arm)) if len(logged) else logged
+            )
         counts = statistics.whole_evaluations(runs.counts(arm))
         step = last_common_evaluation(counts)
         rows = counts[counts["step"] == step]
@@ -141,12 +149,12 @@ def measures_of(runs: Runs, names: Iterable[str] = ()) -> dict[str, Measure]:
         ValueError: a pass@k with more samples than a problem of these runs has.
     """
     known = {measure.name: measure for measure in (*MEASURES, ENTROPY_LEVEL)}
-    samples = int(runs.evaluations["n"].min()) if len(runs.evaluations) else 0
+    samples = int(runs.evaluations["n"].min()) if len(runs.evaluations) else None
     for name in names:
         found = _PASS_AT.fullmatch(name)
         if found is None:
             continue
-        if int(found["k"]) > samples:
+        if samples is not None and int(found["k"]) > samples:
             raise ValueError(f"{name} needs {found['k']} samples a problem; these runs have {samples}")
         known[name] = of_pass_at(int(found["k"]))
     return known
@@ -266,10 +274,10 @@ def caption(differences: Sequence[Difference]) -> str:
     return (
         f"Mean differences on the same seeds and, for pass@k, the same problems, up to a step that both arms have "
         f"reached. [ ]: {differences[0].confidence:.2%} intervals, so that all {len(differences)} hold together with "
-        "95 %: bootstrap over seeds and problems for pass@k, Student's t over pairs of seeds for the others. p: "
-        "two-sided, adjusted for their number by Holm's procedure, none with one seed; *: at most .05. improvement: "
-        "probability that a run of the first is above one of the second, ties half. seeds needed: an arm, for such a "
-        "difference to be seen alone with a chance of 80 %."
+        "95 %: bootstrap over seeds and problems for pass@k where there are counts, Student's t over pairs of seeds "
+        "for the others. p: two-sided, adjusted for their number by Holm's procedure, none with one seed; *: at most "
+        ".05. improvement: probability that a run of the first is above one of the second, ties half. seeds needed: an "
+        "arm, for such a difference to be seen alone with a chance of 80 %."
     )
 
 
