@@ -37,7 +37,7 @@ def chosen_runs(root: Path, source: str | None) -> tuple[str, "Runs"]:
     Raises:
         Mistake: there is none of that name, or it cannot be read.
     """
-    if source is None or not ("/" in source or Path(source).exists()):
+    if source is None or (root / "sweeps" / f"{source}.json").is_file() or not _is_place(source):
         name, run_ids = chosen_sweep(root, source)
         return name, _load(root, run_ids)
     from analysis import sources
@@ -185,6 +185,10 @@ def _load(root: Path, run_ids: Sequence[str]) -> "Runs":
     from analysis.sources import run_store
 
     return run_store.load(root, run_ids)
+
+
+def _is_place(source: str) -> bool:
+    return "/" in source or Path(source).exists()
 
 
 def _hint(word: str, known: list[str]) -> str:
