@@ -34,7 +34,7 @@ def choose(source: str | None, root: Path) -> Choice:
     Raises:
         Mistake: there is no such sweep or source, or it holds no run.
     """
-    if source is None or (root / "sweeps" / f"{source}.json").is_file():
+    if source is None or (root / "sweeps" / f"{source}.json").is_file() or not _is_place(source):
         sweep, run_ids = chosen_sweep(root, source)
         choice = Choice(run_store.load(root, run_ids), sweep, f"Sweep {sweep}", f"sweep '{sweep}'")
     else:
@@ -50,6 +50,10 @@ def _load(source: str, root: Path) -> Runs:
         return sources.load(source, root=root)
     except sources.SourceError as error:
         raise Mistake(str(error)) from error
+
+
+def _is_place(source: str) -> bool:
+    return "/" in source or Path(source).exists()
 
 
 def _file_name(source: str) -> str:

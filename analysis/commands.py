@@ -33,19 +33,20 @@ def root_option(function: _F) -> _F:
 
 
 @click.command()
-@click.argument("sweep", required=False)
+@click.argument("sweep", required=False, metavar="[SWEEP|SOURCE]")
 @click.option("--csv", "form", flag_value="csv", help="A row an arm, a column a number.")
 @click.option("--json", "form", flag_value="json", help="One object an arm.")
 @click.option("--markdown", "form", flag_value="markdown", help="For a document.")
 @root_option
 def table(sweep: str | None, form: str | None, root: Path) -> None:
-    """The result table of SWEEP (default: the one launched last)."""
+    """The result table of SWEEP (default: the one launched last), or of a SOURCE as in `qae export`."""
+    from analysis import choice
     from analysis import table as tables
 
-    name, run_ids = chosen_sweep(root, sweep)
-    results = tables.summarise(_load(root, run_ids))
+    chosen = choice.choose(sweep, root)
+    results = tables.summarise(chosen.runs)
     if not results.rows:
-        raise Mistake(f"no run of {name} has a step on disk yet; `qae status` shows where they stand")
+        raise Mistake(f"no run of {chosen.source} has a step on disk yet; `qae status` shows where they stand")
     if form is None:
         from rich.console import Console
 
@@ -61,7 +62,7 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
 
 
 @click.command()
-@click.argument("sweep", required=False)
+@click.argument("sweep", required=False, metavar="[SWEEP|SOURCE]")
 @click.option("--against", metavar="ARM", help="Compare every other arm with this one, by its name in `qae table`.")
 @click.option("--measure", "names", multiple=True, help="pass@4, 'peak entropy', …; several times.")
 @click.option("--step", type=click.IntRange(min=1), help="Compare at this step (default: the last that both have).")
@@ -74,13 +75,16 @@ def compare(
 ) -> None:
     """Differences between the arms of SWEEP (default: the one launched last) on the same seeds and problems.
 
+    A SOURCE is one of `qae export`, a W&B project (entity/project) for one; without counts a problem, pass@k is the
+    number that each run has logged.
+
     Without --against: each baseline with the mean of the same variant, and each variant with the plain one. The fewer
     differences a table holds, the narrower are its intervals: ask for those that you want to know.
     """
-    from analysis import comparison
+    from analysis import choice, comparison
 
-    name, run_ids = chosen_sweep(root, sweep)
-    runs = _load(root, run_ids)
+    selected = choice.choose(sweep, root)
+    name, runs = sweep or selected.name, selected.runs
     try:
         measures = comparison.measures_of(runs, names)
     except ValueError as error:

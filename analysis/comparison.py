@@ -113,9 +113,17 @@ def of_metric(metric: metrics.Metric, label: str, digits: int, reduce: Callable[
 
 
 def of_pass_at(k: int) -> Measure:
-    """pass@k by problem, at the last whole evaluation that the arm's runs share."""
+    """pass@k by problem, at the last whole evaluation that the arm's runs share.
+
+    Runs of a source without counts have the number that they logged, at the last step at which all of them did.
+    """
 
     def table(runs: Runs, arm: ArmName) -> pd.DataFrame:
+        if runs.evaluations.empty:
+            logged = runs.series(arm, metrics.pass_at(k).name).dropna()
+            return (
+                logged.tail(1).T.set_axis(["value"], axis=1).rename(index=_seeds(runs, arm)) if len(logged) else logged
+            )
         counts = statistics.whole_evaluations(runs.counts(arm))
         step = last_common_evaluation(counts)
         rows = counts[counts["step"] == step]
@@ -141,12 +149,12 @@ def measures_of(runs: Runs, names: Iterable[str] = ()) -> dict[str, Measure]:
         ValueError: a pass@k with more samples than a problem of these runs has.
     """
     known = {measure.name: measure for measure in (*MEASURES, ENTROPY_LEVEL)}
-    samples = int(runs.evaluations["n"].min()) if len(runs.evaluations) else 0
+    samples = int(runs.evaluations["n"].min()) if len(runs.evaluations) else None
     for name in names:
         found = _PASS_AT.fullmatch(name)
         if found is None:
             continue
-        if int(found["k"]) > samples:
+        if samples is not None and int(found["k"]) > samples:
             raise ValueError(f"{name} needs {found['k']} samples a problem; these runs have {samples}")
         known[name] = of_pass_at(int(found["k"]))
     return known
@@ -281,8 +289,9 @@ def frame_caption(differences: Sequence[Difference]) -> str:
     return (
         f"Mean differences on the same seeds and, for pass@k, the same problems, up to a step that both arms have "
         f"reached. [ ]: {differences[0].confidence:.2%} intervals, so that all {len(differences)} hold together with "
-        "95 %: bootstrap over seeds and problems for pass@k, Student's t over pairs of seeds for the others. *: p, "
-        "two-sided and adjusted for their number by Holm's procedure, is at most .05; none with one seed."
+        "95 %: bootstrap over seeds and problems for pass@k where there are counts, Student's t over pairs of seeds "
+        "for the others. *: p, two-sided and adjusted for their number by Holm's procedure, is at most .05; none with "
+        "one seed."
     )
 
 
@@ -332,14 +341,15 @@ def _cut(runs: Runs, kept: Collection[str], horizon: int) -> Runs:
 
 def _difference(case: _Case, of: statistics.Difference, p: float, p_adjusted: float) -> Difference:
     unseen = of.seeds[0] == 1 and of.problems == 1
+    reach = case.measure.bound
     return Difference(
         first=case.first,
         second=case.second,
         measure=case.measure,
         step=case.step,
         value=of.value,
-        low=-np.inf if unseen else of.low,
-        high=np.inf if unseen else of.high,
+        low=-reach if unseen else max(of.low, -reach),
+        high=reach if unseen else min(of.high, reach),
         confidence=of.confidence,
         p=p,
         p_adjusted=float(p_adjusted),

@@ -16,6 +16,7 @@ from analysis.comparison import ENTROPY_PEAK, LENGTH_FINAL, PASS_1, PASS_16
 from analysis.runs import ArmName, Runs
 from analysis.sources import run_store
 from analysis.statistics import bootstrap_interval, holm
+from qae import metrics
 from qae.pass_at_k import pass_at_k
 from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy, write_manifest, write_run, write_sweep
 
@@ -81,6 +82,14 @@ def test_one_seed_separates_nothing(tmp_path: Path) -> None:
     assert "[-inf, +inf]" in comparison.frame(found).to_string()
     unseen = [difference for difference in found if difference.problems == 1]
     assert {(difference.improvement_low, difference.improvement_high) for difference in unseen} == {(0.0, 1.0)}
+
+
+def test_a_difference_of_pass_at_k_stays_between_minus_1_and_1(runs: Runs) -> None:
+    frame = runs.evaluations.copy()
+    frame.loc[frame["run"] == "k4-1", "c"] = SAMPLES
+    many = [PASS_1] * 40
+    found = comparison.compare(Runs(runs.records, runs.metrics, frame), [(K4, MEAN)], many)[0]
+    assert (found.low, found.high) == (-1.0, 1.0)
 
 
 def test_arms_without_a_common_seed_are_not_compared(tmp_path: Path) -> None:
@@ -161,6 +170,32 @@ def test_any_pass_at_k_and_the_mean_entropy_can_be_asked_for(tmp_path: Path) -> 
     assert rows[0]["value"] == pytest.approx((tables[0] - tables[1]).to_numpy().mean())
     levels = [[np.trapezoid([entropy(s, seed, k) for s in range(1, 7)]) / 5 for seed in (0, 1)] for k in (0.4, -1)]
     assert rows[1]["value"] == pytest.approx(np.mean(levels[0]) - np.mean(levels[1]))
+
+
+def test_without_counts_pass_at_k_is_what_the_runs_have_logged(runs: Runs) -> None:
+    name = metrics.pass_at(1).name
+    logged = [
+        {"run": run, "step": step, "name": name, "value": value + step / 100}
+        for run, value in (("mean-0", 0.5), ("mean-1", 0.6), ("k4-0", 0.6), ("k4-1", 0.8))
+        for step in (3, 6)
+    ]
+    frame = pd.concat([runs.metrics.astype({"run": "str", "name": "str"}), pd.DataFrame(logged)], ignore_index=True)
+    records = tuple(record for record in runs.records if record.id != "mean-2")
+    without = Runs(records, frame, runs.evaluations.iloc[:0])
+    (found,) = comparison.compare(without, [(K4, MEAN)], [PASS_1])
+    expected = stats.ttest_rel([0.6, 0.8], [0.5, 0.6])
+    assert (found.value, found.p) == pytest.approx((0.15, expected.pvalue))
+    assert (found.problems, found.seeds) == (1, 2)
+    assert comparison.compare(without, [(K4, MEAN)], [PASS_16]) == []
+    assert "pass@7" in comparison.measures_of(without, ["pass@7"])
+
+
+def test_a_folder_of_runs_is_compared_as_a_sweep_is(tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    assert run_compare(tmp_path, str(tmp_path), "--csv").output == run_compare(tmp_path, "demo", "--csv").output
+    nowhere = run_compare(tmp_path, str(tmp_path / "nowhere"))
+    assert nowhere.exit_code == 2
+    assert "is no file or directory, no sweep" in nowhere.output
 
 
 def test_what_cannot_be_compared_is_told_in_a_sentence(tmp_path: Path) -> None:
