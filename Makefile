@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup sweep slurm-demo test lint format lock scripts benchmark benchmark-plan benchmark-trl clean
+.PHONY: help setup sweep slurm-demo test lint format lock scripts benchmark benchmark-plan benchmark-trl paper benchmark-loading benchmark-statistics notebooks clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,6 +16,12 @@ setup: .venv/.ready ## create or update the environment from requirements.lock
 
 sweep: setup ## run the default sweep on this machine
 	$(BIN)/python sweep.py -m
+
+paper: setup ## every run, figure and table of the paper on the embedded task (about an hour on 2 cores; goes on where it stopped)
+	@# Status 1: a run failed, which figures and gallery say; what the user stops or types wrong stops here too.
+	$(BIN)/python sweep.py -m +experiment=paper tracking=none || [ $$? -eq 1 ]
+	$(BIN)/qae figures paper
+	$(BIN)/qae gallery
 
 slurm-demo: setup ## a sweep on a real Slurm, brought up on this machine (as root on Debian)
 	slurm/local_cluster.sh up
@@ -57,6 +63,19 @@ benchmark-plan: setup ## planning 1,000 runs against Hydra's own multirun
 benchmark-trl: setup ## the embedded trainer against TRL's
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-trl.lock
 	$(BIN)/python -m benchmarks.tiny_vs_trl
+
+benchmark-loading: setup ## loading offline W&B files against the SDK's old reader
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/old-wandb
+	$(UV) pip install --quiet --python .venv/old-wandb/bin/python wandb==0.27.0 pandas==3.1.1
+	$(BIN)/python -m benchmarks.loading --old-python .venv/old-wandb/bin/python
+
+benchmark-statistics: setup ## intervals of aggregates against rliable's
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/rliable
+	$(UV) pip install --quiet --python .venv/rliable/bin/python rliable==1.2.0 pandas==2.3.3
+	$(BIN)/python -m benchmarks.statistics --python .venv/rliable/bin/python
+
+notebooks: setup ## execute the notebooks on $$QAE_SOURCE or runs/, into notebooks/executed
+	$(BIN)/python -m notebooks.execute
 
 clean: ## remove the environment and caches; runs/ stays
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

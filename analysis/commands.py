@@ -1,6 +1,5 @@
-"""`qae figures` and `qae table`; registered as entry points of the `qae` command."""
+"""`qae table`, `compare`, `figures` and `gallery`; registered as entry points of the `qae` command."""
 
-import difflib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -9,19 +8,22 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from analysis.wording import hint
+
 if TYPE_CHECKING:
     from analysis.runs import Runs
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-class _Mistake(click.ClickException):
+class Mistake(click.ClickException):
     """A sentence for something that the user can put right."""
 
     exit_code = 2
 
 
-def _root_option(function: _F) -> _F:
+def root_option(function: _F) -> _F:
+    """The option that names the run store."""
     return click.option(
         "--root",
         type=click.Path(path_type=Path),
@@ -31,19 +33,20 @@ def _root_option(function: _F) -> _F:
 
 
 @click.command()
-@click.argument("sweep", required=False)
+@click.argument("sweep", required=False, metavar="[SWEEP|SOURCE]")
 @click.option("--csv", "form", flag_value="csv", help="A row an arm, a column a number.")
 @click.option("--json", "form", flag_value="json", help="One object an arm.")
 @click.option("--markdown", "form", flag_value="markdown", help="For a document.")
-@_root_option
+@root_option
 def table(sweep: str | None, form: str | None, root: Path) -> None:
-    """The result table of SWEEP (default: the one launched last)."""
+    """The result table of SWEEP (default: the one launched last), or of a SOURCE as in `qae export`."""
+    from analysis import choice
     from analysis import table as tables
 
-    name, run_ids = _sweep(root, sweep)
-    results = tables.summarise(_load(root, run_ids))
+    chosen = choice.choose(sweep, root)
+    results = tables.summarise(chosen.runs)
     if not results.rows:
-        raise _Mistake(f"no run of {name} has a step on disk yet; `qae status` shows where they stand")
+        raise Mistake(f"no run of {chosen.source} has a step on disk yet; `qae status` shows where they stand")
     if form is None:
         from rich.console import Console
 
@@ -59,9 +62,63 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
 
 
 @click.command()
-@click.argument("sweep", required=False)
-@click.argument("names", nargs=-1)
-@click.option("--out", type=click.Path(path_type=Path), help="Folder (default: ROOT/figures/SWEEP).")
+@click.argument("sweep", required=False, metavar="[SWEEP|SOURCE]")
+@click.option("--against", metavar="ARM", help="Compare every other arm with this one, by its name in `qae table`.")
+@click.option("--measure", "names", multiple=True, help="pass@4, 'peak entropy', …; several times.")
+@click.option("--step", type=click.IntRange(min=1), help="Compare at this step (default: the last that both have).")
+@click.option("--csv", "form", flag_value="csv", help="A row a difference, a column a number.")
+@click.option("--json", "form", flag_value="json", help="One object a difference.")
+@click.option("--markdown", "form", flag_value="markdown", help="For a document.")
+@root_option
+def compare(
+    sweep: str | None, against: str | None, names: tuple[str, ...], step: int | None, form: str | None, root: Path
+) -> None:
+    """Differences between the arms of SWEEP (default: the one launched last) on the same seeds and problems.
+
+    A SOURCE is one of `qae export`, a W&B project (entity/project) for one; without counts a problem, pass@k is the
+    number that each run has logged.
+
+    Without --against: each baseline with the mean of the same variant, and each variant with the plain one. The fewer
+    differences a table holds, the narrower are its intervals: ask for those that you want to know.
+    """
+    from analysis import choice, comparison
+
+    selected = choice.choose(sweep, root)
+    name, runs = sweep or selected.name, selected.runs
+    try:
+        measures = comparison.measures_of(runs, names)
+    except ValueError as error:
+        raise Mistake(str(error)) from error
+    for wanted in names:
+        if wanted not in measures:
+            raise Mistake(f"there is no measure '{wanted}'; {hint(wanted, list(measures))}")
+    arms = {str(arm): arm for arm in runs.arms}
+    if against is not None and against not in arms:
+        raise Mistake(f"there is no arm '{against}' in {name}; {hint(against, list(arms))}")
+    pairs = comparison.default_pairs(runs) if against is None else comparison.against(runs, arms[against])
+    chosen = [measures[wanted] for wanted in dict.fromkeys(names)] or comparison.MEASURES
+    found = comparison.compare(runs, pairs, chosen, step=step)
+    if not found:
+        raise Mistake(f"no two arms of {name} have a seed in common to be compared on; `qae table {name}` shows them")
+    if form is None:
+        from rich.console import Console
+
+        console = Console()
+        console.print(comparison.rich_table(found))
+        for text in (comparison.caption(found), *runs.notes):
+            console.print(text, style="dim", highlight=False)
+    elif form == "markdown":
+        click.echo(comparison.markdown(found))
+    elif form == "csv":
+        click.echo(comparison.records(found).to_csv(index=False), nl=False)
+    else:
+        click.echo(comparison.records(found).to_json(orient="records", indent=2))
+
+
+@click.command()
+@click.argument("words", nargs=-1, metavar="[SWEEP] [NAME]...")
+@click.option("--sweep", "chosen", help="Draw from the runs of this sweep, figures of the paper too.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder (default: ROOT/figures/SWEEP, or …/paper).")
 @click.option(
     "--format",
     "formats",
@@ -70,48 +127,85 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
     default=("png", "svg", "pdf"),
     help="File format; can be given several times (default: all).",
 )
-@_root_option
-def figures(sweep: str | None, names: tuple[str, ...], out: Path | None, formats: tuple[str, ...], root: Path) -> None:
-    """Draw NAMES (default: every figure that the runs have the data for) of SWEEP (default: the one launched last)."""
+@root_option
+def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, formats: tuple[str, ...], root: Path) -> None:
+    """Draw NAMES (default: every figure that the runs have the data for) of SWEEP (default: the one launched last).
+
+    A figure or table of the paper is drawn by its name alone, from the runs that its experiment made or, without
+    these, from any of the store that fit: `qae figures fig9`, `qae figures table2 k_response`, `qae figures paper`.
+    """
+    from analysis import figure_choice
     from analysis import figures as drawing
 
-    known = drawing.names()
-    for name in names:
-        if name not in known:
-            raise _Mistake(f"there is no figure '{name}'; {_hint(name, known)}")
-    title, run_ids = _sweep(root, sweep)
-    folder = out or root / "figures" / title
-    written = drawing.write(_load(root, run_ids), names or known, folder, formats, source=f"sweep '{title}'")
+    manifests = _manifests(root)
+    try:
+        wanted = figure_choice.choose(words, chosen, manifests)
+    except figure_choice.UnknownNameError as error:
+        raise Mistake(str(error)) from error
+    if wanted.of_paper and chosen is None:
+        written = figure_choice.draw_paper(root, wanted.names, manifests, out or root / "figures" / "paper", formats)
+    else:
+        title, run_ids = chosen_sweep(root, wanted.sweep)
+        folder = out or root / "figures" / title
+        source = f"sweep '{title}'"
+        written = drawing.write(_load(root, run_ids), wanted.names or drawing.names(), folder, formats, source=source)
     for path in written.paths:
         click.echo(str(path))
+    for name, sentence in written.remarks.items():
+        click.echo(f"{name}: {sentence}", err=True)
     for name, reason in written.left_out.items():
         click.echo(f"{name} left out: {reason}", err=True)
     if not written.paths:
-        raise _Mistake("no figure could be drawn from these runs")
+        raise Mistake("no figure could be drawn from these runs")
 
 
-def _sweep(root: Path, name: str | None) -> tuple[str, list[str]]:
-    """A sweep's name and run ids."""
-    manifests = sorted((root / "sweeps").glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    known = [path.stem for path in manifests]
+@click.command()
+@click.option(
+    "--out", "page", type=click.Path(path_type=Path), default=Path("docs/gallery.md"), show_default=True, help="Page."
+)
+@root_option
+def gallery(page: Path, root: Path) -> None:
+    """Draw every figure and table of the paper from the store's runs into one Markdown page, with its pictures.
+
+    Pictures go to images/gallery beside the page. What runs are missing is said, with the command that makes them.
+    """
+    from analysis import gallery as pages
+    from analysis.sources import run_store
+
+    runs = run_store.load(root)
+    written = pages.write(runs, page, page.parent / "images" / "gallery", source=f"run store {root.name}")
+    for name, sentence in {**written.remarks, **written.left_out}.items():
+        click.echo(f"{name}: {sentence}", err=True)
+    megabytes = sum(path.stat().st_size for path in written.pictures) / 1e6
+    click.echo(f"{written.page}: {len(written.pictures)} pictures, {megabytes:.1f} MB")
+
+
+def chosen_sweep(root: Path, name: str | None) -> tuple[str, list[str]]:
+    """Name and run ids of a sweep, by default of the one launched last.
+
+    Raises:
+        Mistake: there is none of that name, or its list of runs cannot be read.
+    """
+    known = _manifests(root)
     if not known:
-        raise _Mistake(f"there is no sweep in {root}; `python sweep.py -m` makes one")
+        raise Mistake(f"there is no sweep in {root}; `python sweep.py -m` makes one")
     if name is not None and name not in known:
-        raise _Mistake(f"there is no sweep '{name}' in {root}; {_hint(name, known)}")
+        raise Mistake(f"there is no sweep '{name}' in {root}; {hint(name, known)}")
     name = name or known[0]
     try:
         manifest = json.loads((root / "sweeps" / f"{name}.json").read_text())
         return name, [cast("str", run["id"]) for run in manifest["runs"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise _Mistake(f"{root / 'sweeps' / name}.json cannot be read ({error!r}); launch the sweep again") from error
+        raise Mistake(f"{root / 'sweeps' / name}.json cannot be read ({error!r}); launch the sweep again") from error
+
+
+def _manifests(root: Path) -> list[str]:
+    """Names of the store's sweeps, the one launched last first."""
+    paths = sorted((root / "sweeps").glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.stem for path in paths]
 
 
 def _load(root: Path, run_ids: Sequence[str]) -> "Runs":
     from analysis.sources import run_store
 
     return run_store.load(root, run_ids)
-
-
-def _hint(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"

@@ -42,15 +42,36 @@ def arm_names(configs: Mapping[str, Config]) -> dict[str, ArmName]:
         for key in differing
         if key not in _IN_BASELINE and not any(_is_set_by(option, key, configs.values()) for option in options)
     ]
-    with_definition = len({config.get(_DEFINITION) for config in configs.values() if _k(config) is not None}) > 1
+    with_definition = len({config.get(_DEFINITION) for config in configs.values() if k_of(config) is not None}) > 1
     names = {
         run: ArmName(
-            _baseline(config, with_definition=with_definition), _k(config), _variant(config, options, plain, keys)
+            _baseline(config, with_definition=with_definition), k_of(config), _variant(config, options, plain, keys)
         )
         for run, config in configs.items()
     }
     order_keys = [*(f"labels.{option}" for option in options), *plain]
     return dict(sorted(names.items(), key=lambda item: _order(configs[item[0]], item[1], order_keys)))
+
+
+def baseline_name(rule: str, k: float | None) -> str:
+    """What a baseline is called: "mean", "K = 0.4", "POS-MASK K = 0.4", "median"."""
+    if rule == "quantile" and k is None:
+        return "mean"
+    parts = [] if rule == "quantile" else [_RULE_NAMES.get(rule, rule)]
+    return " ".join([*parts, *([f"K = {_short(k)}"] if k is not None else [])])
+
+
+def rule_of(config: Config) -> str:
+    """The rule that makes advantages."""
+    return str(config.get(_RULE, "quantile"))
+
+
+def k_of(config: Config) -> float | None:
+    """K where the rule has a quantile, else None."""
+    value = config.get(_K)
+    if rule_of(config) not in _RULES_WITH_A_QUANTILE:
+        return None
+    return float(value) if isinstance(value, int | float) and 0 < value < 1 else None
 
 
 def seed_of(config: Config) -> int:
@@ -82,21 +103,10 @@ def _is_set_by(option: str, key: str, configs: Iterable[Config]) -> bool:
     return all(len(found) == 1 for found in values.values())
 
 
-def _k(config: Config) -> float | None:
-    value = config.get(_K)
-    if config.get(_RULE, "quantile") not in _RULES_WITH_A_QUANTILE:
-        return None
-    return float(value) if isinstance(value, int | float) and 0 < value < 1 else None
-
-
 def _baseline(config: Config, *, with_definition: bool) -> str:
-    rule, k = str(config.get(_RULE, "quantile")), _k(config)
-    if rule == "quantile" and k is None:
-        return "mean"
-    parts = [] if rule == "quantile" else [_RULE_NAMES.get(rule, rule)]
-    parts += [f"K = {_short(k)}"] if k is not None else []
-    parts += [f"({config.get(_DEFINITION)})"] if with_definition and k is not None else []
-    return " ".join(parts)
+    k = k_of(config)
+    name = baseline_name(rule_of(config), k)
+    return f"{name} ({config.get(_DEFINITION)})" if with_definition and k is not None else name
 
 
 def _variant(config: Config, options: Sequence[str], plain: Sequence[str], keys: Iterable[str]) -> str:
@@ -124,7 +134,7 @@ def _short(value: object) -> str:
 
 def _order(config: Config, name: ArmName, keys: Sequence[str]) -> tuple[object, ...]:
     values = [(0.0, "") if config.get(key) == _default_of(key) else _sortable(config.get(key)) for key in keys]
-    rule = str(config.get(_RULE, "quantile"))
+    rule = rule_of(config)
     return (values, rule != "quantile", rule, name.k or 0.0, name.baseline, seed_of(config))
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from qae.run_directory import RunStatus
+from qae.run_directory import NOTHING_TO_LEARN, RunStatus
 
 METRIC_COLUMNS = ("run", "step", "name", "value")
 EVALUATION_COLUMNS = ("run", "step", "data_set", "problem", "n", "c", "mean_length")
@@ -44,6 +45,9 @@ class RunRecord:
         step: its last step on disk.
         total_steps: steps that complete it; 0 where that is not known.
         config: its resolved configuration, dotted keys.
+        directory: its run directory, for what is read only where a figure asks for it (tokens); None where the
+            source has none.
+        reason: why it failed or was stopped; "" where that is not known.
     """
 
     id: str
@@ -53,6 +57,18 @@ class RunRecord:
     step: int
     total_steps: int
     config: Mapping[str, object]
+    directory: Path | None = None
+    reason: str = ""
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether it failed because no group of a batch had both right and wrong responses."""
+        return self.status is RunStatus.FAILED and NOTHING_TO_LEARN in self.reason
+
+    @property
+    def ended_early(self) -> bool:
+        """Whether what it logged until it ended is its result: it collapsed, or a guard stopped it."""
+        return self.collapsed or self.status is RunStatus.STOPPED_BY_GUARD
 
     @property
     def labels(self) -> dict[str, str]:
@@ -72,7 +88,8 @@ class Runs:
 
     Attributes:
         records: a record a run, in order of arm and seed.
-        metrics: columns run, step, name, value; a row a finite or infinite number, none where it is undefined.
+        metrics: columns run, step, name, value; a row a finite or infinite number, none where it is undefined. Run
+            and name may be categorical.
         evaluations: columns run, step, data_set, problem, n, c, mean_length.
         notes: sentences on what could not be read and was left out.
     """
@@ -95,7 +112,9 @@ class Runs:
         wide = self._wide.get(name)
         if wide is None:
             rows = self.metrics.take(self._rows.get(name, np.empty(0, np.int64)))
-            wide = self._wide[name] = rows.pivot_table(index="step", columns="run", values="value", aggfunc="last")
+            wide = rows.pivot_table(index="step", columns="run", values="value", aggfunc="last", observed=True)
+            wide.columns = wide.columns.astype(str)
+            self._wide[name] = wide
         columns = [record.id for record in self.arms[arm] if record.id in wide.columns]
         return wide[columns].dropna(how="all")
 
@@ -110,7 +129,7 @@ class Runs:
 
     @cached_property
     def _rows(self) -> Mapping[str, npt.NDArray[np.int64]]:
-        groups = self.metrics.groupby("name", sort=False).indices
+        groups = self.metrics.groupby("name", sort=False, observed=True).indices
         return {str(name): np.asarray(rows, dtype=np.int64) for name, rows in groups.items()}
 
     @cached_property

@@ -9,10 +9,9 @@ from rich.table import Table
 
 from analysis import statistics
 from analysis.runs import ArmName, RunRecord, Runs
-from analysis.statistics import Mean
+from analysis.statistics import Estimate, Mean
 from analysis.wording import seeds_an_arm, span
 from qae import metrics
-from qae.pass_at_k import Estimate
 
 FINAL_STEPS = 5
 COLUMNS = ("arm", "seeds", "step", "entropy final", "entropy peak", "pass@1", "pass@16", "zero adv.", "length")
@@ -67,7 +66,7 @@ def summarise(runs: Runs) -> Results:
     rows: list[ArmResult] = []
     notes: list[str] = []
     for arm, records in runs.arms.items():
-        last = _last_steps_of(runs, arm)
+        last = last_steps_of(runs, arm)
         if last.empty:
             notes += [f"{arm}: nothing is on disk yet ({_standing(records)})."]
             continue
@@ -117,7 +116,7 @@ def caption(results: Results) -> str:
     )
 
 
-def _last_steps_of(runs: Runs, arm: ArmName) -> "pd.Series[int]":
+def last_steps_of(runs: Runs, arm: ArmName) -> "pd.Series[int]":
     """Last step on disk of each of the arm's runs that has any."""
     entropy = runs.series(arm, metrics.ENTROPY.name)
     trained = entropy.notna().mul(entropy.index, axis=0).max()
@@ -129,7 +128,7 @@ def _last_steps_of(runs: Runs, arm: ArmName) -> "pd.Series[int]":
 def _result(runs: Runs, arm: ArmName, step: int, reached: Sequence[str], of: int) -> ArmResult:
     counts = runs.counts(arm)
     counts = statistics.whole_evaluations(counts[counts["run"].isin(reached)])
-    evaluated = _last_common_evaluation(counts)
+    evaluated = last_common_evaluation(counts)
     entropy = _columns(runs.series(arm, metrics.ENTROPY.name), reached)
     at_evaluation = counts[counts["step"] == evaluated]
     return ArmResult(
@@ -147,7 +146,7 @@ def _result(runs: Runs, arm: ArmName, step: int, reached: Sequence[str], of: int
     )
 
 
-def _last_common_evaluation(counts: pd.DataFrame) -> int:
+def last_common_evaluation(counts: pd.DataFrame) -> int:
     """The last step at which all the runs were evaluated; -1 where there is none."""
     runs_at_step = counts.groupby("step")["run"].nunique()
     common = runs_at_step.index[runs_at_step == counts["run"].nunique()]

@@ -1,6 +1,8 @@
 """Words that tables and captions share."""
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 
 def span(values: Iterable[int]) -> str:
@@ -15,3 +17,15 @@ def seeds_an_arm(counts: Iterable[int]) -> str:
     """The sizes of arms: "1 seed an arm", "4 to 5 seeds an arm"."""
     numbers = list(counts)
     return f"{span(numbers)} {'seed' if set(numbers) == {1} else 'seeds'} an arm"
+
+
+def hint(word: str, known: Sequence[str]) -> str:
+    """What a mistyped word may mean: "did you mean fig9?", or all that there are."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+
+
+def shown_source(source: str) -> str:
+    """A path by its last two names: where it lies on this machine is nobody's business in a page that is shared."""
+    path = Path(source)
+    return "/".join(path.resolve().parts[-2:]) if path.exists() else source

@@ -36,6 +36,10 @@ class RunStatus(StrEnum):
         return self in (RunStatus.DONE, RunStatus.FAILED, RunStatus.STOPPED_BY_GUARD)
 
 
+# In the reason of a run whose batches hold no group with both right and wrong responses: its policy has collapsed.
+NOTHING_TO_LEARN = "there is nothing to learn from"
+
+
 @dataclass(frozen=True)
 class RunState:
     """What `state.json` says.

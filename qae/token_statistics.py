@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from qae.marker_words import MARKER_WORDS
+
 # The paper's threshold is not given; the top fifth follows Wang et al. (arXiv 2506.01939).
 _HIGH_ENTROPY_SHARE = 0.2
 _LISTED = 20
-# The paper names wait and perhaps ("anthropomorphic" tokens, after arXiv 2504.02956) and shows the others in Fig. 3.
-MARKER_WORDS = frozenset({"wait", "perhaps", "maybe", "alternatively", "however", "hmm", "actually"})
 _WORD_START = "\u0120\u2581 "  # how byte-level BPE and SentencePiece write a leading space
 
 

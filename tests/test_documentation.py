@@ -18,7 +18,7 @@ CONF = ROOT / "sweeps" / "conf"
 _PATH = re.compile(r"^\.?[\w.-]+(/[\w.+-]+)*/?$")
 _SUFFIXES = {".py", ".md", ".yaml", ".toml", ".lock", ".png"}
 # What runs write; described in the documentation, not in the repository.
-_WRITTEN_BY_RUNS = ("runs", "config.yaml", "outputs")
+_WRITTEN_BY_RUNS = ("runs", "config.yaml", "outputs", "experiment.yaml")
 
 
 def _text_without_blocks(page: Path) -> str:
@@ -75,27 +75,39 @@ def test_every_make_target_exists(page: Path) -> None:
     assert set(re.findall(r"(?:`|^ +)make ([a-z][a-z-]*)", page.read_text(), flags=re.MULTILINE)) <= targets
 
 
-def test_the_readme_gives_a_reason_for_every_direct_dependency() -> None:
+def _declared(*, of_development: bool) -> list[str]:
+    """Names of the direct dependencies, those of the extras that people install among them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *(each for extra in extras if extra != "dev" for each in extras[extra])]
+    wanted += [each for each in extras["dev"] if not each.startswith("qae-toolkit")] if of_development else []
+    return [re.split(r"[<>=~!\[ ]", requirement)[0] for requirement in wanted]
+
+
+def test_the_readme_gives_a_reason_for_every_direct_dependency() -> None:
     table = (ROOT / "README.md").read_text().split("## Dependencies")[1]
-    for requirement in project["dependencies"]:
-        name = re.split(r"[<>=~!\[ ]", requirement)[0]
-        assert re.search(rf"\b{re.escape(name)}\b", table), f"{name} is not in the README's table of dependencies"
+    for name in _declared(of_development=True):
+        is_stub = name.startswith("types-") or name.endswith("-stubs")
+        word = "stubs" if is_stub else re.escape(name)
+        assert re.search(rf"(?<![\w-]){word}(?![\w-])", table), f"{name} is not in the README's table of dependencies"
 
 
 def test_no_dependency_is_unused() -> None:
-    """Every direct dependency is imported by the code that is installed, or by verl, which does not declare it."""
-    modules = {"hydra-core": "hydra", "pyyaml": "yaml", "pyzmq": "zmq", "TransferQueue": "transfer_queue"}
+    """Every direct dependency is imported by code of ours, or by verl, which does not declare it."""
+    modules = {
+        "hydra-core": "hydra",
+        "pyyaml": "yaml",
+        "pyzmq": "zmq",
+        "TransferQueue": "transfer_queue",
+        "wandb-workspaces": "wandb_workspaces",
+    }
+    started = {"ipykernel"}  # by nbclient, by its name
     verl = find_spec("verl")
     assert verl is not None
     assert verl.origin is not None
-    folders = [
-        *(ROOT / package for package in ("qae", "sweeps", "slurm", "analysis", "hydra_plugins")),
-        Path(verl.origin).parent,
-    ]
+    ours = ("qae", "sweeps", "slurm", "analysis", "hydra_plugins", "notebooks", "benchmarks")
+    folders = [*(ROOT / package for package in ours), Path(verl.origin).parent]
     code = "\n".join(path.read_text() for folder in folders for path in folder.rglob("*.py"))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    for requirement in project["dependencies"]:
-        name = re.split(r"[<>=~!\[ ]", requirement)[0]
+    for name in set(_declared(of_development=False)) - started:
         module = modules.get(name, name)
         assert re.search(rf"^\s*(import|from) {module}\b", code, flags=re.MULTILINE), f"nothing imports {module}"

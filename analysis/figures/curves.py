@@ -27,14 +27,23 @@ def over_seeds(axes: Axes, series: pd.DataFrame, label: str, look: Mapping[str, 
         look: keywords of the line.
         band: whether to draw the band.
     """
+    summary = summary_over_seeds(series)
+    if not summary.empty:
+        line_with_band(axes, summary, label, look, band=band and series.shape[1] > 1)
+
+
+def summary_over_seeds(series: pd.DataFrame) -> pd.DataFrame:
+    """Mean and `BAND` of every step: columns value, low, high, seeds.
+
+    Args:
+        series: a row a step, a column a run; steps that no run has are left out.
+    """
     series = series.dropna(how="all")
-    if series.empty:
-        return
     summary = statistics.means_over_seeds(series)
     two = summary["seeds"] == 2
     summary["low"] = summary["low"].mask(two, series.min(axis=1))
     summary["high"] = summary["high"].mask(two, series.max(axis=1))
-    line_with_band(axes, summary, label, look, band=band and series.shape[1] > 1)
+    return summary
 
 
 def pass_at_k(axes: Axes, counts: pd.DataFrame, k: int, label: str, look: Mapping[str, Any]) -> None:

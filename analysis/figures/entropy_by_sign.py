@@ -9,7 +9,8 @@ from analysis.figures.missing import require
 from analysis.runs import ArmName, Runs
 from qae import metrics
 
-_SIGNS = (
+# Metric, label, colour and dash of each class.
+SIGNS = (
     (metrics.ENTROPY_POSITIVE, "positive advantage", style.POSITIVE, "-"),
     (metrics.ENTROPY_NEGATIVE, "negative advantage", style.NEGATIVE, "--"),
     (metrics.ENTROPY_ZERO, "zero advantage", style.ZERO_LINE, "-."),
@@ -32,7 +33,7 @@ def draw(runs: Runs, source: str) -> Figure:
         block, column = divmod(index, columns)
         above.append(cells[2 * block][column])
         below.append(cells[2 * block + 1][column])
-        above[-1].set_title(str(arm))
+        above[-1].set_title(panels.wrapped(str(arm)))
         _classes(above[-1], runs, arm)
         _differences(below[-1], runs, arm)
         panels.label_outer(above[-1], left=column == 0, below=False, y_label=style.labelled(metrics.ENTROPY))
@@ -51,7 +52,7 @@ def draw(runs: Runs, source: str) -> Figure:
 
 def _classes(axes: Axes, runs: Runs, arm: ArmName) -> None:
     axes.set_visible(True)
-    for metric, label, colour, dash in _SIGNS:
+    for metric, label, colour, dash in SIGNS:
         look = {"color": colour, "linestyle": dash, "linewidth": 1.4}
         curves.over_seeds(axes, runs.series(arm, metric.name), label, look, band=False)
     look = {"color": style.ALL, "linestyle": ":", "linewidth": 1.4}
@@ -62,7 +63,7 @@ def _differences(axes: Axes, runs: Runs, arm: ArmName) -> None:
     axes.set_visible(True)
     axes.axhline(0, color=style.ALL, linestyle=":", linewidth=1)
     everything = runs.series(arm, metrics.ENTROPY.name)
-    for metric, label, colour, dash in _SIGNS:
+    for metric, label, colour, dash in SIGNS:
         difference = runs.series(arm, metric.name) - everything
         curves.over_seeds(axes, difference, label, {"color": colour, "linestyle": dash, "linewidth": 1.4})
 

@@ -1,6 +1,7 @@
 """Small multiples: a panel an arm, shared scales, one legend."""
 
 import math
+import textwrap
 from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from analysis.figures import style
 
 MOST_COLUMNS = 6
+_TITLE_LETTERS = 27
 
 
 def columns_for(count: int) -> int:
@@ -32,11 +34,17 @@ def small_multiples(names: Sequence[str], y_label: str, *, columns: int | None =
         axes.set_visible(False)
     panels = flat[: len(names)]
     for index, (name, axes) in enumerate(zip(names, panels, strict=True)):
-        axes.set_title(name)
+        axes.set_title(wrapped(name))
         label_outer(axes, left=index % columns == 0, below=index + columns >= len(names), y_label=y_label)
         axes.sharex(panels[0])
         axes.sharey(panels[0])
     return figure, panels
+
+
+def wrapped(title: str) -> str:
+    """A title in lines that are no wider than a panel."""
+    lines = (textwrap.wrap(line, _TITLE_LETTERS, break_long_words=False) for line in title.splitlines())
+    return "\n".join(part for line in lines for part in line)
 
 
 def label_outer(axes: Axes, *, left: bool, below: bool, y_label: str) -> None:

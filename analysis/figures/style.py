@@ -1,5 +1,6 @@
 """One look for every figure: colours, line styles, labelled axes, a caption below."""
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -29,6 +30,8 @@ _K_COLOURS = ("#440154", "#3B528B", "#1F9E89", "#D9A600")
 _MARKERS = "osD^vPX*<>hd"
 _LINES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 _CAPTION_POINTS = 8
+_LEGEND_ROW_INCHES = 0.22
+_LEGEND_ROWS_ALLOWED_FOR = 2
 _RC: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 10,
@@ -37,6 +40,7 @@ _RC: dict[Any, Any] = {
     "axes.grid": True,
     "axes.axisbelow": True,
     "figure.titlesize": 11,
+    "figure.constrained_layout.w_pad": 0.08,
     "grid.alpha": 0.25,
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.8,
@@ -68,10 +72,10 @@ def house() -> AbstractContextManager[None]:
     return mpl.rc_context(_RC)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure; the suffix says the format."""
+def save(figure: Figure, path: Path, *, dpi: int | None = None) -> None:
+    """Write a figure; the suffix says the format, `dpi` the dots per inch of a PNG where the usual 150 are too many."""
     with house():
-        figure.savefig(path, metadata=_METADATA.get(path.suffix))
+        figure.savefig(path, metadata=_METADATA.get(path.suffix), dpi=dpi or _RC["savefig.dpi"])
 
 
 def new_figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[list[Axes]]]:
@@ -119,15 +123,17 @@ def labelled(metric: Metric) -> str:
 
 
 def add_legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
-    """One legend above the panels."""
+    """One legend above the panels; a figure grows where it is long."""
     width = figure.get_figwidth() * 72
     widths = [5.2 * len(label) + 48 for label in entries]
-    columns = len(entries) if sum(widths) < width else int(width / max(widths))
+    fitting = len(entries) if sum(widths) < width else max(1, int(width / max(widths)))
+    rows = math.ceil(len(entries) / fitting)
+    figure.set_figheight(figure.get_figheight() + _LEGEND_ROW_INCHES * max(0, rows - _LEGEND_ROWS_ALLOWED_FOR))
     figure.legend(
         entries.values(),
         entries.keys(),
         loc="outside upper center",
-        ncols=max(1, columns),
+        ncols=max(1, math.ceil(len(entries) / max(1, rows))),
         frameon=False,
         handlelength=2.6,
     )

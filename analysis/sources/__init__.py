@@ -1,1 +1,5 @@
-"""Where runs come from: one module a source, each returning `analysis.runs.Runs`."""
+"""Where runs come from: one module a source, each returning `analysis.runs.Runs`; `load` takes any of them."""
+
+from analysis.sources.loading import SourceError, load
+
+__all__ = ["SourceError", "load"]

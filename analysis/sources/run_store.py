@@ -48,7 +48,19 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
             lines = "1 line of its files was" if damaged == 1 else f"{damaged} lines of its files were"
             notes.append(f"Run {run_id} ({arm}): {lines} unreadable and left out.")
         config = configs[run_id]
-        records.append(RunRecord(run_id, arm, seed_of(config), state.status, state.step, state.total_steps, config))
+        records.append(
+            RunRecord(
+                run_id,
+                arm,
+                seed_of(config),
+                state.status,
+                state.step,
+                state.total_steps,
+                config,
+                directory=directory.path,
+                reason=state.reason or "",
+            )
+        )
     return Runs(
         tuple(records),
         _concatenate(metrics, METRIC_COLUMNS),

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from qae.run_directory import NOTHING_TO_LEARN
 from qae.tiny.config import TinyConfig
 from qae.tiny.model import Transformer
 from qae.tiny.sampling import Responses, sample
@@ -79,7 +80,7 @@ class Rollouts:
         if len(score_B) == 0:
             raise RuntimeError(
                 f"step {step}: none of {generated} groups had both right and wrong responses "
-                f"(mean reward {score_sum / (generated * n):.3f}); there is nothing to learn from"
+                f"(mean reward {score_sum / (generated * n):.3f}); {NOTHING_TO_LEARN}"
             )
         return Batch(
             prompt_B_S=torch.cat([prompt for prompt, _, _ in parts])[:limit],

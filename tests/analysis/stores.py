@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
+import yaml
 from omegaconf import OmegaConf
 
 from qae import metrics
-from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus
+from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus, Scalar, Value
 from tests.configs import tiny_mapping
 
 PROBLEMS, SAMPLES = 6, 32
@@ -49,18 +50,36 @@ def write_run(
     evaluate: Iterable[int] = (0, 3, 6),
     status: RunStatus = RunStatus.DONE,
 ) -> RunDirectory:
-    """A run with K and seed from its configuration."""
-    values = config(changes or {})
+    """A run with K and seed from its configuration: the default one with some keys changed."""
+    return write_configured(root, run_id, config(changes or {}), steps=steps, evaluate=evaluate, status=status)
+
+
+def write_configured(
+    root: Path,
+    run_id: str,
+    values: Mapping[str, object],
+    *,
+    steps: int = 6,
+    evaluate: Iterable[int] = (0, 3, 6),
+    status: RunStatus = RunStatus.DONE,
+    data_sets: Iterable[str] = ("held-out",),
+) -> RunDirectory:
+    """A run with this configuration."""
     directory = RunDirectory(root / run_id)
     directory.path.mkdir(parents=True)
-    OmegaConf.save(OmegaConf.create(values), directory.config)
-    seed, k = int(str(values["seed"])), float(str(OmegaConf.select(OmegaConf.create(values), "algorithm.quantile_k")))
+    directory.config.write_text(yaml.safe_dump(dict(values)))
+    algorithm = values["algorithm"]
+    assert isinstance(algorithm, Mapping)
+    seed, k = int(str(values["seed"])), float(str(algorithm["quantile_k"]))
     with JsonlWriter(directory.metrics) as file:
         for step in range(1, steps + 1):
             file.append(step_line(step, seed, k))
     with JsonlWriter(directory.evaluation) as file:
         for step in evaluate:
-            file.append(*(evaluation_line(step, seed, problem) for problem in range(PROBLEMS)))
+            for data_set in data_sets:
+                file.append(*(evaluation_line(step, seed, problem, data_set) for problem in range(PROBLEMS)))
+    with JsonlWriter(directory.tokens) as file:
+        file.append(*(token_line(step, seed) for step in range(1, steps + 1)))
     directory.write_state(RunState(status, step=steps, total_steps=6))
     return directory
 
@@ -80,14 +99,34 @@ def step_line(step: int, seed: int, k: float) -> dict[str, float]:
         metrics.POSITIVE_FRACTION.name: (1 - zero) * 0.6,
         metrics.NEGATIVE_FRACTION.name: (1 - zero) * 0.4,
         metrics.LENGTH_MEAN.name: 20.0 + step,
+        metrics.SCORE_MEAN.name: 0.3 + 0.02 * step,
+        metrics.CENTRED_ZERO.name: zero,
+        metrics.CENTRED_ONE.name: (1 - zero) * 0.6 if zero else 0.0,
+        metrics.CENTRED_MINUS_ONE.name: (1 - zero) * 0.4 if zero else 0.0,
+        metrics.CENTRED_OTHER.name: 0.0 if zero else 1.0,
     }
 
 
-def evaluation_line(step: int, seed: int, problem: int) -> dict[str, int | float | str]:
+def token_line(step: int, seed: int) -> dict[str, Value]:
+    """A line of tokens.jsonl."""
+    shares = {"so": 0.4 + 0.01 * seed, "wait": 0.1 + 0.01 * step, "7": 0.2}
+    tokens: list[dict[str, Scalar]] = [
+        {"token": token, "probability": share, "entropy": 1.0, "count": int(100 * share)}
+        for token, share in shares.items()
+    ]
+    return {
+        "step": step,
+        "tokens": tokens,
+        "markers": {"wait": 10 * step + seed, "so": 500, "perhaps": 5},
+        "responses": 100,
+    }
+
+
+def evaluation_line(step: int, seed: int, problem: int, data_set: str = "held-out") -> dict[str, int | float | str]:
     """A line of evaluation.jsonl."""
     return {
         "step": step,
-        "data_set": "held-out",
+        "data_set": data_set,
         "problem": f"p{problem}",
         "n": SAMPLES,
         "c": correct(step, seed, problem),

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
 
 from analysis import closing
-from analysis.commands import figures, table
+from analysis.commands import figures, gallery, table
+from analysis.figures import paper
 from qae.run_directory import RunStatus
 from tests.analysis.stores import write_manifest, write_run, write_sweep
 
@@ -62,6 +64,55 @@ def test_format_and_folder_can_be_chosen(tmp_path: Path) -> None:
     write_sweep(tmp_path)
     result = run_figures(tmp_path, "demo", "entropy_by_sign", "--format", "svg", "--out", str(tmp_path / "here"))
     assert result.output.split() == [str(tmp_path / "here" / "entropy_by_sign.svg")]
+
+
+def test_a_figure_of_the_paper_is_drawn_by_its_name_from_any_runs_of_the_store(tmp_path: Path) -> None:
+    write_sweep(tmp_path, "mine")
+    result = run_figures(tmp_path, "fig5", "table1", "--format", "svg")
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "figures" / "paper"
+    written = [
+        str(folder / f"{name}.{form}") for name in ("fig5a", "fig5b", "fig5c", "table1") for form in ("csv", "svg")
+    ]
+    assert result.stdout.split() == written
+    missing = "Missing runs: mean (seeds 11, 12, 13); K = 0.4 (seeds 11, 12, 13). `python sweep.py -m +experiment=fig5`"
+    assert f"fig5a: {missing} makes them." in result.stderr
+    head = (folder / "fig5a.csv").read_text().splitlines()[0]
+    assert head == "panel,series,x,value,low,high,seeds"
+
+
+def test_a_sweep_named_like_a_figure_is_the_figures_source(tmp_path: Path) -> None:
+    write_sweep(tmp_path, "mine")
+    write_manifest(tmp_path, "fig7", ["k4-0"])
+    assert "n = 1 seed an arm" in _caption(tmp_path, "fig7")
+    assert "n = 2 seeds an arm" in _caption(tmp_path, "fig7", "--sweep", "mine")
+    result = run_figures(tmp_path, "fig7", "advantage_shares", "--format", "svg")
+    assert result.stdout.split() == [str(tmp_path / "figures" / "fig7" / "advantage_shares.svg")]
+
+
+def _caption(root: Path, *arguments: str) -> str:
+    result = run_figures(root, *arguments, "--format", "svg", "--out", str(root / "out"))
+    assert result.exit_code == 0, result.output
+    svg = ElementTree.parse(root / "out" / "fig7.svg")  # noqa: S314  # our own file
+    return " ".join(" ".join(text.itertext()) for text in svg.iter("{http://www.w3.org/2000/svg}text"))
+
+
+def test_a_figure_without_any_of_its_runs_says_how_to_make_them(tmp_path: Path) -> None:
+    write_sweep(tmp_path, "mine")
+    result = run_figures(tmp_path, "fig11")
+    assert result.exit_code == 2
+    assert "fig11 left out: Missing runs: mean (seeds 11, 12, 13); K = 0.4 (seeds 11, 12, 13)." in result.output
+    assert run_figures(tmp_path / "empty", "fig4b", "fig11", "--out", str(tmp_path / "out")).exit_code == 0
+
+
+def test_the_gallery_is_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sweep(tmp_path, "mine")
+    monkeypatch.setattr(paper, "names", lambda: ("fig5c", "fig11"))
+    result = CliRunner().invoke(gallery, ["--root", str(tmp_path), "--out", str(tmp_path / "docs" / "gallery.md")])
+    assert result.exit_code == 0, result.output
+    assert "gallery.md: 1 pictures, 0." in result.stdout
+    assert "fig11: Missing runs" in result.stderr
+    assert (tmp_path / "docs" / "images" / "gallery" / "fig5c.png").exists()
 
 
 @pytest.mark.parametrize(

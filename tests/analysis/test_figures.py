@@ -1,5 +1,6 @@
 """What figures draw equals the frames; every figure copes with few, many, short and missing runs."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
 from analysis import figures, statistics
-from analysis.figures import style
+from analysis.figures import panels, style
 from analysis.figures.missing import MissingDataError
 from analysis.runs import ArmName, Runs
 from analysis.sources import run_store
@@ -173,3 +174,30 @@ def test_colours_follow_k_and_dashes_the_variant() -> None:
 def test_one_baseline_with_several_variants_is_coloured_by_variant() -> None:
     looks = style.looks([ArmName("mean", None, variant) for variant in ("", "gspo", "kl_cov", "clip_cov", "sapo")])
     assert len({look.colour for look in looks.values()}) == 5
+
+
+def test_titles_are_no_wider_than_their_panels(tmp_path: Path) -> None:
+    """Six arms with long names side by side."""
+    changes = {"labels.regularizer": "clip_symmetric", "actor_rollout_ref.actor.clip_ratio_high": 0.2}
+    for index, rate in enumerate((0.0001, 0.0002, 0.0003, 0.0004, 0.0005, 0.0006)):
+        arm = changes if index % 2 else {}
+        write_run(tmp_path, f"r{index}", {**arm, "actor_rollout_ref.actor.optim.lr": rate})
+    runs = run_store.load(tmp_path)
+    assert max(len(str(arm)) for arm in runs.arms) > 27
+    figure = figures.draw("advantage_shares", runs, "sweep 'demo'")
+    figure.draw_without_rendering()
+    titles = [axes.title.get_window_extent() for axes in figure.axes if axes.get_visible()]
+    assert len(titles) == panels.MOST_COLUMNS
+    assert all(left.x1 < right.x0 for left, right in pairwise(titles))
+
+
+def test_a_long_legend_leaves_the_panels_their_height() -> None:
+    def height(entries: int) -> float:
+        figure, [axes] = style.new_figure(1, 1, width=8, height=4)
+        style.add_legend(
+            figure, {f"an arm with quite a long name, number {n}": axes[0].plot([n])[0] for n in range(entries)}
+        )
+        figure.draw_without_rendering()
+        return float(axes[0].get_window_extent().height)
+
+    assert height(24) == pytest.approx(height(2), rel=0.25)

@@ -1,0 +1,61 @@
+"""Which runs a report or a dashboard is about: a sweep of the store, or any other source."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis import sources
+from analysis.commands import Mistake, chosen_sweep
+from analysis.runs import Runs
+from analysis.sources import run_store
+from analysis.wording import shown_source
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Runs and what to call them.
+
+    Attributes:
+        runs: the runs.
+        name: a file's name without its ending.
+        title: for people.
+        source: where the runs come from, for captions.
+    """
+
+    runs: Runs
+    name: str
+    title: str
+    source: str
+
+
+def choose(source: str | None, root: Path) -> Choice:
+    """The sweep launched last where no source is given, a sweep by its name, or another source.
+
+    Raises:
+        Mistake: there is no such sweep or source, or it holds no run.
+    """
+    if source is None or (root / "sweeps" / f"{source}.json").is_file() or not _is_place(source):
+        sweep, run_ids = chosen_sweep(root, source)
+        choice = Choice(run_store.load(root, run_ids), sweep, f"Sweep {sweep}", f"sweep '{sweep}'")
+    else:
+        shown = shown_source(source)
+        choice = Choice(_load(source, root), _file_name(source), f"Runs of {shown}", shown)
+    if not choice.runs.records:
+        raise Mistake(f"{choice.source} holds no run that can be read; `qae status` lists those of {root}")
+    return choice
+
+
+def _load(source: str, root: Path) -> Runs:
+    try:
+        return sources.load(source, root=root)
+    except sources.SourceError as error:
+        raise Mistake(str(error)) from error
+
+
+def _is_place(source: str) -> bool:
+    return "/" in source or Path(source).exists()
+
+
+def _file_name(source: str) -> str:
+    words = re.findall(r"[\w.-]+", source.removeprefix("wandb://"))
+    return "-".join(word for word in words if word.strip(".")) or "report"

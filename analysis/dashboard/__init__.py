@@ -1,0 +1,1 @@
+"""Dashboards of runs, as code: on W&B, and local without an account."""

@@ -1,0 +1,92 @@
+"""`qae dashboard`; registered as an entry point of the `qae` command."""
+
+import os
+import re
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import click
+
+from analysis.commands import Mistake, root_option
+
+_PROJECT = re.compile(r"(?:wandb://)?([\w.-]+)/([\w.-]+)")
+_name_option = click.option("--name", default="QAE", show_default=True, help="Of the workspace and the report.")
+
+
+@click.group()
+def dashboard() -> None:
+    """Dashboards of runs: on W&B as code, or local without an account."""
+
+
+@dashboard.command()
+@click.argument("project", metavar="ENTITY/PROJECT")
+@_name_option
+def push(project: str, name: str) -> None:
+    """Save the dashboard on W&B, as a new workspace view and a new report."""
+    entity, project_name = _split(project)
+    from analysis.dashboard import wandb_views
+    from analysis.sources.wandb_api import WandbError
+
+    try:
+        pushed = wandb_views.push(entity, project_name, name)
+    except WandbError as error:
+        raise Mistake(str(error)) from error
+    click.echo(f"workspace: {pushed.workspace}")
+    click.echo(f"report: {pushed.report}")
+
+
+@dashboard.command()
+@click.argument("project", metavar="ENTITY/PROJECT", default="entity/project")
+@_name_option
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.json (default: the terminal).")
+def spec(project: str, name: str, out: Path | None) -> None:
+    """Print the workspace's specification as JSON; needs no network and no account."""
+    entity, project_name = _split(project)
+    from analysis.dashboard import wandb_views
+    from qae.run_directory import write_atomic
+
+    text = wandb_views.specification(entity, project_name, name)
+    if out is None:
+        click.echo(text)
+        return
+    try:
+        write_atomic(out, f"{text}\n".encode())
+    except OSError as error:
+        raise Mistake(f"--out {out} cannot be written ({error.strerror})") from error
+    click.echo(str(out))
+
+
+@dashboard.command()
+@click.argument("source", required=False, metavar="[SWEEP|SOURCE]")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine (default: a free one from 7860 on).")
+@click.option("--browser/--no-browser", default=True, help="Open it in the browser.")
+@root_option
+def local(source: str | None, port: int | None, root: Path, *, browser: bool) -> None:
+    """Show SWEEP (default: the one launched last), or a SOURCE as for `qae export`, in Trackio until Ctrl-C."""
+    if find_spec("trackio") is None:
+        raise Mistake("Trackio is not installed; `uv pip install trackio` (or `make setup`) brings it")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from analysis import choice
+    from analysis.dashboard import local as trackio_project
+
+    chosen = choice.choose(source, root)
+    folder = root / "trackio"
+    project = trackio_project.write(chosen.runs, chosen.name, folder)
+    try:
+        served, address = trackio_project.serve(project, folder, port=port, browser=browser)
+    except OSError as error:
+        raise Mistake(f"no dashboard at port {port or '7860 and those after it'} ({error})") from error
+    click.echo(f"{len(chosen.runs.records)} runs at {address} (Ctrl-C ends it)")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        served.close()
+
+
+def _split(project: str) -> tuple[str, str]:
+    found = _PROJECT.fullmatch(project)
+    if found is None:
+        raise Mistake(f"'{project}' is no W&B project: write entity/project")
+    return found[1], found[2]

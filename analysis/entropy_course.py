@@ -1,0 +1,138 @@
+"""How entropy went, and what the paper's rule of thumb makes of it for K.
+
+The rule is by entropy, not by the evaluation (secs. 5 and 6): where a run with the mean keeps low entropy, K = .6;
+where its entropy grows, K = .4, which is also the default with Clip-Higher. What "low" and "grows" mean is ours and
+stated here.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+from analysis import statistics
+from analysis.runs import ArmName, Runs
+from analysis.statistics import Mean, Rule
+from analysis.table import FINAL_STEPS
+from qae import metrics
+
+RULE = Rule()
+# Relative to the start: an early change within it counts as none.
+STILL = 0.05
+
+
+class Trend(StrEnum):
+    """Where entropy goes early in training."""
+
+    FALLS = "falls"
+    RISES = "rises"
+    UNCLEAR = "unclear"
+
+
+@dataclass(frozen=True)
+class Course:
+    """An arm's entropy over its steps; means over seeds with Student's 95 % intervals, nats/token unless relative.
+
+    Attributes:
+        start: mean of the first `RULE.start_steps` steps.
+        early: mean of the first third of the steps after those, relative to the start, minus 1.
+        peak: highest step.
+        final: mean of the last five steps.
+        peak_step: step of the highest mean over seeds.
+        trend: FALLS or RISES where `early` is beyond 5 % of the start and its interval on that side of zero.
+        exploded, collapsed: how many seeds do by `RULE`.
+    """
+
+    start: Mean
+    early: Mean
+    peak: Mean
+    final: Mean
+    peak_step: int
+    trend: Trend
+    exploded: int
+    collapsed: int
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A K to begin with.
+
+    Attributes:
+        k: the quantile.
+        reason: a sentence.
+    """
+
+    k: float
+    reason: str
+
+
+def course(runs: Runs, arm: ArmName) -> Course | None:
+    """The course of an arm's entropy; None where no run of it has logged enough steps (six)."""
+    series = runs.series(arm, metrics.ENTROPY.name)
+    series = series.loc[:, series.count() >= 2 * RULE.start_steps]
+    if series.empty:
+        return None
+    start = series.apply(lambda column: column.dropna().head(RULE.start_steps).mean())
+    final = series.apply(lambda column: column.dropna().tail(FINAL_STEPS).mean())
+    early = statistics.mean_over_seeds(series.apply(_early) / start - 1)
+    detections = [statistics.detect(series[run], RULE) for run in series.columns]
+    return Course(
+        start=statistics.mean_over_seeds(start),
+        early=early,
+        peak=statistics.mean_over_seeds(series.max()),
+        final=statistics.mean_over_seeds(final),
+        peak_step=int(series.index[int(series.mean(axis=1).argmax())]),
+        trend=_trend(early),
+        exploded=sum(detection.exploded_at is not None for detection in detections),
+        collapsed=sum(detection.collapsed_at is not None for detection in detections),
+    )
+
+
+def advise(of_the_mean: Course) -> Advice:
+    """The paper's rule of thumb, from the entropy of a run with the mean."""
+    seeds = f"{of_the_mean.early.seeds} seed{'' if of_the_mean.early.seeds == 1 else 's'}"
+    change = f"{of_the_mean.early.value:+.0%} [{of_the_mean.early.low:+.0%}, {of_the_mean.early.high:+.0%}], {seeds}"
+    match of_the_mean.trend:
+        case Trend.FALLS:
+            return Advice(0.6, f"entropy under the mean falls early ({change}): collapse is nearer than explosion.")
+        case Trend.RISES:
+            return Advice(0.4, f"entropy under the mean grows early ({change}): explosion is nearer than collapse.")
+        case Trend.UNCLEAR:
+            return Advice(0.4, f"entropy under the mean does not clearly move early ({change}): the paper's default.")
+
+
+def frame(runs: Runs) -> pd.DataFrame:
+    """The courses of all arms: a row an arm, for people."""
+    rows = {}
+    for arm in runs.arms:
+        found = course(runs, arm)
+        if found is not None:
+            rows[str(arm)] = {
+                "seeds": found.start.seeds,
+                "start": _interval(found.start),
+                "early change": f"{found.early.value:+.0%} [{found.early.low:+.0%}, {found.early.high:+.0%}]",
+                "trend": str(found.trend),
+                "peak": _interval(found.peak),
+                "at step": found.peak_step,
+                "final": _interval(found.final),
+                "exploded": found.exploded,
+                "collapsed": found.collapsed,
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+
+def _trend(early: Mean) -> Trend:
+    if early.value < -STILL and early.high < 0:
+        return Trend.FALLS
+    return Trend.RISES if early.value > STILL and early.low > 0 else Trend.UNCLEAR
+
+
+def _early(column: "pd.Series[float]") -> float:
+    later = column.dropna().iloc[RULE.start_steps :]
+    return float(later.head(max(1, len(later) // 3)).mean())
+
+
+def _interval(mean: Mean) -> str:
+    if mean.seeds == 1:
+        return f"{mean.value:.2f}"
+    return f"{mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}]"

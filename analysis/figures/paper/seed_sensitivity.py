@@ -1,0 +1,106 @@
+"""Sensitivity to seeds: every seed's final pass@1, and what fewer seeds would have said of the difference."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.figures import style
+from analysis.figures.paper import findings as judge
+from analysis.figures.paper import lines, tidy
+from analysis.figures.paper.findings import Finding
+from analysis.figures.paper.selection import Arm, needs
+from analysis.runs import Runs
+
+_MEAN, _K4 = Arm(), Arm(0.4)
+NEEDS = needs("seed_sensitivity", (_MEAN, _K4), seeds=5)
+CAPTION = (
+    "Left: final pass@1 of every run, lines join runs of the same seed. Right: the difference K = 0.4 minus the mean "
+    "as every choice of so many of these seeds would estimate it. The paper reports single runs."
+)
+_RUNS, _CHOICES = "final pass@1 by seed", "difference by number of seeds"
+_DIFFERENCE = "every choice of seeds"
+
+
+def table(runs: Runs) -> pd.DataFrame:
+    """A row a run; and a row a choice of seeds."""
+    by_arm = {arm: _by_seed(runs, arm) for arm in (_MEAN, _K4)}
+    frames = [
+        pd.DataFrame(
+            {
+                "panel": _RUNS,
+                "series": str(arm.name),
+                "x": seed,
+                "value": value,
+                "low": value,
+                "high": value,
+                "seeds": 1,
+            },
+            index=[0],
+        )
+        for arm, of_seeds in by_arm.items()
+        for seed, value in of_seeds.items()
+    ]
+    common = sorted(by_arm[_MEAN].keys() & by_arm[_K4].keys())
+    for count in range(1, len(common) + 1):
+        for chosen in combinations(common, count):
+            value = float(np.mean([by_arm[_K4][seed] - by_arm[_MEAN][seed] for seed in chosen]))
+            row = (_CHOICES, _DIFFERENCE, count, value, value, value, count)
+            frames.append(pd.DataFrame([row], columns=list(tidy.COLUMNS)))
+    return tidy.join(frames)
+
+
+def paint(data: pd.DataFrame) -> Figure:
+    """Runs at the left, choices of seeds at the right."""
+    looks = lines.looks(NEEDS)
+    figure, [[left, right]] = style.new_figure(1, 2, width=9.5, height=4.6)
+    left.set_label(_RUNS)
+    right.set_label(_CHOICES)
+    of_runs = data[data["panel"] == _RUNS]
+    arms = list(of_runs["series"].unique())
+    wide = of_runs.pivot_table(index="x", columns="series", values="value", sort=False).reindex(columns=arms)
+    for _, values in wide.iterrows():
+        left.plot(range(len(arms)), values, color=style.ZERO_LINE, linewidth=0.9)
+    for place, arm in enumerate(arms):
+        values = of_runs.loc[of_runs["series"] == arm, "value"]
+        left.plot([place] * len(values), values, looks[arm].marker, color=looks[arm].colour, markersize=7, label=arm)
+    left.set_xticks(range(len(arms)), arms)
+    left.set(xlim=(-0.5, len(arms) - 0.5), xlabel="Baseline", ylabel="Final pass@1")
+    last = wide.iloc[:, -1].dropna().sort_values()
+    for (seed, value), height in zip(
+        last.items(), _apart(last.tolist(), 0.05 * float(np.ptp(of_runs["value"]))), strict=True
+    ):
+        left.annotate(
+            f"seed {seed}",
+            (len(arms) - 1, value),
+            (len(arms) - 0.88, height),
+            fontsize=8,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": style.ZERO_LINE, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4},
+        )
+    choices = data[data["panel"] == _CHOICES]
+    right.plot(choices["x"], choices["value"], "o", color=style.POSITIVE, alpha=0.6, markersize=6, label=_DIFFERENCE)
+    right.axhline(0, color=style.ALL, linestyle=":", linewidth=1)
+    right.set(xlabel="Seeds an arm", ylabel="Final pass@1: K = 0.4 minus the mean")
+    right.set_xticks(sorted(choices["x"].unique()))
+    return figure
+
+
+def findings(runs: Runs) -> Sequence[Finding]:
+    """The paper's claim with all seeds."""
+    return (judge.higher("K = .4 ends with a higher pass@1 than the mean", runs, _K4, _MEAN, judge.PASS_1),)
+
+
+def _apart(heights: Sequence[float], gap: float) -> list[float]:
+    """Ascending heights moved up where they are nearer than the gap, so that labels do not overlap."""
+    moved: list[float] = []
+    for height in heights:
+        moved.append(max(height, moved[-1] + gap) if moved else height)
+    return moved
+
+
+def _by_seed(runs: Runs, arm: Arm) -> dict[int, float]:
+    found = judge.PASS_1.table(runs, arm)
+    return {int(str(seed)): float(value) for seed, value in found.mean(axis=1).items()} if len(found) else {}

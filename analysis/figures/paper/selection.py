@@ -1,0 +1,223 @@
+"""Which runs a figure of the paper asks for, and how they are found among any others."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from analysis.figures.missing import MissingDataError
+from analysis.naming import baseline_name, k_of, rule_of
+from analysis.runs import ArmName, RunRecord, Runs
+from qae.operational import is_operational
+from qae.run_directory import RunStatus
+
+FIRST_SEED = 11
+# The paper's 14B model, and what stands for it on the embedded task.
+LARGER_MODELS = frozenset({"tiny-wide", "qwen3-14b-base", "qwen2.5-32b"})
+
+_ACTOR = "actor_rollout_ref.actor"
+_CLIP_HIGH = f"{_ACTOR}.clip_ratio_high"
+_LOSS = f"{_ACTOR}.policy_loss.loss_mode"
+# Loss and upper clip of each regularizer (None: whatever it sets), as sweeps/conf/regularizer has them.
+_REGULARIZERS: dict[str, tuple[str, float | None]] = {
+    "clip_higher": ("vanilla", 0.28),
+    "clip_symmetric": ("vanilla", 0.2),
+    "clip_cov": ("clip_cov", None),
+    "kl_cov": ("kl_cov", None),
+    "gspo": ("gspo", None),
+}
+# Keys by which the paper's arms differ; runs that differ in any other one are not compared.
+_AXES = frozenset(
+    {
+        "seed",
+        "algorithm.quantile_k",
+        "algorithm.quantile_definition",
+        "algorithm.quantile_on",
+        "algorithm.advantage",
+        f"{_ACTOR}.clip_ratio",
+        f"{_ACTOR}.clip_ratio_low",
+        _CLIP_HIGH,
+        f"{_ACTOR}.loss_agg_mode",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A method of the paper.
+
+    Attributes:
+        k: K of the quantile; None: the mean.
+        rule: as `algorithm.advantage`.
+        regularizer: name of the option.
+        clip_high: upper clip, where it is not the regularizer's own.
+    """
+
+    k: float | None = None
+    rule: str = "quantile"
+    regularizer: str = "clip_higher"
+    clip_high: float | None = None
+
+    @property
+    def name(self) -> ArmName:
+        """As figures call it; Clip-Higher goes without saying."""
+        variant = "" if self.regularizer == "clip_higher" else self.regularizer
+        if self.clip_high is not None:
+            variant = f"clip_ratio_high={self.clip_high:.2f}"
+        return ArmName(baseline_name(self.rule, self.k), self.k, variant)
+
+    def matches(self, config: Mapping[str, object]) -> bool:
+        """Whether a run with this configuration is of the arm."""
+        loss, clip = _REGULARIZERS[self.regularizer]
+        clip = self.clip_high if self.clip_high is not None else clip
+        return (
+            rule_of(config) == self.rule
+            and k_of(config) == self.k
+            and config.get(_LOSS, "vanilla") == loss
+            and (clip is None or config.get(_CLIP_HIGH) == clip)
+        )
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The runs of a figure.
+
+    Attributes:
+        experiment: name of the experiment that makes them.
+        seeds: by arm, how many; the experiment takes them from 11 upwards, others do as well.
+        larger_model: whether they are of the larger model.
+    """
+
+    experiment: str
+    seeds: Mapping[Arm, int]
+    larger_model: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a figure draws.
+
+    Attributes:
+        runs: the runs asked for, with the names that the figure gives to their arms.
+        ended_early: a sentence on runs that are drawn though they ended before their last step; or "".
+        missing: sentences on runs that are not there, not done or failed, each with the command for it; or "".
+    """
+
+    runs: Runs
+    ended_early: str
+    missing: str
+
+
+def needs(experiment: str, arms: Iterable[Arm], *, seeds: int = 3, larger_model: bool = False) -> Needs:
+    """Needs with as many seeds of every arm."""
+    return Needs(experiment, dict.fromkeys(arms, seeds), larger_model)
+
+
+def select(runs: Runs, wanted: Needs) -> Selection:
+    """Find the runs of a figure.
+
+    Runs are compared only where nothing but method and seed sets them apart: of several settings (learning rates,
+    models, data) the one that has most of the wanted runs is drawn. Of an arm's runs those are drawn that are done or
+    ended early (`RunRecord.ended_early`: without them their arm would look better than it is), and others only where
+    there is none of these.
+
+    Raises:
+        MissingDataError: not one of them is there; says which, and how to make them.
+    """
+    if not wanted.seeds:
+        return Selection(_restricted(runs, {}), "", "")
+    settings: dict[object, dict[Arm, dict[int, RunRecord]]] = {}
+    for record in sorted(runs.records, key=_plainness):
+        if record.step == 0 or (wanted.larger_model and record.labels.get("model") not in LARGER_MODELS):
+            continue
+        for arm in wanted.seeds:
+            if arm.matches(record.config):
+                setting = settings.setdefault(_setting(record.config), {})
+                setting.setdefault(arm, {}).setdefault(record.seed, record)
+    if not settings:
+        raise MissingDataError(_missing(wanted, {}, ""))
+    found = max(settings.values(), key=lambda arms: _worth(arms, wanted))
+    model = next(iter(next(iter(found.values())).values())).labels.get("model", "tiny")
+    drawn = {arm: _drawn(found[arm]) for arm in wanted.seeds if arm in found}
+    return Selection(_restricted(runs, drawn), _ended_early(drawn), _missing(wanted, found, model))
+
+
+def _plainness(record: RunRecord) -> tuple[bool, bool]:
+    """The paper's definition of the quantile first: of two runs with the same arm and seed it is the one drawn."""
+    of = record.config
+    plain = of.get("algorithm.quantile_definition", "inverse_cdf") == "inverse_cdf"
+    return (not plain, of.get("algorithm.quantile_on", "score") != "score")
+
+
+def _setting(config: Mapping[str, object]) -> frozenset[tuple[str, object]]:
+    """All that must be equal for runs to be compared; what is off or empty is as good as absent."""
+    return frozenset(
+        (key, value)
+        for key, value in config.items()
+        if value and key not in _AXES and not key.startswith(f"{_ACTOR}.policy_loss.") and not is_operational(key)
+    )
+
+
+def _worth(found: Mapping[Arm, Mapping[int, RunRecord]], wanted: Needs) -> tuple[int, bool, int]:
+    enough = sum(min(len(found.get(arm, {})), count) for arm, count in wanted.seeds.items())
+    records = [record for seeds in found.values() for record in seeds.values()]
+    larger = any(record.labels.get("model") in LARGER_MODELS for record in records)
+    return (enough, larger == wanted.larger_model, sum(record.step for record in records))
+
+
+def _drawn(seeds: Mapping[int, RunRecord]) -> Sequence[RunRecord]:
+    results = [record for record in seeds.values() if _is_result(record)]
+    return sorted(results or seeds.values(), key=lambda record: record.seed)
+
+
+def _is_result(record: RunRecord) -> bool:
+    return record.status is RunStatus.DONE or record.ended_early
+
+
+def _restricted(runs: Runs, drawn: Mapping[Arm, Sequence[RunRecord]]) -> Runs:
+    records = tuple(replace(record, arm=arm.name) for arm, found in drawn.items() for record in found)
+    ids = {record.id for record in records}
+    return Runs(
+        records,
+        runs.metrics[runs.metrics["run"].isin(ids)],
+        runs.evaluations[runs.evaluations["run"].isin(ids)],
+        tuple(note for note in runs.notes if any(run in note for run in ids)),
+    )
+
+
+def _ended_early(drawn: Mapping[Arm, Sequence[RunRecord]]) -> str:
+    early = {arm: [record for record in records if record.ended_early] for arm, records in drawn.items()}
+    parts = [f"{arm.name} ({', '.join(map(_end, records))})" for arm, records in early.items() if records]
+    if not parts:
+        return ""
+    collapsed = any(record.collapsed for records in early.values() for record in records)
+    meaning = " Collapsed: no prompt had both right and wrong responses any more." if collapsed else ""
+    return f"Ended early, counted with what they logged last: {'; '.join(parts)}.{meaning}"
+
+
+def _end(record: RunRecord) -> str:
+    how = "collapsed" if record.collapsed else str(record.status)
+    return f"seed {record.seed} {how} at step {record.step} of {record.total_steps}"
+
+
+def _missing(wanted: Needs, found: Mapping[Arm, Mapping[int, RunRecord]], model: str) -> str:
+    of_model = "" if model.startswith("tiny") or not model else f" model={model}"
+    command = f"python sweep.py -m +experiment={wanted.experiment}{of_model}"
+    lacking = {arm: _lacking(count, found.get(arm, {})) for arm, count in wanted.seeds.items()}
+    missing = [f"{arm.name} ({words})" for arm, (words, _) in lacking.items() if words]
+    failed = [f"{arm.name} ({words})" for arm, (_, words) in lacking.items() if words]
+    parts = [f"Missing runs: {'; '.join(missing)}. `{command}` makes them."] if missing else []
+    parts += [f"Failed runs: {'; '.join(failed)}. `{command} sweep.retry=true` starts them again."] if failed else []
+    return " ".join(parts)
+
+
+def _lacking(count: int, found: Mapping[int, RunRecord]) -> tuple[str, str]:
+    """What an arm lacks: "seeds 12, 13; seed 11 running at step 20" and "seed 14 at step 3: out of memory"."""
+    results = sum(map(_is_result, found.values()))
+    unfinished = [record for record in found.values() if not _is_result(record)][: max(0, count - results)]
+    absent = [seed for seed in range(FIRST_SEED, FIRST_SEED + count) if seed not in found]
+    absent = absent[: max(0, count - results - len(unfinished))]
+    going = [record for record in unfinished if record.status is not RunStatus.FAILED]
+    failed = [record for record in unfinished if record.status is RunStatus.FAILED]
+    parts = [f"{'seed' if len(absent) == 1 else 'seeds'} {', '.join(map(str, absent))}"] if absent else []
+    parts += [f"seed {record.seed} {record.status} at step {record.step}" for record in going]
+    reasons = [f"seed {run.seed} at step {run.step}: {run.reason or 'no reason is known'}" for run in failed]
+    return "; ".join(parts), "; ".join(reasons)

@@ -1,0 +1,35 @@
+"""`qae report`; registered as an entry point of the `qae` command."""
+
+from pathlib import Path
+
+import click
+
+from analysis.commands import Mistake, root_option
+
+
+@click.command()
+@click.argument("source", required=False, metavar="[SWEEP|SOURCE]")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.html (default: ROOT/figures/NAME.html)."
+)
+@click.option("--figures/--no-figures", default=True, help="Draw figures, which takes most of the time.")
+@root_option
+def report(source: str | None, out: Path | None, root: Path, *, figures: bool) -> None:
+    """Write one HTML file about a SWEEP (default: the one launched last): tables, figures, data quality.
+
+    A SOURCE is what `qae export` takes: a run store, offline files of W&B, a W&B project, files of verl's logger.
+    """
+    if out is not None and out.suffix not in (".html", ".htm"):
+        raise Mistake(f"--out {out} cannot be written: end its name with .html")
+    from analysis import choice
+    from analysis.report import contents, document
+    from qae.run_directory import write_atomic
+
+    chosen = choice.choose(source, root)
+    path = out or root / "figures" / f"{chosen.name}.html"
+    found = contents.collect(chosen.runs, chosen.title, chosen.source, with_figures=figures)
+    write_atomic(path, document.html(found).encode())
+    click.echo(str(path))
+    if found.findings:
+        number = len(found.findings)
+        click.echo(f"{number} {'finding' if number == 1 else 'findings'} about the data, see its section", err=True)

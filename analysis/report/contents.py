@@ -1,0 +1,283 @@
+"""What the report shows, as plain records that the template lays out."""
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from analysis import comparison, figures, statistics, table
+from analysis.figures import paper, style
+from analysis.figures.missing import MissingDataError
+from analysis.figures.paper.findings import Finding, Verdict
+from analysis.report import quality
+from analysis.runs import RunRecord, Runs
+from analysis.statistics import Mean
+from qae import metrics
+from qae.operational import is_operational
+
+_NOTHING = "—"
+# Names of options stand for the keys that they set; that of the experiment sets none.
+_OPTIONS = ("labels.model", "labels.regularizer", "labels.advantage", "labels.data")
+# Of all figures the first to look at.
+_FIRST = "entropy_and_pass"
+_DIGITS = {"entropy": 2, "pass@k": 3, "share": 2, "length": 1}
+
+
+class _Interval(Protocol):
+    """A number with the ends of its interval: a mean over seeds or a bootstrap estimate."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table's cell.
+
+    Attributes:
+        text: the value.
+        interval: its interval, or "".
+        sort: what the column sorts by; the text where it is None.
+    """
+
+    text: str
+    interval: str = ""
+    sort: float | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A sortable table: the first `text_columns` columns are words, the others numbers."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    text_columns: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as a data address, with what it shows in words."""
+
+    name: str
+    title: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The whole report.
+
+    Attributes:
+        title, source: of the report.
+        results, caption: the result table and what its numbers are.
+        comparison, comparison_caption: the differences between arms and what their numbers are.
+        configuration: the keys that tell arms apart.
+        runs: a row a run.
+        claims: what the runs say of the paper's claims; of those only that they can speak to.
+        pictures: every figure that the runs have data for.
+        left_out: (figure, why) of the others.
+        findings: what is wrong with the data.
+        notes: sentences on runs that are not in the result table.
+    """
+
+    title: str
+    source: str
+    results: Table
+    caption: str
+    comparison: Table
+    comparison_caption: str
+    configuration: Table
+    runs: Table
+    claims: Table
+    pictures: tuple[Picture, ...]
+    left_out: tuple[tuple[str, str], ...]
+    findings: tuple[quality.Finding, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What drawing every figure leaves: pictures, (figure, why not) of the others, and claims with their figures."""
+
+    pictures: list[Picture]
+    left_out: list[tuple[str, str]]
+    claims: dict[Finding, list[str]]
+
+
+def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -> Contents:
+    """Everything that the report shows of some runs.
+
+    Args:
+        runs: what to report.
+        title: of the report.
+        source: where the runs come from, for captions.
+        with_figures: whether to draw, which takes most of the time.
+    """
+    results = table.summarise(runs)
+    differences = comparison.compare(runs, comparison.default_pairs(runs))
+    drawn = _draw(runs, source) if with_figures else _Drawn([], [], {})
+    return Contents(
+        title=title,
+        source=source,
+        results=_results(results.rows),
+        caption=table.caption(results),
+        comparison=_comparison(differences),
+        comparison_caption=comparison.frame_caption(differences),
+        configuration=_configuration(runs),
+        runs=_runs(runs),
+        claims=_claims(drawn.claims),
+        pictures=tuple(drawn.pictures),
+        left_out=tuple(drawn.left_out),
+        findings=tuple(quality.check(runs)),
+        notes=tuple(note for note in results.notes if note not in runs.notes),
+    )
+
+
+def _results(rows: Sequence[table.ArmResult]) -> Table:
+    cells = tuple(
+        (
+            Cell(row.arm),
+            Cell(str(row.seeds) if row.seeds == row.runs else f"{row.seeds} of {row.runs}", sort=float(row.seeds)),
+            _number(row.step),
+            _estimate(row.entropy_final, "entropy"),
+            _estimate(row.entropy_peak, "entropy"),
+            _estimate(row.pass_1, "pass@k"),
+            _estimate(row.pass_16, "pass@k"),
+            _estimate(row.zero_share, "share"),
+            _estimate(row.length, "length"),
+        )
+        for row in rows
+    )
+    return Table(table.COLUMNS, cells, text_columns=1)
+
+
+def _runs(runs: Runs) -> Table:
+    columns = ("run", "arm", "status", "seed", "step", "of", "entropy", "pass@1", "pass@16", "problems", "samples")
+    return Table(columns, tuple(_run(runs, record) for record in runs.records), text_columns=3)
+
+
+def _run(runs: Runs, record: RunRecord) -> tuple[Cell, ...]:
+    entropy = runs.series(record.arm, metrics.ENTROPY.name)
+    own = entropy[record.id].dropna() if record.id in entropy else None
+    counts = runs.counts(record.arm)
+    counts = statistics.whole_evaluations(counts[counts["run"] == record.id])
+    last = int(counts["step"].max()) if len(counts) else -1
+    at_last = counts[counts["step"] == last]
+    return (
+        Cell(record.id),
+        Cell(str(record.arm)),
+        Cell(str(record.status)),
+        _number(record.seed),
+        _number(record.step),
+        _number(record.total_steps) if record.total_steps else Cell(_NOTHING),
+        Cell(_NOTHING) if own is None or own.empty else _estimate(float(own.iloc[-1]), "entropy"),
+        _estimate(statistics.pass_at_k_estimate(counts, last, 1), "pass@k"),
+        _estimate(statistics.pass_at_k_estimate(counts, last, 16), "pass@k"),
+        _number(len(at_last)),
+        _number(int(at_last["n"].min())) if len(at_last) else Cell(_NOTHING),
+    )
+
+
+def _comparison(differences: Sequence[comparison.Difference]) -> Table:
+    """A row a pair of arms, a column a measure; a star where the difference is separated from zero."""
+    measures = tuple(dict.fromkeys(of.measure for of in differences))
+    pairs: dict[str, dict[comparison.Measure, comparison.Difference]] = {}
+    for of in differences:
+        pairs.setdefault(f"{of.first} - {of.second}", {})[of.measure] = of
+    rows = []
+    for pair, found in pairs.items():
+        any_of = next(iter(found.values()))
+        cells = (_difference(found[measure]) if measure in found else Cell(_NOTHING) for measure in measures)
+        rows.append((Cell(pair), _number(any_of.seeds), _number(any_of.step), *cells))
+    columns = ("difference", "seeds", "step", *(measure.label for measure in measures))
+    return Table(columns, tuple(rows), text_columns=1)
+
+
+def _difference(of: comparison.Difference) -> Cell:
+    digits = of.measure.digits
+    known = math.isfinite(of.low) and math.isfinite(of.high)
+    interval = f"[{of.low:+.{digits}f}, {of.high:+.{digits}f}]" if known else ""
+    return Cell(f"{of.value:+.{digits}f}{' *' if of.is_separated else ''}", interval, of.value)
+
+
+def _configuration(runs: Runs) -> Table:
+    """Keys whose value differs between arms: a row a key and a column an arm, or the other way where arms are more."""
+    first = {str(arm): records[0].config for arm, records in runs.arms.items()}
+    keys = dict.fromkeys(key for config in first.values() for key in config)
+    differing = {}
+    for key in keys:
+        values = [_shown(config.get(key)) for config in first.values()]
+        if len(set(values)) > 1 and (not is_operational(key) or key in _OPTIONS):
+            differing[key] = values
+    if len(first) <= len(differing):
+        columns, lines = ("key", *first), [(key, *values) for key, values in differing.items()]
+    else:
+        columns, lines = ("arm", *differing), list(zip(first, *differing.values(), strict=True)) if differing else []
+    return Table(columns, tuple(tuple(map(Cell, line)) for line in lines), text_columns=len(columns))
+
+
+def _draw(runs: Runs, source: str) -> _Drawn:
+    drawn = _Drawn([], [], {})
+    of_paper = paper.names()
+    for name in sorted((*figures.names(), *of_paper), key=lambda name: name != _FIRST):
+        try:
+            prepared = paper.prepare(name, runs) if name in of_paper else None
+            figure = paper.paint(prepared, source) if prepared else figures.draw(name, runs, source)
+        except MissingDataError as error:
+            drawn.left_out.append((name, str(error)))
+            continue
+        for finding in prepared.findings if prepared else ():
+            if finding.verdict is not Verdict.UNKNOWN:
+                drawn.claims.setdefault(finding, []).append(name)
+        about = paper.title(name) if prepared else figures.title(name)
+        drawn.pictures.append(Picture(name, about, _address(figure)))
+    return drawn
+
+
+def _address(figure: Figure) -> str:
+    file = io.BytesIO()
+    # Letters as outlines: a reader's machine need not have the fonts of this one.
+    with style.house(), mpl.rc_context({"svg.fonttype": "path"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _claims(claims: Mapping[Finding, Sequence[str]]) -> Table:
+    """A row a claim, however many figures are about it."""
+    rows = (
+        (Cell(found.claim), Cell(str(found.verdict)), Cell(found.numbers), Cell(", ".join(names)))
+        for found, names in claims.items()
+    )
+    return Table(("the paper's claim", "here", "on", "figures"), tuple(rows), text_columns=4)
+
+
+def _estimate(value: _Interval | float | None, what: str) -> Cell:
+    digits = _DIGITS[what]
+    if value is None:
+        return Cell(_NOTHING)
+    if isinstance(value, float):
+        return Cell(f"{value:.{digits}f}", sort=value)
+    alone = isinstance(value, Mean) and value.seeds == 1
+    interval = "" if alone else f"[{value.low:.{digits}f}, {value.high:.{digits}f}]"
+    return Cell(f"{value.value:.{digits}f}", interval, value.value)
+
+
+def _number(value: int) -> Cell:
+    return Cell(str(value), sort=float(value))
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "not set" if value is None else str(value)

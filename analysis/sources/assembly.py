@@ -1,0 +1,79 @@
+"""Runs put together from what a source has read of each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from analysis.naming import arm_names, seed_of
+from analysis.runs import EVALUATION_COLUMNS, RunRecord, Runs
+from analysis.sources.tidy import categorical, concatenated
+from qae.run_directory import RunStatus
+
+
+def no_evaluations() -> pd.DataFrame:
+    """A frame of evaluation counts without rows."""
+    return pd.DataFrame(columns=list(EVALUATION_COLUMNS[1:]))
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run as a source has read it.
+
+    Attributes:
+        id: run id.
+        config: its configuration, dotted keys.
+        status: where it stands.
+        metrics: columns step, name (categorical), value.
+        evaluations: columns step, data_set, problem, n, c, mean_length.
+        step: its last step; by default the last one of `metrics`.
+        total_steps: steps that complete it; 0 where that is not known.
+    """
+
+    id: str
+    config: Mapping[str, object]
+    status: RunStatus
+    metrics: pd.DataFrame
+    evaluations: pd.DataFrame = field(default_factory=no_evaluations)
+    step: int | None = None
+    total_steps: int | None = None
+
+
+def assemble(loaded: Iterable[LoadedRun], notes: Sequence[str] = ()) -> Runs:
+    """Name the arms and put the frames together."""
+    by_id = {run.id: run for run in loaded}
+    ordered = [(by_id[run_id], arm) for run_id, arm in arm_names({i: run.config for i, run in by_id.items()}).items()]
+    records = tuple(
+        RunRecord(run.id, arm, seed_of(run.config), run.status, _last_step(run), _total_steps(run), run.config)
+        for run, arm in ordered
+    )
+    runs = [run for run, _ in ordered]
+    return Runs(records, _metrics(runs), _evaluations(runs), tuple(notes))
+
+
+def _last_step(run: LoadedRun) -> int:
+    if run.step is not None:
+        return run.step
+    return int(run.metrics["step"].max()) if len(run.metrics) else 0
+
+
+def _total_steps(run: LoadedRun) -> int:
+    if run.total_steps is not None:
+        return run.total_steps
+    total = run.config.get("trainer.total_training_steps")
+    return total if isinstance(total, int) else 0
+
+
+def _metrics(runs: Sequence[LoadedRun]) -> pd.DataFrame:
+    frame = concatenated([run.metrics for run in runs])
+    codes = np.repeat(np.arange(len(runs)), [len(run.metrics) for run in runs])
+    frame.insert(0, "run", pd.Series(categorical(codes, [run.id for run in runs]), copy=False))
+    return frame
+
+
+def _evaluations(runs: Sequence[LoadedRun]) -> pd.DataFrame:
+    filled = [run.evaluations.assign(run=run.id) for run in runs if not run.evaluations.empty]
+    if not filled:
+        return pd.DataFrame(columns=list(EVALUATION_COLUMNS))
+    return pd.concat(filled, ignore_index=True)[list(EVALUATION_COLUMNS)]

@@ -1,0 +1,445 @@
+"""The paper's figures: their experiments make their runs, and what is drawn is what the runs logged."""
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.container import BarContainer, ErrorbarContainer
+from matplotlib.figure import Figure
+
+from analysis import figures, gallery, published, statistics, table
+from analysis.figures import curves, paper
+from analysis.figures.missing import MissingDataError
+from analysis.figures.paper.selection import LARGER_MODELS, Arm, select
+from analysis.naming import flatten
+from analysis.runs import Runs
+from analysis.sources import run_store
+from qae import metrics, theory
+from qae.run_directory import NOTHING_TO_LEARN, RunDirectory, RunState, RunStatus
+from sweeps.identity import run_id
+from tests.analysis.experiments import runs_of
+from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy, write_configured
+
+Values: TypeAlias = npt.NDArray[np.float64]
+NAMES = paper.names()
+EXPERIMENTS = sorted({paper.needs_of(name).experiment for name in NAMES})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with every run of the paper's experiments, six steps each."""
+    root = tmp_path_factory.mktemp("store")
+    for config in runs_of("paper"):
+        write_configured(root, run_id(config), config, data_sets=("chain4", "chain5"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def runs(store: Path) -> Runs:
+    return run_store.load(store)
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def prepared(request: pytest.FixtureRequest, runs: Runs) -> paper.Prepared:
+    return paper.prepare(str(request.param), runs)
+
+
+# Experiments
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_experiment_makes_exactly_the_runs_that_its_figure_asks_for(name: str) -> None:
+    needs = paper.needs_of(name)
+    made = [flatten(config) for config in runs_of(needs.experiment)]
+    arms = [[arm for arm in needs.seeds if arm.matches(config)] for config in made]
+    assert all(len(found) == 1 for found in arms) or not needs.seeds
+    assert Counter(found[0] for found in arms if found) == Counter(dict(needs.seeds))
+    assert all((config["labels.model"] in LARGER_MODELS) == needs.larger_model for config in made)
+
+
+def test_the_experiment_of_all_is_the_union_of_the_others() -> None:
+    union = {run_id(config) for experiment in EXPERIMENTS for config in runs_of(experiment)}
+    assert union == {run_id(config) for config in runs_of("paper")}
+
+
+def test_every_experiment_of_the_paper_has_a_figure() -> None:
+    numbers = {"fig1", "fig2", "fig3", "fig4a", "fig4b", "fig4c", "fig5a", "fig5b", "fig5c", "fig6a", "fig6b", "fig6c"}
+    numbers |= {"fig7", "fig8", "fig9", "fig10", "fig11", "table1", "table2"}
+    ours = {"k_response", "pareto", "sparsity", "regularizer_by_k", "seed_sensitivity"}
+    assert set(NAMES) == numbers | ours
+    assert paper.of_experiment("fig5") == ("fig5a", "fig5b", "fig5c")
+
+
+# What is drawn equals the tables
+
+
+def drawn(figure: Figure) -> set[tuple[str, str, float]]:
+    """Panel, series and value of every point, bar, cell and area, read back from the artists."""
+    return {
+        (str(axes.get_label()), series, round(float(value), 9))
+        for axes in figure.axes
+        if axes.get_visible()
+        for series, values in _artists(axes)
+        for value in values
+    }
+
+
+def _artists(axes: Axes) -> Iterator[tuple[str, Values]]:
+    for container in axes.containers:
+        if isinstance(container, BarContainer):
+            yield str(container.get_label()), np.array([bar.get_height() for bar in container.patches])
+        elif isinstance(container, ErrorbarContainer):
+            line = container[0]
+            both = axes.get_xlabel() == "pass@1"  # the Pareto figure: values along both axes
+            points = np.ravel([line.get_xdata(), line.get_ydata()]) if both else line.get_ydata()
+            yield str(container.get_label()), np.asarray(points, dtype=float)
+    for line in axes.get_lines():
+        label = str(line.get_label())
+        if not label.startswith("_") and not label.endswith("in the paper"):
+            along_x = axes.get_xscale() == "log"  # tokens: the share is along x
+            yield label, np.unique(np.asarray(line.get_xdata() if along_x else line.get_ydata(), dtype=float))
+    yield from _areas(axes)
+    for image in axes.get_images():
+        names = [tick.get_text() for tick in axes.get_yticklabels()]
+        for name, row in zip(names, np.ma.asarray(image.get_array()), strict=True):
+            yield name, np.ma.compressed(row)
+
+
+def _areas(axes: Axes) -> Iterator[tuple[str, Values]]:
+    """Heights of stacked areas, the only ones with a hatch (or an empty one)."""
+    for area in axes.collections:
+        if isinstance(area, PolyCollection) and area.get_hatch() is not None:
+            vertices = np.asarray(area.get_paths()[0].vertices)
+            at_x = [vertices[vertices[:, 0] == x, 1] for x in np.unique(vertices[:, 0])]
+            yield str(area.get_label()), np.array([np.ptp(heights) for heights in at_x])
+
+
+def test_what_is_drawn_is_the_table(prepared: paper.Prepared) -> None:
+    expected = {
+        (row["panel"], row["series"], round(float(row["value"]), 9)) for row in prepared.data.to_dict("records")
+    }
+    found = drawn(paper.paint(prepared, "a test"))
+    if prepared.name == "fig5c":  # where lines meet, an area has no height
+        expected = {point for point in expected if point[2] > 0}
+        found = {point for point in found if point[2] > 0}
+    assert found == expected
+
+
+def test_the_intervals_that_are_drawn_are_the_tables(runs: Runs) -> None:
+    item = paper.prepare("fig9", runs)
+    panel, *_ = paper.paint(item, "a test").axes
+    bands = [np.asarray(band.get_paths()[0].vertices)[:, 1] for band in panel.collections]
+    rows = item.data[item.data["panel"] == panel.get_label()]
+    for band, (_, of_arm) in zip(bands, rows.groupby("series", sort=False), strict=True):
+        assert (band.min(), band.max()) == pytest.approx((of_arm["low"].min(), of_arm["high"].max()))
+    item = paper.prepare("table1", runs)
+    (axes,) = paper.paint(item, "a test").axes
+    ours = next(c for c in axes.containers if isinstance(c, ErrorbarContainer) and c.get_label() == "here")
+    segments = np.array([np.ravel(segment)[[1, 3]] for segment in ours[2][0].get_segments()])
+    expected = item.data[item.data["series"] == "here"].sort_values("x")[["low", "high"]]
+    assert segments == pytest.approx(expected.to_numpy(dtype=float))
+
+
+# The tables equal what the runs logged
+
+
+def values(item: paper.Prepared, panel: str, series: str) -> "pd.Series[float]":
+    rows = item.data[(item.data["panel"] == panel) & (item.data["series"] == series)]
+    assert len(rows)
+    return rows.set_index("x")["value"]
+
+
+def test_curves_are_means_over_seeds_and_estimates(runs: Runs) -> None:
+    item = paper.prepare("fig10", runs)
+    for arm in (Arm().name, Arm(0.4).name):
+        for label, metric in (
+            ("Policy entropy (nats/token)", metrics.ENTROPY),
+            ("Response length (tokens)", metrics.LENGTH_MEAN),
+        ):
+            logged = item.runs.series(arm, metric.name)
+            assert logged.shape[1] == 5
+            assert values(item, label, str(arm)).tolist() == pytest.approx(logged.mean(axis=1).tolist())
+        curve = statistics.pass_at_k_curve(item.runs.counts(arm), 1)
+        assert values(item, "pass@1", str(arm)).to_dict() == curve["value"].to_dict()
+    by_sign = paper.prepare("fig5b", runs)
+    below = values(by_sign, "mean: Difference (nats/token)", "negative advantage")
+    assert below.tolist() == pytest.approx([0.02] * 6)
+    assert values(paper.prepare("fig5c", runs), "K = 0.4", "R - b = 0").tolist() == pytest.approx([0.75] * 6)
+
+
+def test_final_numbers_are_those_of_the_result_table(runs: Runs) -> None:
+    response, heat = paper.prepare("k_response", runs), paper.prepare("regularizer_by_k", runs)
+    rows = {row.arm: row for row in table.summarise(response.runs).rows}
+    for k in (0.2, 0.4, 0.6, 0.8):
+        row = rows[f"K = {k}"]
+        assert row.pass_1 is not None
+        assert row.entropy_peak is not None
+        assert row.entropy_final is not None
+        assert values(response, "Final pass@1", "K-quantile")[k] == pytest.approx(row.pass_1.value)
+        assert values(response, "Peak policy entropy (nats/token)", "K-quantile")[k] == pytest.approx(
+            row.entropy_peak.value
+        )
+        assert values(response, "Final policy entropy (nats/token)", "K-quantile")[k] == pytest.approx(
+            row.entropy_final.value
+        )
+    rows = {row.arm: row for row in table.summarise(heat.runs).rows}
+    gspo = rows["K = 0.8, gspo"]
+    assert gspo.pass_1 is not None
+    assert values(heat, "pass@1", "gspo")["K = 0.8"] == pytest.approx(gspo.pass_1.value)
+    pareto = paper.prepare("pareto", runs)
+    rows = {row.arm: row for row in table.summarise(pareto.runs).rows}
+    masked = rows["NEG-MASK K = 0.4"]
+    assert masked.pass_16 is not None
+    assert values(pareto, "here", "NEG-MASK K = 0.4")["pass@16"] == pytest.approx(masked.pass_16.value)
+
+
+def test_published_numbers_are_marks_beside_ours(runs: Runs) -> None:
+    first, second, bars = (paper.prepare(name, runs) for name in ("table1", "table2", "fig6a"))
+    marks = values(first, "pass@1", "published: AIME24")
+    assert marks.to_dict() == {f"{clip:.2f}": value for clip, value in published.TABLE_1.items()}
+    assert values(second, "pass@16, AIME24 (paper)", "published: K = 0.4")["kl_cov"] == pytest.approx(0.7708)
+    assert len(second.data[second.data["panel"].str.contains("paper")]) == 48
+    assert values(bars, "AIME24 (paper)", "published").to_dict() == {"mean": 0.5656, "K = 0.4": 0.5896}
+    relative = {score.regularizer: score.pass_1 for score in published.TABLE_2 if score.data_set == "AIME24"}
+    assert relative["clip_higher"] / 0.3969 - 1 == pytest.approx(0.215, abs=5e-4)  # the paper's +21.5 %
+
+
+def test_tokens_and_marker_words_are_counted_from_their_lines(runs: Runs) -> None:
+    words = values(paper.prepare("fig7", runs), "K = 0.4", "marker words (left axis)")
+    seeds = np.arange(11, 16)
+    assert words.tolist() == pytest.approx([float(np.mean(10 * step + seeds + 5)) for step in range(1, 7)])
+    item = paper.prepare("fig3", runs)
+    assert list(item.data["panel"].unique()) == ["step 1", "step 2", "step 4"]
+    assert values(item, "step 4", "anthropomorphic").to_dict() == {"wait": pytest.approx(0.14)}
+    assert values(item, "step 4", "reasoning").to_dict() == {"so": pytest.approx(0.4 + 0.01 * seeds.mean())}
+    assert values(item, "step 4", "other").to_dict() == {"7": pytest.approx(0.2)}
+
+
+def test_formulas_are_drawn_without_runs() -> None:
+    nothing = run_store.load(Path("no-such-store"))
+    item = paper.prepare("fig4b", nothing)
+    rates = values(item, "Weight on right responses", "QAE, K = 0.4").index.to_numpy(dtype=float)
+    weights = values(item, "Weight on right responses", "QAE, K = 0.4").to_numpy(dtype=float)
+    assert weights == pytest.approx(theory.quantile_positive_weight(rates, 0.4))
+    assert weights.max() == pytest.approx(np.sqrt(1.5))  # at p = 0.6
+    assert "Formulas; no runs." in paper.caption(item, "a test")
+
+
+def test_sparsity_shows_theory_and_batches(runs: Runs) -> None:
+    item = paper.prepare("sparsity", runs)
+    batches = values(item, "share over p", "K = 0.8: batches")
+    assert sorted(set(batches.index)) == pytest.approx([0.3 + 0.02 * step for step in range(1, 7)])
+    assert set(batches) == {0.75}
+    line = values(item, "share over p", "K = 0.8: theory")
+    assert line.to_numpy(dtype=float) == pytest.approx(
+        theory.zero_advantage_share(line.index.to_numpy(dtype=float), 0.8)
+    )
+
+
+def test_every_choice_of_seeds_is_drawn(runs: Runs) -> None:
+    item = paper.prepare("seed_sensitivity", runs)
+    choices = item.data[item.data["panel"] == "difference by number of seeds"]
+    assert choices.groupby("x").size().to_dict() == {1: 5, 2: 10, 3: 10, 4: 5, 5: 1}
+
+
+# Captions, missing runs, other runs
+
+
+def test_captions_say_sizes_source_and_findings(prepared: paper.Prepared) -> None:
+    caption = paper.caption(prepared, "run store runs")
+    assert "Missing runs" not in caption
+    if prepared.runs.records:
+        assert "Source: run store runs." in caption
+        assert "12 held-out problems with 32 samples each" in caption
+        assert "Against the paper:" in caption
+
+
+def test_missing_runs_are_named_with_the_command_that_makes_them(runs: Runs) -> None:
+    k8 = [record.id for record in runs.records if Arm(0.8).matches(record.config) and record.seed != 12]
+    kept = tuple(
+        replace(record, status=RunStatus.RUNNING, step=3)
+        if record.seed == 12 and Arm(0.6).matches(record.config)
+        else record
+        for record in runs.records
+        if record.id not in k8
+    )
+    item = paper.prepare("fig9", replace(runs, records=kept))
+    assert item.missing == (
+        "Missing runs: K = 0.6 (seed 12 running at step 3); K = 0.8 (seeds 11, 13). "
+        "`python sweep.py -m +experiment=fig9` makes them."
+    )
+    assert item.missing in paper.caption(item, "a test")
+    assert len(item.runs.arms[Arm(0.6).name]) == 2
+    only_running = tuple(r for r in kept if not Arm(0.6).matches(r.config) or r.seed == 12)
+    item = paper.prepare("fig9", replace(runs, records=only_running))
+    assert [record.seed for record in item.runs.arms[Arm(0.6).name]] == [12]
+
+
+def test_failed_runs_are_told_from_missing_ones(runs: Runs) -> None:
+    k8 = next(record for record in runs.records if Arm(0.8).matches(record.config) and record.seed == 11)
+    kept = tuple(
+        replace(record, status=RunStatus.FAILED, step=3, reason="OSError: no space left on device")
+        if record.seed == 12 and Arm(0.6).matches(record.config)
+        else record
+        for record in runs.records
+        if record.id != k8.id
+    )
+    item = paper.prepare("fig9", replace(runs, records=kept))
+    assert item.missing == (
+        "Missing runs: K = 0.8 (seed 11). `python sweep.py -m +experiment=fig9` makes them. "
+        "Failed runs: K = 0.6 (seed 12 at step 3: OSError: no space left on device). "
+        "`python sweep.py -m +experiment=fig9 sweep.retry=true` starts them again."
+    )
+    assert item.ended_early == ""
+    assert [record.seed for record in item.runs.arms[Arm(0.6).name]] == [11, 13]
+
+
+def cut_short(runs: Runs, arm: Arm, seed: int, step: int, status: RunStatus, reason: str) -> Runs:
+    """The runs, one of which ended early."""
+    run = next(record for record in runs.records if arm.matches(record.config) and record.seed == seed)
+    ended = replace(run, status=status, step=step, reason=reason)
+    return replace(
+        runs,
+        records=tuple(ended if record.id == run.id else record for record in runs.records),
+        metrics=runs.metrics[(runs.metrics["run"] != run.id) | (runs.metrics["step"] <= step)],
+        evaluations=runs.evaluations[(runs.evaluations["run"] != run.id) | (runs.evaluations["step"] <= step)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "how", "meaning"),
+    [
+        (
+            RunStatus.FAILED,
+            f"RuntimeError: step 5: none of 9 groups …; {NOTHING_TO_LEARN}",
+            "collapsed",
+            " Collapsed: no prompt had both right and wrong responses any more.",
+        ),
+        (RunStatus.STOPPED_BY_GUARD, "entropy above 3", "stopped by guard", ""),
+    ],
+)
+def test_runs_that_ended_early_count_with_what_they_logged_last(
+    runs: Runs, status: RunStatus, reason: str, how: str, meaning: str
+) -> None:
+    k6 = Arm(0.6)
+    shorter = cut_short(runs, k6, 12, 4, status, reason)
+    item = paper.prepare("k_response", shorter)
+    sentence = f"Ended early, counted with what they logged last: K = 0.6 (seed 12 {how} at step 4 of 6).{meaning}"
+    assert (item.ended_early, item.missing) == (sentence, "")
+    assert sentence in paper.caption(item, "a test")
+    last = {11: 6, 12: 3, 13: 6}  # evaluated at steps 0, 3 and 6
+    shares = [correct(step, seed, problem) / SAMPLES for seed, step in last.items() for problem in range(PROBLEMS)]
+    assert values(item, "Final pass@1", "K-quantile")[0.6] == pytest.approx(np.mean(shares))
+    finals = [
+        np.mean([entropy(step, seed, 0.6) for step in range(last_step - 4, last_step + 1) if step])
+        for seed, last_step in ((11, 6), (12, 4), (13, 6))
+    ]
+    assert values(item, "Final policy entropy (nats/token)", "K-quantile")[0.6] == pytest.approx(np.mean(finals))
+    curve = paper.prepare("fig9", shorter).data
+    of_arm = curve[(curve["panel"] == "Policy entropy (nats/token)") & (curve["series"] == "K = 0.6")]
+    assert of_arm.set_index("x")["seeds"].to_dict() == {1: 3, 2: 3, 3: 3, 4: 3, 5: 2, 6: 2}
+
+
+def test_an_arm_of_which_all_runs_ended_early_is_drawn(runs: Runs) -> None:
+    for seed, step in ((11, 3), (12, 4), (13, 3)):
+        runs = cut_short(runs, Arm(0.8), seed, step, RunStatus.FAILED, NOTHING_TO_LEARN)
+    shares = [correct(3, seed, problem) / SAMPLES for seed in (11, 12, 13) for problem in range(PROBLEMS)]
+    assert values(paper.prepare("k_response", runs), "Final pass@1", "K-quantile")[0.8] == pytest.approx(
+        np.mean(shares)
+    )
+
+
+def test_without_any_run_the_reason_is_a_sentence(runs: Runs) -> None:
+    for name in NAMES:
+        if paper.needs_of(name).seeds:
+            with pytest.raises(MissingDataError, match=rf"experiment={paper.needs_of(name).experiment}` makes them"):
+                paper.prepare(name, replace(runs, records=()))
+
+
+def test_the_command_for_a_model_on_gpus_names_the_model(runs: Runs) -> None:
+    of_8b = tuple(
+        replace(record, config={**record.config, "labels.model": "qwen3-8b-base"})
+        for record in runs.records
+        if record.seed == 11
+    )
+    missing = paper.prepare("fig1", replace(runs, records=of_8b)).missing
+    assert "+experiment=fig1 model=qwen3-8b-base`" in missing
+
+
+def test_runs_that_differ_in_anything_else_are_not_mixed_in(runs: Runs) -> None:
+    mean = next(record for record in runs.records if Arm().matches(record.config) and record.seed == 11)
+    faster = {**mean.config, "actor_rollout_ref.actor.optim.lr": 1e-3}
+    others = tuple(replace(mean, id=f"other-{seed}", seed=seed, config=faster) for seed in range(9))
+    chosen = select(replace(runs, records=(*others, *runs.records)), paper.needs_of("fig1")).runs
+    assert {record.config["actor_rollout_ref.actor.optim.lr"] for record in chosen.records} == {4.0e-4}
+    larger = select(runs, paper.needs_of("fig11")).runs
+    assert {record.labels["model"] for record in larger.records} == {"tiny-wide"}
+
+
+def test_of_two_definitions_of_the_quantile_the_papers_is_drawn(runs: Runs) -> None:
+    linear = tuple(
+        replace(record, id=f"linear-{record.id}", config={**record.config, "algorithm.quantile_definition": "linear"})
+        for record in runs.records
+        if Arm(0.4).matches(record.config)
+    )
+    chosen = select(replace(runs, records=(*linear, *runs.records)), paper.needs_of("fig7")).runs
+    assert not [record for record in chosen.records if record.id.startswith("linear")]
+    chosen = select(replace(runs, records=linear), paper.needs_of("fig7")).runs
+    assert len(chosen.records) == 5
+
+
+def test_band_names_what_curves_draw(runs: Runs) -> None:
+    assert all(curves.BAND in paper.caption(paper.prepare(name, runs), "a test") for name in ("fig1", "fig9", "fig11"))
+
+
+# Files and the gallery
+
+
+def test_a_figure_is_written_in_three_formats_beside_its_data(runs: Runs, tmp_path: Path) -> None:
+    written = figures.write(runs, ("fig9",), tmp_path, ("png", "svg", "pdf"), source="a test")
+    assert [path.name for path in written.paths] == ["fig9.csv", "fig9.png", "fig9.svg", "fig9.pdf"]
+    begins = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
+    assert all((tmp_path / f"fig9.{suffix}").read_bytes().startswith(magic) for suffix, magic in begins.items())
+    assert "K = 0.8" in (tmp_path / "fig9.svg").read_text()  # text stays text
+    on_disk = pd.read_csv(tmp_path / "fig9.csv")
+    assert on_disk["value"].tolist() == pytest.approx(paper.prepare("fig9", runs).data["value"].tolist())
+
+
+def test_the_gallery_shows_pictures_claims_numbers_and_what_is_missing(store: Path, tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    shutil.copytree(store, root)
+    wide = [record for record in run_store.load(root).records if record.labels["model"] == "tiny-wide"]
+    for record in wide:
+        shutil.rmtree(root / record.id)
+    for config, reason in zip(runs_of("fig9"), ("out of memory", f"ValueError: {NOTHING_TO_LEARN}"), strict=False):
+        failed = RunState(RunStatus.FAILED, step=6, total_steps=6, reason=reason)
+        RunDirectory(root / run_id(config)).write_state(failed)
+    page = tmp_path / "docs" / "gallery.md"
+    written = gallery.write(
+        run_store.load(root), page, page.parent / "images", source="a test", names=("fig4b", "fig9", "table1", "fig11")
+    )
+    text = page.read_text()
+    assert [path.name for path in written.pictures] == ["fig4b.png", "fig9.png", "table1.png"]
+    assert all((page.parent / link).stat().st_size < 200_000 for link in ("images/fig9.png", "images/table1.png"))
+    assert "](images/fig9.png)" in text
+    assert "Failed runs: K = 0.2 (seed 11 at step 6: out of memory). `python sweep.py" in text
+    assert "Ended early, counted with what they logged last: K = 0.2 (seed 12 collapsed at step 6 of 6)." in text
+    assert "seed 11), step 6 of 6: out of memory" in text
+    assert f"seed 12), step 6 of 6: ValueError: {NOTHING_TO_LEARN}" in text
+    assert re.search(r"Of \d+ claims that the figures judge \d+ appear in these runs", text)
+    assert "| the paper | here | numbers |" in text
+    assert "| pass@1 | 0.28 | " in text
+    assert "0.397 |" in text
+    assert "## Fig. 11" in text
+    assert "Not drawn. Missing runs: mean (seeds 11, 12, 13); K = 0.4 (seeds 11, 12, 13)." in text
+    assert set(written.left_out) == {"fig11"}
