@@ -29,11 +29,11 @@ _INTRODUCTION = """\
 # Gallery: the paper's figures and tables on the embedded task
 
 Made by `make paper`: every run of `+experiment=paper` (shared runs are made once), then every figure;
-`docs/experiments.md` says how long that takes. One picture is `qae figures NAME`, which also writes PDF, SVG and what is
-drawn as CSV. The task is chained arithmetic on a CPU, 60 steps of a model with 104k parameters: it shows mechanisms, not
-the paper's benchmarks, and much of what the paper reports does not appear at this size. Each claim is judged by a 95 %
-interval over seeds and problems, paired on the same seeds and problems; nothing is corrected for the number of claims.
-Open marks are the published numbers."""
+`docs/experiments.md` says how long that takes. One picture is `qae figures NAME`, which also writes PDF, SVG and what
+is drawn as CSV. The task is chained arithmetic on a CPU, 60 steps of a model with 104k parameters: it shows
+mechanisms, not the paper's benchmarks, and much of what the paper reports does not appear at this size. Each claim is
+judged by a 95 % interval over seeds and problems, paired on the same seeds and problems; nothing is corrected for the
+number of claims. Open marks are the published numbers."""
 
 
 @dataclass(frozen=True)

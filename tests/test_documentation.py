@@ -18,7 +18,7 @@ CONF = ROOT / "sweeps" / "conf"
 _PATH = re.compile(r"^\.?[\w.-]+(/[\w.+-]+)*/?$")
 _SUFFIXES = {".py", ".md", ".yaml", ".toml", ".lock", ".png"}
 # What runs write; described in the documentation, not in the repository.
-_WRITTEN_BY_RUNS = ("runs", "config.yaml", "outputs")
+_WRITTEN_BY_RUNS = ("runs", "config.yaml", "outputs", "experiment.yaml")
 
 
 def _text_without_blocks(page: Path) -> str:
