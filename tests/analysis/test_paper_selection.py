@@ -12,8 +12,6 @@ from analysis.runs import Runs
 from qae.run_directory import NOTHING_TO_LEARN, RunStatus
 from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy
 
-NAMES = paper.names()
-
 
 def at(item: paper.Prepared, panel: str, series: str, x: float) -> float:
     """A value of a figure's table."""
@@ -84,6 +82,7 @@ def cut_short(runs: Runs, arm: Arm, seed: int, step: int, status: RunStatus, rea
         ),
         (RunStatus.STOPPED_BY_GUARD, "entropy above 3", "stopped by guard", ""),
     ],
+    ids=["collapsed", "stopped by a guard"],
 )
 def test_runs_that_ended_early_count_with_what_they_logged_last(
     paper_runs: Runs, status: RunStatus, reason: str, how: str, meaning: str
@@ -117,7 +116,7 @@ def test_an_arm_of_which_all_runs_ended_early_is_drawn(paper_runs: Runs) -> None
 
 
 def test_without_any_run_the_reason_is_a_sentence(paper_runs: Runs) -> None:
-    for name in NAMES:
+    for name in paper.names():
         if paper.needs_of(name).seeds:
             with pytest.raises(MissingDataError, match=rf"experiment={paper.needs_of(name).experiment}` makes them"):
                 paper.prepare(name, replace(paper_runs, records=()))
