@@ -28,11 +28,12 @@ _TITLES = {
 _INTRODUCTION = """\
 # Gallery: the paper's figures and tables on the embedded task
 
-Made by `make paper`: every run of `+experiment=paper` (shared runs are made once), then every figure. One picture is
-`qae figures NAME`, which also writes PDF, SVG and what is drawn as CSV. The task is chained arithmetic on a CPU, 60
-steps of a model with 104k parameters: it shows mechanisms, not the paper's benchmarks, and much of what the paper
-reports does not appear at this size. Each claim is judged by a 95 % interval over seeds and problems, paired on the
-same seeds and problems; nothing is corrected for the number of claims. Open marks are the published numbers."""
+Made by `make paper`: every run of `+experiment=paper` (shared runs are made once), then every figure;
+`docs/experiments.md` says how long that takes. One picture is `qae figures NAME`, which also writes PDF, SVG and what
+is drawn as CSV. The task is chained arithmetic on a CPU, 60 steps of a model with 104k parameters: it shows
+mechanisms, not the paper's benchmarks, and much of what the paper reports does not appear at this size. Each claim is
+judged by a 95 % interval over seeds and problems, paired on the same seeds and problems; nothing is corrected for the
+number of claims. Open marks are the published numbers."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +160,8 @@ def _summary(prepared: Sequence[Prepared]) -> str:
     counts = {verdict: len(claims) for verdict, claims in by_verdict.items()}
     parts = [
         "## What of the paper appears, and what does not",
-        f"Of {sum(counts.values())} claims that the figures judge {counts[Verdict.SHOWN]} appear in these runs, of "
-        f"{counts[Verdict.OPPOSITE]} the opposite does, {counts[Verdict.OPEN]} they do not decide"
+        f"The figures judge {sum(counts.values())} claims: {counts[Verdict.SHOWN]} appear in these runs, of "
+        f"{counts[Verdict.OPPOSITE]} the opposite appears, {counts[Verdict.OPEN]} are not shown either way"
         + (f", and for {counts[Verdict.UNKNOWN]} runs are missing." if counts[Verdict.UNKNOWN] else "."),
     ]
     for verdict, claims in by_verdict.items():

@@ -4,7 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from analysis.runs import Runs
+from analysis.sources import run_store
+from sweeps.identity import run_id
+from tests.analysis.experiments import runs_of
 from tests.analysis.recorder import record
+from tests.analysis.stores import write_configured
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +19,18 @@ def continued_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record(run, 1, 60, kill=True)
     record(run, 41, 80)
     return run
+
+
+@pytest.fixture(scope="session")
+def paper_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with every run of the paper's experiments, six steps each."""
+    root = tmp_path_factory.mktemp("store")
+    for config in runs_of("paper"):
+        write_configured(root, run_id(config), config, data_sets=("chain4", "chain5"))
+    return root
+
+
+@pytest.fixture(scope="session")
+def paper_runs(paper_store: Path) -> Runs:
+    """The runs of that store."""
+    return run_store.load(paper_store)

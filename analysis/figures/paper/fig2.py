@@ -29,6 +29,6 @@ def findings(runs: Runs) -> Sequence[Finding]:
     return (
         judge.higher("marker words peak higher with Clip-Higher", runs, _WITH, _WITHOUT, judge.MARKERS_PEAK),
         judge.positive("with Clip-Higher marker words rise in the first quarter", rise, "change per 100 responses", 1),
-        judge.positive("with Clip-Higher marker words fall back later", fall, "fall per 100 responses", 1),
+        judge.positive("with Clip-Higher marker words fall after the first quarter", fall, "fall per 100 responses", 1),
         judge.higher("Clip-Higher gains pass@1", runs, _WITH, _WITHOUT, judge.PASS_1),
     )
