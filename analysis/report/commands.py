@@ -27,6 +27,10 @@ def report(source: str | None, out: Path | None, root: Path, *, figures: bool) -
 
     chosen = choice.choose(source, root)
     path = out or root / "figures" / f"{chosen.name}.html"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Mistake(f"{path} cannot be written ({error.strerror}); --out names another place") from error
     found = contents.collect(chosen.runs, chosen.title, chosen.source, with_figures=figures)
     write_atomic(path, document.html(found).encode())
     click.echo(str(path))

@@ -272,7 +272,8 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     ("arguments", "sentence"),
     [
         (["--out", "report.pdf"], "end its name with .html"),
-        (["dmeo"], "give one of these"),
+        (["demo", "--out", f"{__file__}/report.html"], "report.html cannot be written"),
+        (["dmeo"], "did you mean demo?"),
         (["empty"], "holds no run that can be read"),
     ],
 )
