@@ -30,7 +30,7 @@ slurm-demo: setup ## a sweep on a real Slurm, brought up on this machine (as roo
 	@echo "The cluster stays up: eval \"\$$(slurm/local_cluster.sh env)\" to use it, slurm/local_cluster.sh down to end it."
 
 test: setup lint ## lint, types, import contracts and all tests
-	$(BIN)/python -m pytest --durations=25 --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest --durations=25 --numprocesses=2 --dist=loadscope --no-loadscope-reorder
 
 lint: setup ## lint, format, types and import contracts
 	$(BIN)/ruff check .

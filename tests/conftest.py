@@ -2,19 +2,20 @@
 
 import os
 import signal
-from pathlib import Path
 
 # Tests share few cores with the processes that they start: waiting threads must not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 import torch
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.slurm.matrix import pytest_terminal_summary
 
 __all__ = ["pytest_terminal_summary"]  # a hook: prints the fault matrix
 
-_CLUSTERS = ("slurm", "verl_plugin")
+_CLUSTERS = ("tests/slurm/", "tests/verl_plugin/")
 
 torch.set_num_threads(1)
 
@@ -22,14 +23,23 @@ torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side (`make test`) files go to whichever process is free, and all that start clusters to one.
+class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Files go to whichever process is free, and all that start clusters to one.
 
-    Ray gives a node 30 seconds to start, which two of them at once would miss on few cores. They come first, since they
-    take the longest.
+    Ray gives a node 30 seconds to start, which two of them at once would miss on few cores.
     """
-    folders = {item: item.path.relative_to(Path(__file__).parent).parts[0] for item in items}
-    for item, folder in folders.items():
-        item.add_marker(pytest.mark.xdist_group("clusters" if folder in _CLUSTERS else item.path.stem))
-    items.sort(key=lambda item: folders[item] not in _CLUSTERS)
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "clusters" if path.startswith(_CLUSTERS) else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """How tests are shared out where they run side by side (`make test`)."""
+    return _ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts clusters takes longest and comes first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_CLUSTERS))
