@@ -6,7 +6,9 @@
 #   slurm/local_cluster.sh down               take it down; PURGE=1 removes its files too
 #   slurm/local_cluster.sh status             what is up
 #   slurm/local_cluster.sh kill-node n2       the node loses power: its daemon and every process on it get SIGKILL
-#   slurm/local_cluster.sh start-node n2      it comes back
+#   slurm/local_cluster.sh start-node n2      it comes back into service
+#   slurm/local_cluster.sh fail-launch 12     the next launch of job 12 fails, as on a broken node; Slurm holds the job and
+#                                             drains the node, which start-node takes back into service
 #   slurm/local_cluster.sh restart-controller slurmctld is stopped; DELAY=5 seconds later it starts again
 #   eval "$(slurm/local_cluster.sh env)"      use it from this shell
 #
@@ -183,6 +185,7 @@ SlurmdTimeout=$SLURMD_TIMEOUT
 SlurmctldTimeout=10
 UnkillableStepTimeout=10
 BatchStartTimeout=10
+Prolog=$HOME_DIR/etc/prolog
 SchedulerType=sched/backfill
 SchedulerParameters=sched_interval=2,bf_interval=2,sched_min_interval=0,batch_sched_delay=0,default_queue_depth=1000
 PriorityType=priority/basic
@@ -213,6 +216,7 @@ CONF
   } >"$CONF.new"
   echo "NodeName=n[1-$NODES] Name=gpu AutoDetect=off Type=h100 File=$HOME_DIR/dev/nvidia[0-$((GPUS - 1))]" >"$HOME_DIR/etc/gres.conf"
   : >"$HOME_DIR/etc/plugstack.conf"
+  write_prolog
   cat >"$HOME_DIR/etc/slurmdbd.conf" <<CONF
 AuthType=auth/munge
 AuthInfo=socket=$RUN/munge/socket
@@ -230,6 +234,12 @@ StoragePass=slurm
 StorageLoc=slurm_acct_db
 CONF
   chmod 600 "$HOME_DIR/etc/slurmdbd.conf"
+}
+
+# A Prolog that exits with anything but 0 is what Slurm takes for a node that cannot start a job (slurm.conf(5), Prolog).
+write_prolog() {
+  printf '#!/bin/sh\n[ ! -e "%s/fail-launch-$SLURM_JOB_ID" ]\n' "$RUN" >"$HOME_DIR/etc/prolog"
+  chmod 755 "$HOME_DIR/etc/prolog"
 }
 
 # --- daemons: none keeps a descriptor of the caller's open ------------------------------------------------------------
@@ -314,6 +324,16 @@ kill_node() {
   done
 }
 
+fail_launch() {
+  [[ $1 =~ ^[0-9]+$ ]] || fail "$1 is no job: give its number, as squeue's %A prints it"
+  touch "$RUN/fail-launch-$1"
+}
+
+mend_node() {
+  rm -f "$RUN"/fail-launch-*
+  [[ $(sinfo -h -n "$1" -o %T) != drain* ]] || scontrol update nodename="$1" state=resume
+}
+
 all_ready() { [[ $(sinfo -h -N -p low -t idle,mix,alloc,comp -o '%N %t' | grep -cv '[*~#]') == "$NODES" ]]; }
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -383,7 +403,8 @@ read_options "${1:-}"
 case ${1:-} in
   up | down | status) "$1" ;;
   kill-node) kill_node "${2:?name of a node}" ;;
-  start-node) start_node "${2:?name of a node}" ;;
+  start-node) start_node "${2:?name of a node}" && mend_node "$2" ;;
+  fail-launch) fail_launch "${2:?number of a job}" ;;
   restart-controller) restart_controller ;;
   env) printf 'export SLURM_CONF=%q\n' "$CONF" ;;
   *) usage; exit 2 ;;

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import wandb
 
 Mode = Literal["online", "offline"]
-# A server that does not answer delays a run by so much at its start and end, at most.
-_INIT_SECONDS = 30.0
+# A server that does not answer delays a run by so much at its start and end, at most. Offline there is none to wait
+# for, only the client's own process, which an overloaded machine can keep from starting for long.
+_INIT_SECONDS: Mapping[Mode, float] = {"online": 30.0, "offline": 120.0}
 _FINISH_SECONDS = 120.0
 _log = logging.getLogger(__name__)
 
@@ -142,7 +143,7 @@ def _init(config: Mapping[str, object], directory: RunDirectory, sweep: str, mod
             console="off",
             save_code=False,
             disable_git=True,
-            init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", _INIT_SECONDS)),
+            init_timeout=float(os.environ.get("WANDB_INIT_TIMEOUT", _INIT_SECONDS[mode])),
             finish_timeout=_FINISH_SECONDS,
             x_disable_stats=True,
             x_disable_machine_info=True,

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sqlite3
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,7 +73,10 @@ def local(source: str | None, port: int | None, root: Path, *, browser: bool) ->
 
     chosen = choice.choose(source, root)
     folder = root / "trackio"
-    project = trackio_project.write(chosen.runs, chosen.name, folder)
+    try:
+        project = trackio_project.write(chosen.runs, chosen.name, folder)
+    except (OSError, sqlite3.Error) as error:
+        raise Mistake(f"Trackio keeps its files in {folder}, which cannot be written ({error})") from error
     try:
         served, address = trackio_project.serve(project, folder, port=port, browser=browser)
     except OSError as error:

@@ -160,6 +160,15 @@ def test_the_local_dashboard_serves_the_runs_until_ctrl_c(tmp_path: Path) -> Non
             served.wait()
 
 
+def test_a_place_that_trackio_cannot_write_gets_a_sentence(tmp_path: Path) -> None:
+    write_sweep(tmp_path)
+    (tmp_path / "trackio").write_text("a file\n")
+    refused = qae("local", "--no-browser", "--root", str(tmp_path), environment={})
+    assert refused.returncode == 2
+    assert f"Trackio keeps its files in {tmp_path / 'trackio'}, which cannot be written" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 def _answer(url: str, asked: dict[str, str] | None, seconds: float = 60) -> bytes:
     """What the address answers, once it does."""
     body = None if asked is None else json.dumps(asked).encode()

@@ -45,9 +45,11 @@ FAULTS = {
     "torn": "killed while it writes a checkpoint",
     "full_disk": "disk full",
     "lost_node": "node killed",
-    "held": "requeued and held",
+    "held": "launch failed, requeued and held",
     "out_of_time": "time limit",
+    "unwarned": "killed at the time limit",
 }
+ON_THEIR_OWN = ("out_of_time", "unwarned")  # their fault comes by itself
 
 
 @dataclass
@@ -164,6 +166,16 @@ def is_warned(process: int) -> bool:
     return bool(int(found[1], 16) >> (signal.SIGUSR2 - 1) & 1)
 
 
+def hold_still(process: int) -> None:
+    """Stop a process whenever something lets it go on, until it is killed: a step longer than Slurm waits for it."""
+    with suppress(ProcessLookupError, FileNotFoundError):
+        while True:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+            if state not in ("T", "Z"):
+                os.kill(process, signal.SIGSTOP)
+            time.sleep(0.005)
+
+
 class Faults:
     """All cases, side by side: made and submitted, hit, waited for."""
 
@@ -174,6 +186,7 @@ class Faults:
         self.reference = self._case("reference", calm)
         self.preempted = self._case("preempted", ("--nodelist=n1",), "tracking.backend=wandb")
         self.out_of_time = self._case("out-of-time", (*calm, "--time=2", "--signal=B:USR2@10"))
+        self.unwarned = self._case("unwarned", (*calm, "--time=1"))
         self.cancelled = self._case("cancelled", calm)
         self.requeued = self._case("requeued", calm)
         self.lost_node = self._case("lost-node", ("--nodelist=n3",))
@@ -188,15 +201,19 @@ class Faults:
         self.slurm_after_full_disk = ""
         self.after_full_disk = RunState()
         self.held_for = ""
+        self.slurm_after_limit = ""
 
     def play(self) -> None:
         """Submit all, let each fault happen, wait for all."""
-        self.out_of_time.submit()  # before the others slow it down
-        self.out_of_time.wait(self.out_of_time.stop_midway)
+        for name in ON_THEIR_OWN:
+            case = getattr(self, name)
+            case.submit()  # before the others slow it down
+            case.wait(case.stop_midway)
         with ThreadPoolExecutor() as pool:
-            waiting = pool.submit(self._run_out_of_time)
+            waiting = [pool.submit(self._run_out_of_time), pool.submit(self._run_into_the_limit)]
             self._play_the_others()
-            waiting.result()
+            for each in waiting:
+                each.result()
         for name, fault in FAULTS.items():
             case = getattr(self, name)
             case.wait(case.ended)
@@ -227,11 +244,11 @@ class Faults:
 
     def _submit_others(self) -> None:
         for case in vars(self).values():
-            if isinstance(case, Case) and case is not self.out_of_time:
+            if isinstance(case, Case) and not case.job:
                 case.submit()
 
     def _stop_others(self) -> None:
-        running = [getattr(self, name) for name in FAULTS if name != "out_of_time"]
+        running = [getattr(self, name) for name in FAULTS if name not in ON_THEIR_OWN]
 
         def all_stopped() -> bool:
             for case in list(running):
@@ -286,10 +303,14 @@ class Faults:
         self._cluster.node("start-node", "n3")
 
     def _hold(self) -> None:
-        """Where a launch fails, Slurm queues the job again and holds it, until somebody releases it."""
-        slurm("scontrol", "requeuehold", self.held.job)
-        self.held.wait(lambda: slurm_state(self.held.job) == "PENDING")
+        """Queued again, it meets a node that cannot start it: Slurm holds it until somebody releases it."""
+        self._cluster.node("fail-launch", slurm_field(self.held.job, "JobId"))
+        slurm("scontrol", "requeue", self.held.job)
+        self.held.wait(lambda: "held" in slurm_field(self.held.job, "Reason"))
         self.held_for = slurm_field(self.held.job, "Reason")
+        drained = slurm("sinfo", "--noheader", "--Node", "--partition=low", "--states=drain", "--format=%N")
+        for node in drained.splitlines():
+            self._cluster.node("start-node", node)
         slurm("scontrol", "release", self.held.job)
 
     def _run_out_of_time(self) -> None:
@@ -299,6 +320,14 @@ class Faults:
             os.kill(process, signal.SIGCONT)
         self.out_of_time.wait(lambda: slurm_state(self.out_of_time.job) == "PENDING")
         slurm("scontrol", "update", f"JobId={self.out_of_time.job}", "TimeLimit=30")
+
+    def _run_into_the_limit(self) -> None:
+        case = self.unwarned
+        hold_still(case.process)
+        case.wait(case.left)
+        self.slurm_after_limit = slurm_state(case.job)
+        case.options = tuple(option for option in case.options if option != "--time=1")
+        case.submit()
 
 
 @pytest.fixture(scope="module")
@@ -334,6 +363,7 @@ def test_a_run_that_is_hit_ends_as_one_that_is_not(faults: Faults, name: str, re
         ("requeued", ExitReason.PREEMPTION),
         ("held", ExitReason.PREEMPTION),
         ("out_of_time", ExitReason.TIME_LIMIT),
+        ("unwarned", ExitReason.KILLED),
         ("cancelled", ExitReason.CANCELLED),
         ("lost_node", ExitReason.NODE_FAILURE),
         ("full_disk", ExitReason.DISK_FULL),
@@ -376,7 +406,8 @@ def test_a_run_directory_that_cannot_be_read_is_a_sentence_and_is_left_alone(fau
 
 def test_a_time_limit_and_a_hold_are_what_slurm_says(faults: Faults) -> None:
     assert slurm_field(faults.out_of_time.job, "Restarts") == "1"
-    assert faults.held_for in ("JobHeldUser", "job_requeued_in_held_state")
+    assert faults.slurm_after_limit == "TIMEOUT"
+    assert faults.held_for == "launch_failed_requeued_held"
     assert faults.exits["reference"] == ("COMPLETED", "0:0")
 
 

@@ -41,11 +41,14 @@ def records(run: RunDirectory, segment: Path | None = None) -> list[dict[str, ob
             text=True,
             check=False,
         )
+        assert shown.returncode == 0, shown.stdout[-2000:] + shown.stderr[-2000:]
         found += [json.loads(line) for line in shown.stdout.splitlines() if line.startswith("{")]
     return found
 
 
 def history(run: RunDirectory, segment: Path | None = None) -> list[dict[str, float]]:
+    printed = "".join(path.read_text() for path in sorted(run.logs.glob("*")))
+    assert "W&B" not in printed, printed  # what tracking could not do is a warning, never an error
     rows = []
     for record in records(run, segment):
         if record.get("type") == "history":
