@@ -106,6 +106,8 @@ def start(config: Mapping[str, object], directory: RunDirectory, sweep: str) -> 
     if not uses_wandb(config):
         return NoTracker()
     mode = wandb_mode(cast("str", tracking["mode"]))
+    # Of the process that started this one; W&B's service there would outlive a killed run and hold its id.
+    os.environ.pop("WANDB_SERVICE", None)
     try:
         if mode == "online":
             try:

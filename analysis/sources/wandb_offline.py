@@ -20,6 +20,7 @@ from qae.run_directory import RunStatus
 
 _STARTED = re.compile(r"run-(\d{8}_\d{6})-")
 _KIND = "wandb-files"
+_NO_END = "the writer was killed or is still writing"
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,8 @@ def parse(path: Path, content: bytes) -> Segment:
         return Segment(path, description, history.frame(), (f"{path} is left out: {error}.",))
     if log.gaps:
         notes.append(_gaps_note(path, log.gaps))
+    elif description.exit_code is None:
+        notes.append(f"{path}: its end is missing; {_NO_END}.")
     if malformed:
         notes.append(f"{path}: {malformed} records are whole but no messages of W&B; they are left out.")
     return Segment(path, description, history.frame(), tuple(notes))
@@ -132,7 +135,7 @@ def parse(path: Path, content: bytes) -> Segment:
 def _gaps_note(path: Path, gaps: Sequence[Gap]) -> str:
     shown = ", ".join(map(str, gaps[:3])) + (f" and {len(gaps) - 3} more places" if len(gaps) > 3 else "")
     if len(gaps) == 1 and gaps[0].at_end:
-        return f"{path}: {shown}; the writer was killed or is still writing."
+        return f"{path}: {shown}; {_NO_END}."
     return f"{path}: {shown}; all other records were read."
 
 

@@ -10,6 +10,7 @@ import pytest
 from analysis import sources
 from analysis.runs import Runs
 from analysis.sources import cache, wandb_offline
+from analysis.sources.wandb_log import Log
 from qae import metrics
 from qae.run_directory import RunStatus
 from tests.analysis.recorder import row
@@ -62,6 +63,21 @@ def test_a_killed_writer_loses_its_last_block_and_the_note_says_so(recorded: Pat
     (note,) = runs.notes
     assert str(killed) in note
     assert "the writer was killed or is still writing" in note
+
+
+def test_a_file_cut_between_two_records_has_a_note_too(recorded: Path, tmp_path: Path) -> None:
+    content = file_of(recorded, 1).read_bytes()
+    cut = next(size for size in range(len(content) // 2, 0, -1) if is_whole(content[:size]))
+    between = tmp_path / "run-aaaa.wandb"
+    between.write_bytes(content[:cut])
+    runs = sources.load(between)
+    assert runs.records[0].status is RunStatus.RUNNING
+    assert runs.notes == (f"{between}: its end is missing; the writer was killed or is still writing.",)
+
+
+def is_whole(content: bytes) -> bool:
+    log = Log(content)
+    return len(list(log.records())) > 0 and not log.gaps
 
 
 def test_a_file_with_a_hole_gives_all_rows_around_it(recorded: Path, tmp_path: Path) -> None:

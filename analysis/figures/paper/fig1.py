@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
 _MEAN, _K4 = Arm(), Arm(0.4)
-NEEDS = needs("fig1", (_MEAN, _K4), seeds=5)
+NEEDS = needs("fig1", (_MEAN, _K4), seeds=4)
 CAPTION = (
     f"Left axes: policy entropy before each update, mean over seeds, band: {curves.BAND}. Right axes: unbiased pass@k "
     "on held-out problems, band: 95 % bootstrap interval over problems and seeds."

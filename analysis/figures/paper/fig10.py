@@ -12,7 +12,7 @@ from analysis.figures.paper.selection import Arm, needs
 from analysis.runs import Runs
 
 _MEAN, _K4 = Arm(), Arm(0.4)
-NEEDS = needs("fig10", (_MEAN, _K4), seeds=5)
+NEEDS = needs("fig10", (_MEAN, _K4), seeds=4)
 CAPTION = dynamics.CAPTION
 table = dynamics.table
 

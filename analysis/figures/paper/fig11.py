@@ -12,7 +12,7 @@ from analysis.figures.paper.selection import Arm, needs
 from analysis.runs import Runs
 
 _MEAN, _K4 = Arm(), Arm(0.4)
-NEEDS = needs("fig11", (_MEAN, _K4), larger_model=True)
+NEEDS = needs("fig11", (_MEAN, _K4), seeds=2, larger_model=True)
 CAPTION = f"The larger model (the paper: 14B; here model=tiny-wide). {dynamics.CAPTION}"
 table = dynamics.table
 

@@ -12,7 +12,7 @@ from analysis.figures.paper.selection import Arm, needs
 from analysis.runs import Runs
 
 _MEAN = Arm()
-NEEDS = needs("fig4", (_MEAN,), seeds=5)
+NEEDS = needs("fig4", (_MEAN,), seeds=4)
 CAPTION = signs.CAPTION
 table = signs.table
 

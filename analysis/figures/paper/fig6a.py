@@ -13,7 +13,7 @@ from analysis.figures.paper.selection import Arm, needs
 from analysis.runs import Runs
 
 _ARMS = {False: Arm(), True: Arm(published.DEFAULT_K)}
-NEEDS = needs("fig6a", _ARMS.values(), larger_model=True)
+NEEDS = needs("fig6a", _ARMS.values(), seeds=2, larger_model=True)
 CAPTION = (
     f"The larger model (here model=tiny-wide). {masks.CAPTION} Open diamonds: the paper's Qwen3-14B-Base, labels of "
     "its Fig. 6a (no intervals are published)."
