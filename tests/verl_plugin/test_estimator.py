@@ -90,6 +90,15 @@ def test_quantile_on_accuracy_takes_the_baseline_before_the_length_penalty() -> 
         torch.testing.assert_close(ours[rows][:, 0], expected)
 
 
+def test_an_adapted_k_is_the_trainers_of_the_step() -> None:
+    controller = {"low": 0.25, "high": 0.5, "gain": 0.1, "k_low": 0.1, "k_high": 0.9}
+    adapted = {"quantile_k": 0.4, "quantile_controller": controller}
+    with during(Step(quantile_k=0.8)):
+        assert torch.equal(call(adapted, seed=2), call({"quantile_k": 0.8}, seed=2))
+    with pytest.raises(ConfigError, match=r"quantile_controller=.* trainer.v1.trainer_mode=qae_sync"):
+        call(adapted)
+
+
 def test_quantile_on_accuracy_needs_our_trainer_and_says_so() -> None:
     with pytest.raises(ConfigError, match=r"quantile_on='accuracy' .* trainer.v1.trainer_mode=qae_sync"):
         call({"quantile_k": 0.4, "quantile_on": "accuracy"})
