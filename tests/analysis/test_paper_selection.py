@@ -151,4 +151,4 @@ def test_of_two_definitions_of_the_quantile_the_papers_is_drawn(paper_runs: Runs
     chosen = select(replace(paper_runs, records=(*linear, *paper_runs.records)), paper.needs_of("fig7")).runs
     assert not [record for record in chosen.records if record.id.startswith("linear")]
     chosen = select(replace(paper_runs, records=linear), paper.needs_of("fig7")).runs
-    assert len(chosen.records) == 5
+    assert len(chosen.records) == 4
