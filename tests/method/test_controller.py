@@ -59,9 +59,9 @@ def test_a_rule_with_a_controller_goes_on_from_the_k_of_a_checkpoint() -> None:
         ({**VALUES, "gain": 0}, "quantile_controller.gain=0 .* above 0"),
         ({**VALUES, "high": True}, "quantile_controller.high=True .* above 0"),
         ({**VALUES, "low": math.nan}, "quantile_controller.low=nan .* above 0"),
-        ({**VALUES, "low": 0.6}, "quantile_controller.low=0.6 .* high=0.5"),
+        ({**VALUES, "low": 0.6}, "quantile_controller.low=0.6 .*high=0.5"),
         ({**VALUES, "k_high": 1.0}, "k_high=1.0 .* below 1"),
-        ({**VALUES, "k_low": 0.95}, "k_low=0.95 .* k_high=0.9"),
+        ({**VALUES, "k_low": 0.95}, "k_low=0.95 .*k_high=0.9"),
     ],
 )
 def test_what_cannot_be_is_refused_with_key_value_and_fix(values: object, sentence: str) -> None:
