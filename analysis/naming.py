@@ -10,16 +10,19 @@ Config = Mapping[str, object]
 _K = "algorithm.quantile_k"
 _DEFINITION = "algorithm.quantile_definition"
 _RULE = "algorithm.advantage"
+_CONTROLLER = "algorithm.quantile_controller."
 _SEED = "seed"
 _IN_BASELINE = (_K, _DEFINITION, _RULE, _SEED)
 # Options whose name stands for the keys that they set; the default ones need no mention.
 _OPTIONS = {"model": "tiny", "regularizer": "clip_higher", "data": None}
+CONTROLLED = "controlled"  # the rule's name for us where a controller adapts K
 _RULE_NAMES = {
     "pos_mask": "POS-MASK",
     "neg_mask": "NEG-MASK",
     "median": "median",
     "positive_only": "positive only",
     "negative_only": "negative only",
+    CONTROLLED: "adaptive K",
 }
 _RULES_WITH_A_QUANTILE = ("quantile", "pos_mask", "neg_mask")
 
@@ -40,7 +43,9 @@ def arm_names(configs: Mapping[str, Config]) -> dict[str, ArmName]:
     plain = [
         key
         for key in differing
-        if key not in _IN_BASELINE and not any(_is_set_by(option, key, configs.values()) for option in options)
+        if key not in _IN_BASELINE
+        and not _tells_controller_only(key, configs.values())
+        and not any(_is_set_by(option, key, configs.values()) for option in options)
     ]
     with_definition = len({config.get(_DEFINITION) for config in configs.values() if k_of(config) is not None}) > 1
     names = {
@@ -62,7 +67,9 @@ def baseline_name(rule: str, k: float | None) -> str:
 
 
 def rule_of(config: Config) -> str:
-    """The rule that makes advantages."""
+    """The rule that makes advantages; `CONTROLLED` where K is adapted during the run."""
+    if any(key.startswith(_CONTROLLER) for key in config):
+        return CONTROLLED
     return str(config.get(_RULE, "quantile"))
 
 
@@ -95,6 +102,11 @@ def _differs(configs: Iterable[Config], key: str) -> bool:
     return len({config.get(key) for config in configs}) > 1
 
 
+def _tells_controller_only(key: str, configs: Iterable[Config]) -> bool:
+    """Whether a controller's key is the same wherever there is one; the baseline's name says that there is."""
+    return key.startswith(_CONTROLLER) and len({config[key] for config in configs if key in config}) == 1
+
+
 def _is_set_by(option: str, key: str, configs: Iterable[Config]) -> bool:
     """Whether the option's name tells the key's value: all runs with the same name have the same value."""
     values: dict[object, set[object]] = {}
@@ -106,6 +118,8 @@ def _is_set_by(option: str, key: str, configs: Iterable[Config]) -> bool:
 def _baseline(config: Config, *, with_definition: bool) -> str:
     k = k_of(config)
     name = baseline_name(rule_of(config), k)
+    if rule_of(config) == CONTROLLED:
+        return f"{name} from {_short(config.get(_K))}"
     return f"{name} ({config.get(_DEFINITION)})" if with_definition and k is not None else name
 
 

@@ -5,10 +5,12 @@ Torch-free, because the sweep validates it at plan time.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
+from qae.controller import KEY as CONTROLLER_KEY
+from qae.controller import QuantileController
 from qae.errors import ConfigError
 
 
@@ -47,6 +49,7 @@ class AdvantageConfig:
         definition: see `QuantileDefinition`.
         norm_by_std: divide by the group's standard deviation (verl's ``norm_adv_by_std_in_grpo``).
         quantile_on: see `QuantileOn`; without effect where K selects no quantile.
+        controller: adapts K during the run, from `quantile_k` on; None: K stays.
     """
 
     quantile_k: float = -1.0
@@ -54,6 +57,7 @@ class AdvantageConfig:
     definition: QuantileDefinition = QuantileDefinition.INVERSE_CDF
     norm_by_std: bool = True
     quantile_on: QuantileOn = QuantileOn.SCORE
+    controller: QuantileController | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.quantile_k, bool) or not isinstance(self.quantile_k, int | float):
@@ -70,11 +74,43 @@ class AdvantageConfig:
             raise ConfigError(
                 "algorithm.quantile_k", self.quantile_k, f"algorithm.advantage={self.rule} needs 0 < K < 1"
             )
+        if self.controller is not None:
+            self._check_controller(self.controller)
+
+    def _check_controller(self, controller: QuantileController) -> None:
+        if self.rule is not AdvantageRule.QUANTILE:
+            raise ConfigError(
+                "algorithm.advantage",
+                self.rule.value,
+                f"{CONTROLLER_KEY} adapts the quantile's K; set advantage=quantile",
+            )
+        if not controller.k_low <= self.quantile_k <= controller.k_high:
+            raise ConfigError(
+                "algorithm.quantile_k",
+                self.quantile_k,
+                f"the controller starts from it: give a number from k_low={controller.k_low} to "
+                f"k_high={controller.k_high}, or leave controller= out",
+            )
 
     @property
     def uses_quantile(self) -> bool:
         """Whether K selects the quantile (True) or the mean (False)."""
         return 0.0 < self.quantile_k < 1.0
+
+    def at_entropy(self, entropy: float) -> "AdvantageConfig":
+        """The rule for the step whose rollout batch has this entropy, in nats/token; itself without a controller."""
+        if self.controller is None:
+            return self
+        return replace(self, quantile_k=self.controller.next_k(self.quantile_k, entropy))
+
+    @property
+    def adapted_k(self) -> float | None:
+        """K where a controller sets it: its state, for checkpoints and logs; else None."""
+        return None if self.controller is None else self.quantile_k
+
+    def continued(self, adapted_k: float | None) -> "AdvantageConfig":
+        """The rule after a checkpoint with this `adapted_k`; itself where that or the controller is None."""
+        return self if self.controller is None or adapted_k is None else replace(self, quantile_k=adapted_k)
 
     @classmethod
     def from_mapping(cls, algorithm: Mapping[str, object]) -> "AdvantageConfig":
@@ -94,6 +130,7 @@ class AdvantageConfig:
             ),
             norm_by_std=_boolean("algorithm.norm_adv_by_std_in_grpo", algorithm.get("norm_adv_by_std_in_grpo", True)),
             quantile_on=_member(QuantileOn, "algorithm.quantile_on", algorithm.get("quantile_on", "score")),
+            controller=QuantileController.from_mapping(algorithm.get("quantile_controller")),
         )
 
 

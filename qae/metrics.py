@@ -150,6 +150,9 @@ NEGATIVE_FRACTION = _metric(
     "Responses, advantage <= -1e-6",
     _OURS,
 )
+QUANTILE_K = _metric(
+    "qae/quantile_k", "K", "1", "K of the step; logged where algorithm.quantile_controller adapts it", _OURS
+)
 BASELINE_MEAN = _metric("qae/baseline_mean", "Baseline", "score", "Mean baseline over responses", "paper eq. 3")
 HARD_GROUP_FRACTION = _metric(
     "qae/hard_group_fraction",

@@ -14,7 +14,7 @@ from sweeps import verl_source
 from sweeps.verl_overrides import engine, verl_values
 
 # Keys of ours in verl's `algorithm` section: the estimator reads them.
-OUR_ALGORITHM_KEYS = ("quantile_k", "quantile_definition", "quantile_on", "advantage")
+OUR_ALGORITHM_KEYS = ("quantile_k", "quantile_definition", "quantile_on", "quantile_controller", "advantage")
 ESTIMATOR = "qae"
 TRAINER_MODE = "qae_sync"
 TRAINER_MODES = ("sync", "colocate_async", "separate_async", TRAINER_MODE)
@@ -114,7 +114,7 @@ class _Run:
 def _check_keys(run: _Run) -> None:
     for key, value in run.values.items():
         section, _, rest = key.partition(".")
-        if key == "model_engine" or (section == "algorithm" and rest in OUR_ALGORITHM_KEYS):
+        if key == "model_engine" or (section == "algorithm" and rest.partition(".")[0] in OUR_ALGORITHM_KEYS):
             continue
         place = _place(run.defaults, key)
         if place is None:

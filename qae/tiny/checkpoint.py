@@ -4,6 +4,7 @@ import io
 import logging
 import pickle
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,6 +17,19 @@ _KEPT = 2
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Resumed:
+    """Where training continues.
+
+    Attributes:
+        step: the last finished step; 0 at the start.
+        adapted_k: K of that step, where a controller had set it.
+    """
+
+    step: int
+    adapted_k: float | None
+
+
 def to_bytes(values: object) -> bytes:
     """Serialise tensors and plain values as `torch.save` does."""
     buffer = io.BytesIO()
@@ -23,23 +37,30 @@ def to_bytes(values: object) -> bytes:
     return buffer.getvalue()
 
 
-def save(directory: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def save(
+    directory: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, adapted_k: float | None
+) -> None:
     """Write the state after a step and drop all but the newest two.
 
     Random number generators are not part of it: see `qae.tiny.seeding`.
+
+    Args:
+        directory: of the run's checkpoints.
+        step: the last finished one.
+        model: as it is after it.
+        optimizer: as it is after it.
+        adapted_k: K of the step where a controller has set it, else None.
     """
     content = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    if adapted_k is not None:
+        content["adapted_k"] = adapted_k
     write_atomic(directory / f"step-{step:06d}.pt", to_bytes(content))
     for _, old in _newest_first(directory)[_KEPT:]:
         old.unlink()
 
 
-def load_newest(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Continue from the newest readable checkpoint; what a killed writer left unfinished is removed.
-
-    Returns:
-        its step, or 0 where there is none.
-    """
+def load_newest(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Resumed:
+    """Continue from the newest readable checkpoint, if any; what a killed writer left unfinished is removed."""
     for unfinished in directory.glob(".step-*.tmp"):
         unfinished.unlink()
     for step, path in _newest_first(directory):
@@ -50,8 +71,8 @@ def load_newest(directory: Path, model: nn.Module, optimizer: torch.optim.Optimi
             continue
         model.load_state_dict(content["model"])
         optimizer.load_state_dict(content["optimizer"])
-        return step
-    return 0
+        return Resumed(step, content.get("adapted_k"))
+    return Resumed(0, None)
 
 
 def _newest_first(directory: Path) -> list[tuple[int, Path]]:

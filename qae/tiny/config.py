@@ -50,6 +50,7 @@ class Algorithm:
     norm_adv_by_std_in_grpo: bool
     filter_groups: FilterGroups
     quantile_on: str = "score"  # the task's scores are accuracies: both are the same
+    quantile_controller: Any = None
 
 
 @dataclass

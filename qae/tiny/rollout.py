@@ -38,6 +38,11 @@ class Batch:
     generated_score: float
     generated_tokens: int
 
+    @property
+    def entropy(self) -> float:
+        """Entropy of the rollout policy, mean over all response tokens, nats/token."""
+        return float(self.responses.entropy_B_T.sum(1).sum() / self.responses.mask_B_T.sum(1).sum())
+
 
 class Rollouts:
     """Makes the rollout batch of a step. Problems of the evaluation sets are never drawn."""

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from qae import metrics
-from qae.advantage import group_advantages
+from qae.advantage import GroupAdvantages, group_advantages
+from qae.config import AdvantageConfig
 from qae.diagnostics import advantage_diagnostics, entropy_by_sign
 from qae.evaluation import summarise
 from qae.run_directory import JsonlWriter, RunDirectory
@@ -62,7 +63,8 @@ def train(
     )
     loss = make_policy_loss(config.actor, config.rollout.n)
     rollouts = Rollouts(config, arithmetic)
-    step = checkpoint.load_newest(directory.checkpoints, model, optimizer)
+    resumed = checkpoint.load_newest(directory.checkpoints, model, optimizer)
+    step, rule = resumed.step, config.advantage.continued(resumed.adapted_k)
     total, saved = config.trainer.total_training_steps, step
     with (
         JsonlWriter(directory.metrics) as metric_lines,
@@ -81,6 +83,10 @@ def train(
             metric_lines.append({"step": step, "time": time.time(), **values})
             on_step(step, values)
 
+        def save() -> int:
+            checkpoint.save(directory.checkpoints, step, model, optimizer, rule.adapted_k)
+            return step
+
         if step == 0 and config.trainer.val_before_train:
             write_down(validate())
         while step < total and not should_stop():
@@ -88,8 +94,9 @@ def train(
             started = time.perf_counter()
             batch = rollouts.batch(model, step)
             sampled = time.perf_counter()
-            advantages = group_advantages(batch.score_B, batch.group_B, config.advantage)
-            values = _describe(batch, advantages.baseline_B, advantages.advantage_B, config)
+            rule = rule.at_entropy(batch.entropy)
+            advantages = group_advantages(batch.score_B, batch.group_B, rule)
+            values = _describe(batch, advantages, rule, config.data.max_response_length)
             values |= update_policy(
                 model,
                 optimizer,
@@ -115,10 +122,9 @@ def train(
                 values |= validate()
             write_down(values)
             if _due(config.trainer.save_freq, step, total):
-                checkpoint.save(directory.checkpoints, step, model, optimizer)
-                saved = step
+                saved = save()
         if saved != step:
-            checkpoint.save(directory.checkpoints, step, model, optimizer)
+            save()
     return step
 
 
@@ -127,21 +133,23 @@ def _due(frequency: int, step: int, total: int) -> bool:
 
 
 def _describe(
-    batch: Batch, baseline_B: torch.Tensor, advantage_B: torch.Tensor, config: TinyConfig
+    batch: Batch, advantages: GroupAdvantages, rule: AdvantageConfig, max_response_length: int
 ) -> dict[str, float]:
     """The step's diagnostics, taken on the rollout policy before the update."""
+    baseline_B, advantage_B = advantages.baseline_B, advantages.advantage_B
     responses = batch.responses
     length_B = responses.mask_B_T.sum(1)
     entropy_sum_B = responses.entropy_B_T.sum(1)
     return {
-        metrics.ENTROPY.name: float(entropy_sum_B.sum() / length_B.sum()),
+        **({} if rule.adapted_k is None else {metrics.QUANTILE_K.name: rule.adapted_k}),
+        metrics.ENTROPY.name: batch.entropy,
         metrics.ENTROPY_SEQUENCE.name: float((entropy_sum_B / length_B).mean()),
         metrics.SCORE_MEAN.name: float(batch.score_B.mean()),
         metrics.SCORE_GENERATED_MEAN.name: batch.generated_score,
         metrics.GENERATED_KEPT.name: batch.kept_groups / batch.generated_groups,
         metrics.LENGTH_MEAN.name: float(length_B.mean()),
-        metrics.LENGTH_CLIP_RATIO.name: float((length_B == config.data.max_response_length).float().mean()),
-        **advantage_diagnostics(batch.score_B, batch.group_B, baseline_B, advantage_B, config.advantage.quantile_k),
+        metrics.LENGTH_CLIP_RATIO.name: float((length_B == max_response_length).float().mean()),
+        **advantage_diagnostics(batch.score_B, batch.group_B, baseline_B, advantage_B, rule.quantile_k),
         **entropy_by_sign(advantage_B, responses.entropy_B_T, responses.mask_B_T),
     }
 

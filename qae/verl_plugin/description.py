@@ -36,7 +36,7 @@ def describe(
     group_B = group_index(uid_B)
     baseline_B = group_advantages(scores_B, group_B, config, unshaped_B if on_accuracy else None).baseline_B
     advantage_B = advantage_B_T.gather(1, mask_B_T.int().argmax(1, keepdim=True))[:, 0]
-    entropy_B_T = entropy_B_T.float().masked_fill(~mask_B_T, 0.0)
+    entropy_B_T = _masked(entropy_B_T, mask_B_T)
     tokens_B = mask_B_T.sum(1)
     spoken_B = tokens_B > 0
     values = {
@@ -44,9 +44,18 @@ def describe(
         **entropy_by_sign(advantage_B, entropy_B_T, mask_B_T),
     }
     if bool(spoken_B.any()):
-        values[metrics.ENTROPY.name] = float(entropy_B_T.sum() / tokens_B.sum())
+        values[metrics.ENTROPY.name] = token_mean(entropy_B_T, mask_B_T)
         values[metrics.ENTROPY_SEQUENCE.name] = float((entropy_B_T.sum(1)[spoken_B] / tokens_B[spoken_B]).mean())
     return values
+
+
+def token_mean(values_B_T: Tensor, mask_B_T: Tensor) -> float:
+    """Mean over response tokens, of values (B, T) where the mask (B, T) is 1; NaN without a token."""
+    return float(_masked(values_B_T, mask_B_T.bool()).sum() / mask_B_T.sum())
+
+
+def _masked(values_B_T: Tensor, mask_B_T: Tensor) -> Tensor:
+    return values_B_T.float().masked_fill(~mask_B_T, 0.0)
 
 
 def unshaped(extra_fields: list[object]) -> Tensor | None:

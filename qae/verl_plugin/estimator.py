@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -12,21 +13,36 @@ from verl.trainer.ppo.core_algos import register_adv_est
 
 from qae.advantage import outcome_advantages
 from qae.config import AdvantageConfig, QuantileOn
+from qae.controller import KEY as CONTROLLER_KEY
 from qae.errors import ConfigError
 
 NAME = "qae"
-# verl hands an estimator the rewards only; the trainer puts the scores before shaping here for the time of the call.
-_unshaped: ContextVar[Tensor | None] = ContextVar("unshaped", default=None)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the trainer knows of a step and verl does not hand to an estimator.
+
+    Attributes:
+        unshaped_B: scores before shaping, float (B,), for ``algorithm.quantile_on=accuracy``.
+        quantile_k: K of the step, for ``algorithm.quantile_controller``.
+    """
+
+    unshaped_B: Tensor | None = None
+    quantile_k: float | None = None
+
+
+_step: ContextVar[Step] = ContextVar("step", default=Step())  # noqa: B039  # frozen
 
 
 @contextmanager
-def unshaped_scores(scores_B: Tensor | None) -> Iterator[None]:
-    """Give the estimator the scores before shaping, float (B,), for ``algorithm.quantile_on=accuracy``."""
-    token = _unshaped.set(scores_B)
+def during(step: Step) -> Iterator[None]:
+    """Give the estimator what it needs to know of a step, for the time of its call."""
+    token = _step.set(step)
     try:
         yield
     finally:
-        _unshaped.reset(token)
+        _step.reset(token)
 
 
 @register_adv_est(NAME)
@@ -51,12 +67,16 @@ def compute_qae_advantage(
         advantages and returns, float (B, T).
 
     Raises:
-        ConfigError: a value that the axis does not have, or quantile_on=accuracy outside trainer mode qae_sync.
+        ConfigError: a value that the axis does not have; quantile_on=accuracy or a controller outside trainer mode
+            qae_sync.
     """
     rule = AdvantageConfig.from_mapping(cast("Mapping[str, object]", config if config is not None else {}))
-    unshaped_B = _unshaped.get()
-    if rule.uses_quantile and rule.quantile_on is QuantileOn.ACCURACY and unshaped_B is None:
-        raise ConfigError(
-            "algorithm.quantile_on", rule.quantile_on.value, "it needs trainer.v1.trainer_mode=qae_sync; set it"
-        )
-    return outcome_advantages(token_level_rewards, response_mask, index, rule, unshaped_B)
+    step = _step.get()
+    needs_trainer = "it needs trainer.v1.trainer_mode=qae_sync; set it"
+    if rule.uses_quantile and rule.quantile_on is QuantileOn.ACCURACY and step.unshaped_B is None:
+        raise ConfigError("algorithm.quantile_on", rule.quantile_on.value, needs_trainer)
+    if rule.controller is not None:
+        if step.quantile_k is None:
+            raise ConfigError(CONTROLLER_KEY, rule.controller, needs_trainer)
+        rule = replace(rule, quantile_k=step.quantile_k)
+    return outcome_advantages(token_level_rewards, response_mask, index, rule, step.unshaped_B)

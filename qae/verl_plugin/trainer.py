@@ -3,10 +3,14 @@
 Everything is read from the transfer queue after verl has computed it; what is trained on is untouched.
 """
 
+import json
+import logging
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import numpy.typing as npt
 import transfer_queue as tq
 from torch import Tensor
 from verl.trainer.ppo.v1.trainer_base import register_trainer
@@ -15,9 +19,10 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from qae import metrics as names
 from qae.config import AdvantageConfig, QuantileOn
 from qae.evaluation import summarise
+from qae.run_directory import write_atomic
 from qae.token_statistics import high_entropy_tokens, words_in_vocabulary
 from qae.verl_plugin import estimator
-from qae.verl_plugin.description import describe, unshaped
+from qae.verl_plugin.description import describe, token_mean, unshaped
 from qae.verl_plugin.record import RecordingTracking, RunRecord, Tracking
 from qae.verl_plugin.validation import Sample, ValidationTap, plain, problem_results, samples
 
@@ -28,6 +33,8 @@ if TYPE_CHECKING:
     from transfer_queue import KVBatchMeta
 
 _EVICTED = "filter_groups/evicted_samples"
+_CONTROLLER_STATE = "quantile_controller.json"
+_log = logging.getLogger(__name__)
 
 
 @register_trainer("qae_sync")
@@ -38,6 +45,7 @@ class QaeTrainer(PPOTrainerSync):
         self._record = RunRecord.from_environment()
         self._samples: list[Sample] = []
         self._tracking: RecordingTracking | None = None
+        self._advantage = _advantage_of(config)
         super().__init__(config)
 
     @property
@@ -57,13 +65,6 @@ class QaeTrainer(PPOTrainerSync):
     @logger.setter
     def logger(self, tracking: Tracking) -> None:
         self._tracking = RecordingTracking(tracking, self._record)
-
-    @cached_property
-    def _advantage(self) -> AdvantageConfig:
-        algorithm = cast("Mapping[str, object]", self.config.algorithm)
-        if self.config.algorithm.adv_estimator == estimator.NAME:
-            return AdvantageConfig.from_mapping(algorithm)
-        return AdvantageConfig(norm_by_std=bool(algorithm.get("norm_adv_by_std_in_grpo", True)))
 
     @cached_property
     def _markers(self) -> dict[int, str]:
@@ -86,10 +87,19 @@ class QaeTrainer(PPOTrainerSync):
 
     def _compute_advantage(self, batch: "KVBatchMeta", metrics: dict[str, float]) -> "KVBatchMeta":
         unshaped_B = self._unshaped(batch) if self._advantage.quantile_on is QuantileOn.ACCURACY else None
-        with estimator.unshaped_scores(unshaped_B):
+        if self._advantage.controller is not None:
+            self._advantage = self._advantage.at_entropy(self._entropy(batch))
+            metrics[names.QUANTILE_K.name] = self._advantage.quantile_k
+        with estimator.during(estimator.Step(unshaped_B, self._advantage.adapted_k)):
             batch = super()._compute_advantage(batch, metrics)
         self._describe(batch, metrics, unshaped_B)
         return batch
+
+    def _entropy(self, batch: "KVBatchMeta") -> float:
+        fields = ["response_mask", "entropy"]
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+        padded, real = data.to_padded_tensor(), _real(batch)
+        return token_mean(padded["entropy"][real], padded["response_mask"][real])
 
     def _unshaped(self, batch: "KVBatchMeta") -> Tensor | None:
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
@@ -102,7 +112,7 @@ class QaeTrainer(PPOTrainerSync):
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
         uid_B = np.array(data.pop("uid").tolist(), dtype=object)
         padded = data.to_padded_tensor()
-        real = np.array([not tag.get("is_padding", False) for tag in batch.tags])
+        real = _real(batch)
         mask_B_T, entropy_B_T = padded["response_mask"][real].bool(), padded["entropy"][real]
         rewards_B_T = padded["token_level_rewards"] if "token_level_rewards" in padded else padded["rm_scores"]
         verls_entropy = metrics.get(names.ENTROPY.name)
@@ -135,6 +145,27 @@ class QaeTrainer(PPOTrainerSync):
             evicted = sum(value for name, value in metrics.items() if name.endswith(_EVICTED))
             metrics[names.GENERATED_KEPT.name] = kept / (kept + evicted)
 
+    def _save_checkpoint(self) -> None:
+        if self._advantage.adapted_k is not None:
+            # Before verl's own files: the last of them is what makes a checkpoint complete.
+            folder = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
+            folder.mkdir(parents=True, exist_ok=True)
+            state = json.dumps({"adapted_k": self._advantage.adapted_k})
+            write_atomic(folder / _CONTROLLER_STATE, state.encode())
+        super()._save_checkpoint()
+
+    def _load_checkpoint(self) -> None:
+        super()._load_checkpoint()
+        if self._advantage.controller is None or self.global_steps == 0:
+            return
+        trainer = self.config.trainer
+        folder = Path(trainer.default_local_dir) / f"global_step_{self.global_steps}"
+        state = (Path(trainer.resume_from_path) if trainer.resume_mode == "resume_path" else folder) / _CONTROLLER_STATE
+        if not state.exists():
+            _log.warning("%s is not there; K starts from algorithm.quantile_k", state)
+            return
+        self._advantage = self._advantage.continued(json.loads(state.read_text())["adapted_k"])
+
     def step(self, metrics: dict[str, float], timing_raw: dict[str, float]) -> "KVBatchMeta":
         """A step of verl's; where the job asked to stop, its checkpoint is made whether it is due or not."""
         batch = super().step(metrics, timing_raw)
@@ -145,3 +176,15 @@ class QaeTrainer(PPOTrainerSync):
             assert self._tracking is not None  # noqa: S101  # fit sets it before the first step
             self._tracking.stops_after_step = True
         return batch
+
+
+def _advantage_of(config: "DictConfig") -> AdvantageConfig:
+    algorithm = cast("Mapping[str, object]", config.algorithm)
+    if config.algorithm.adv_estimator == estimator.NAME:
+        return AdvantageConfig.from_mapping(algorithm)
+    return AdvantageConfig(norm_by_std=bool(algorithm.get("norm_adv_by_std_in_grpo", True)))
+
+
+def _real(batch: "KVBatchMeta") -> npt.NDArray[np.bool_]:
+    """Which rows are no padding, bool (B,)."""
+    return np.array([not tag.get("is_padding", False) for tag in batch.tags])

@@ -36,6 +36,20 @@ def test_the_rule_names_the_baseline(rule: str, k: float, expected: str) -> None
     assert names({"algorithm.advantage": rule, "algorithm.quantile_k": k}) == [expected]
 
 
+def test_an_adapted_k_is_an_arm_of_its_own() -> None:
+    low, high = (f"algorithm.quantile_controller.{name}" for name in ("low", "high"))
+    fixed, adapted = {"algorithm.quantile_k": 0.4}, {"algorithm.quantile_k": 0.4, low: 0.25, high: 0.5}
+    assert names(fixed, adapted, {**adapted, "algorithm.quantile_k": 0.8}) == [
+        "K = 0.4",
+        "adaptive K from 0.4",
+        "adaptive K from 0.8",
+    ]
+    assert names(fixed, adapted, {**adapted, low: 0.1})[1:] == [
+        "adaptive K from 0.4, low=0.25",
+        "adaptive K from 0.4, low=0.1",
+    ]
+
+
 def test_an_option_stands_for_the_keys_it_sets() -> None:
     assert names({}, SYMMETRIC, {**SYMMETRIC, "algorithm.quantile_k": 0.4}) == [
         "mean",

@@ -184,6 +184,22 @@ def test_clip_cov_draws_the_same_after_a_kill(cache: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.slow
+def test_an_adapted_k_follows_its_rule_and_goes_on_from_a_checkpoint(cache: Path, tmp_path: Path) -> None:
+    controller = ("controller=entropy_band", "algorithm.quantile_k=0.5")
+    run(tmp_path / "whole", cache, *controller)
+    run(tmp_path / "stopped", cache, *controller, stop_after=3)
+    run(tmp_path / "stopped", cache, *controller)
+    assert numbers(tmp_path / "stopped") == numbers(tmp_path / "whole")
+    _, *lines = numbers(tmp_path / "whole")[0]
+    rule = TinyConfig.from_mapping(tiny_mapping(*QUICK, *controller)).advantage
+    assert rule.controller is not None
+    k = 0.5
+    for line in lines:
+        k = rule.controller.next_k(k, number(line, metrics.ENTROPY.name))
+        assert number(line, metrics.QUANTILE_K.name) == k
+    assert k != 0.5
+
+
 def test_the_policy_learns(cache: Path, tmp_path: Path) -> None:
     run(tmp_path / "r", cache, "trainer.total_training_steps=30", "actor_rollout_ref.actor.optim.lr=1e-3")
     lines, _, _ = numbers(tmp_path / "r")

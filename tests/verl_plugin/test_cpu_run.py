@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from qae import metrics
+from qae.config import AdvantageConfig
 from qae.run_directory import RunDirectory, RunStatus, read_evaluations, read_metrics
 from sweeps.job import Exit
 from sweeps.verl_checkpoints import resume_step
+from tests.configs import verl_mapping
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -85,7 +87,8 @@ def processes(word: str, runs: Path) -> list[int]:
 
 def test_a_killed_driver_loses_no_step_and_the_same_command_ends_in_figures(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    process = start(runs, "trainer.total_training_steps=4")
+    settings = ("trainer.total_training_steps=4", "controller=entropy_band")
+    process = start(runs, *settings)
     wait_for(logged(runs, 3), "step 3")
     directory = only_run(runs)
     command = [
@@ -106,7 +109,7 @@ def test_a_killed_driver_loses_no_step_and_the_same_command_ends_in_figures(tmp_
     assert read_metrics(directory).records[: len(before)] == before
     wait_for(lambda: not processes("raylet", runs), "Ray to end with its driver")
 
-    code, output = finish(start(runs, "trainer.total_training_steps=4"))
+    code, output = finish(start(runs, *settings))
     assert code == 0, output
     state = directory.read_state()
     assert state.status is RunStatus.DONE
@@ -122,6 +125,11 @@ def test_a_killed_driver_loses_no_step_and_the_same_command_ends_in_figures(tmp_
         assert all(math.isfinite(float(str(row[name.name]))) for row in trained), name.name
     shares = [metrics.ZERO_FRACTION.name, metrics.POSITIVE_FRACTION.name, metrics.NEGATIVE_FRACTION.name]
     assert all(sum(float(str(row[name])) for name in shares) == pytest.approx(1) for row in trained)
+
+    rule = AdvantageConfig.from_mapping(verl_mapping(*MODEL, *settings)["algorithm"])  # type: ignore[arg-type]
+    for row in trained:
+        rule = rule.at_entropy(float(str(row[metrics.ENTROPY.name])))
+        assert row[metrics.QUANTILE_K.name] == rule.adapted_k
 
     counts = read_evaluations(directory).records
     for step, row in ((0, rows[0]), (2, rows[2]), (4, rows[4])):

@@ -13,7 +13,7 @@ from qae.config import AdvantageConfig, AdvantageRule, QuantileDefinition, Quant
 from qae.diagnostics import advantage_diagnostics, entropy_by_sign
 from qae.errors import ConfigError
 from qae.verl_plugin.description import describe, unshaped
-from qae.verl_plugin.estimator import unshaped_scores
+from qae.verl_plugin.estimator import Step, during
 from qae.verl_plugin.validation import Sample, problem_results
 
 GROUPS, SIZE, TOKENS = 6, 8, 5
@@ -79,7 +79,7 @@ def test_quantile_on_accuracy_takes_the_baseline_before_the_length_penalty() -> 
     rewards_B_T, _, uid_B = batch(2)
     score_B = rewards_B_T.sum(1)
     clean_B = torch.where(score_B > 0, 1.0, -1.0)
-    with unshaped_scores(clean_B):
+    with during(Step(unshaped_B=clean_B)):
         ours = call({"quantile_k": 0.4, "quantile_on": "accuracy"}, seed=2)
     for uid in set(uid_B):
         rows = torch.from_numpy(uid_B == uid)
@@ -88,6 +88,15 @@ def test_quantile_on_accuracy_takes_the_baseline_before_the_length_penalty() -> 
         source = clean if len(clean.unique()) > 1 and len(scores.unique()) > 1 else scores
         expected = (scores - source.sort().values[rank]) / (scores.std() + 1e-6)
         torch.testing.assert_close(ours[rows][:, 0], expected)
+
+
+def test_an_adapted_k_is_the_trainers_of_the_step() -> None:
+    controller = {"low": 0.25, "high": 0.5, "gain": 0.1, "k_low": 0.1, "k_high": 0.9}
+    adapted = {"quantile_k": 0.4, "quantile_controller": controller}
+    with during(Step(quantile_k=0.8)):
+        assert torch.equal(call(adapted, seed=2), call({"quantile_k": 0.8}, seed=2))
+    with pytest.raises(ConfigError, match=r"quantile_controller=.* trainer.v1.trainer_mode=qae_sync"):
+        call(adapted)
 
 
 def test_quantile_on_accuracy_needs_our_trainer_and_says_so() -> None:
