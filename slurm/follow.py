@@ -62,7 +62,7 @@ class Follower:
     _told: set[str] = field(default_factory=set)
 
     def follow(self, runs: Sequence[PlannedRun], over: set[str], waiting: Collection[str] = ()) -> bool:
-        """Follow until every run that is not over is, or until runs wait for a job: `fed` ones, or `waiting` ones at a look.
+        """Follow until every run that is not over is, or until runs need a job (`fed`, or `waiting` at a look).
 
         Args:
             runs: all of the sweep, shown as they stand.
@@ -83,12 +83,8 @@ class Follower:
                     self._end(run, over)
             if self.stopped():
                 return False
-            if self._more_to_come:
-                fed = self.feed(self.failed)
-                self._more_to_come = fed is not None
-                if fed:
-                    self.fed = fed
-                    return False
+            if self._take():
+                return False
             if not self._more_to_come and all(run.run_id in over for run in runs):
                 return True
             statuses = [run.state.status for run in fresh]
@@ -102,6 +98,14 @@ class Follower:
                 pause = min(_GROWTH * pause, _LONGEST_PAUSE)
                 next_look = time.monotonic() + pause
             time.sleep(max(0.25, len(runs) / _STATES_A_SECOND))
+
+    def _take(self) -> bool:
+        """Ask for more runs; whether there are any."""
+        if self._more_to_come:
+            fed = self.feed(self.failed)
+            self._more_to_come = fed is not None
+            self.fed = fed or ()
+        return bool(self.fed)
 
     def _look(self, runs: Sequence[PlannedRun], over: set[str]) -> None:
         """Ask the queue: who is in it is not over, whoever is missing twice and runs nowhere is."""

@@ -157,9 +157,9 @@ def run_unless_settled(
 def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], place: Place = _HERE) -> RunStatus:
     """Train the run in its directory, from where it stands; the caller holds its lock.
 
-    A stop request ends it after the current step, with a checkpoint and the status cancelled (so does the directory's
-    own, see `RunDirectory.request_end`), or preempted where the scheduler asked; an exception ends it with the status failed and its reason, unless it is to be tried again; a
-    trainer process that was killed, or a full disk, leaves it to be continued.
+    A stop request, by a signal or by `RunDirectory.request_end`, ends it after the current step, with a checkpoint and
+    the status cancelled, or preempted where the scheduler asked; an exception ends it with the status failed and its
+    reason, unless it is to be tried again; a trainer process that was killed, or a full disk, leaves it to be continued.
 
     Args:
         directory: holds config.yaml; everything else is written here.

@@ -139,10 +139,9 @@ def _read(typed: Sequence[Override], config: Mapping[str, object], compose: Comp
 def _description(wanted: _Search) -> list[str]:
     settings, seeds = wanted.settings, wanted.definition.seeds
     goals = ", ".join(objective.name for objective in settings.objectives)
-    lines = [
-        f"Search '{wanted.planner.name}': {settings.sampler} over {tables.count(settings.n_trials, 'setting')}, each "
-        f"judged by {goals} on {tables.count(len(seeds), 'seed')} ({', '.join(map(str, seeds))})."
-    ]
+    shown = ", ".join(map(str, seeds))
+    trials = tables.count(settings.n_trials, "trial")
+    lines = [f"Search '{wanted.planner.name}': {settings.sampler}, {trials}, each judged by {goals} on seed {shown}."]
     lines += [f"  {one.name}: {_shown(one)}" for one in wanted.definition.space]
     lines += [f"  {bound.measure} stays in [{_end(bound.low)}, {_end(bound.high)}]" for bound in settings.constraints]
     if settings.max_steps is not None:
@@ -164,7 +163,7 @@ def _end(end: float | None) -> str:
 def _outcome(
     ended: Execution, loop: SearchLoop, study: SharedStudy, wanted: _Search, say: Callable[[str], None]
 ) -> Outcome:
-    name, store = wanted.planner.name, wanted.planner.store
+    name = wanted.planner.name
     for number, sentence in loop.left.items():
         say(f"Trial {number} is left as it is: {sentence}.")
     counts = study.counts()
@@ -176,12 +175,8 @@ def _outcome(
         say("Stopped. The same command goes on from here.")
     elif not loop.left and counts.get(TrialState.RUNNING):
         say("Other processes go on with those that run.")
-    try:
-        runs = tuple(run.id for run in store.manifest(name).runs)
-    except FileNotFoundError:
-        runs = ()
     code = 130 if ended.interrupted else int(bool(loop.left))
-    return Outcome(store.root, name, () if ended.unfinished else runs, code, is_search=True)
+    return Outcome(wanted.planner.store.root, name, (), code, is_search=True)
 
 
 def _name(configured: str, parameters: Sequence[Parameter]) -> str:

@@ -1,7 +1,7 @@
 """The journal that a study lives in: a file on a shared file system, safe against kills.
 
-Optuna's own lock of the file waits half a minute where its holder was killed. This one is a symbolic link, which is made
-in one step on NFS too, and whose text says who holds it: a holder that is gone from this machine is seen at once.
+Optuna's own lock of the file waits half a minute where its holder was killed. This one is a symbolic link, which is
+made in one step on NFS too, and whose text says who holds it: one that is gone from this machine is seen at once.
 """
 
 import fcntl
@@ -38,7 +38,7 @@ class LinkLock(BaseJournalFileLock):
         pause, seen, since = 0.001, "", time.monotonic()
         while True:
             try:
-                os.symlink(f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}", self._path)
+                self._path.symlink_to(f"{socket.gethostname()}:{os.getpid()}:{time.time_ns()}")
             except FileExistsError:
                 holder = self._holder()
                 if holder != seen:
@@ -65,7 +65,7 @@ class LinkLock(BaseJournalFileLock):
 
     def _holder(self) -> str:
         try:
-            return os.readlink(self._path)
+            return str(self._path.readlink())
         except FileNotFoundError:
             return ""
 

@@ -5,8 +5,16 @@ from collections.abc import Sequence
 
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner, WilcoxonPruner
-from optuna.samplers import BaseSampler, CmaEsSampler, GPSampler, GridSampler, NSGAIISampler, QMCSampler
-from optuna.samplers import RandomSampler, TPESampler
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    GridSampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
 from optuna.trial import FrozenTrial
 
 from qae.errors import ConfigError
@@ -17,7 +25,9 @@ from sweeps.search.space import Parameter
 _SEEDS_APART = 100_003  # a prime above any number of trials: seeds of two searches do not run into each other
 
 
-def sampler(settings: SearchSettings, space: Sequence[Parameter], number: int) -> BaseSampler:
+def sampler(  # noqa: PLR0911  # a return a name
+    settings: SearchSettings, space: Sequence[Parameter], number: int
+) -> BaseSampler:
     """The sampler that proposes a trial.
 
     Each trial has one of its own, seeded by its number. So what is proposed depends on the results so far and on

@@ -1,8 +1,7 @@
 """A study on disk that several processes search at once, any of which may be killed.
 
-Trials are asked for and looked after one process each: a trial names its owner, and an owner holds a lock for as long as
-its process lives. A trial whose owner is gone is taken over, with the parameters that it has. Whoever asks or takes over
-does so in turn.
+A trial is looked after by one process: it names its owner, and an owner holds a lock for as long as it lives. A trial
+whose owner is gone is taken over, with the parameters that it has. Whoever asks or takes over does so in turn.
 """
 
 import math

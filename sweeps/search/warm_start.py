@@ -57,12 +57,12 @@ def _candidates(planner: Planner, space: Sequence[Parameter]) -> list[dict[str, 
         fix = f"the lists and ranges have more than {_MOST_COMBINATIONS} combinations to look for; give false"
         raise ConfigError("sweep.warm_start", True, fix)
     numbers = list(dict.fromkeys(_numbers(planner.store.runs(), open_ended)))
-    candidates = []
-    for values in itertools.product(*(one.values or () for one in listed)):
-        chosen = dict(zip((one.name for one in listed), values, strict=True))
-        for given in numbers if open_ended else [()]:
-            candidates.append(chosen | dict(zip((one.name for one in open_ended), given, strict=True)))
-    return candidates
+    names = [one.name for one in (*listed, *open_ended)]
+    combinations = itertools.product(*(one.values or () for one in listed))
+    return [
+        dict(zip(names, (*values, *given), strict=True))
+        for values, given in itertools.product(combinations, numbers if open_ended else [()])
+    ]
 
 
 def _numbers(runs: Sequence[RunDirectory], parameters: Sequence[Parameter]) -> Iterator[tuple[Value, ...]]:
