@@ -1,4 +1,4 @@
-"""The study of a search: its settings with intervals, which parameters matter, and which settings no other one beats."""
+"""The study of a search: its settings with intervals, which parameters matter, which settings no other one beats."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -77,8 +77,8 @@ def names(root: Path) -> list[str]:
     return sorted(path.parent.name for path in (root / search_record.FOLDER).glob("*/journal.log"))
 
 
-def read(root: Path, name: str) -> StudyResult:
-    """Read a search's study and its runs.
+def load(root: Path, name: str) -> optuna.Study:
+    """The study as Optuna has it.
 
     Raises:
         KeyError: the journal holds no such study yet.
@@ -86,7 +86,17 @@ def read(root: Path, name: str) -> StudyResult:
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storage = JournalStorage(JournalFileBackend(str(search_record.journal(root, name))))
-    study = optuna.load_study(study_name=name, storage=storage)
+    return optuna.load_study(study_name=name, storage=storage)
+
+
+def read(root: Path, name: str) -> StudyResult:
+    """Read a search's study and its runs.
+
+    Raises:
+        KeyError: the journal holds no such study yet.
+        ValueError: the journal cannot be read.
+    """
+    study = load(root, name)
     definition = study.user_attrs.get(StudyNote.DEFINITION, {})
     objectives = tuple(definition.get("objectives", ()))
     trials = [trial for trial in study.get_trials(deepcopy=False) if TrialNote.OVERRIDES in trial.user_attrs]
@@ -246,7 +256,7 @@ def _caption(found: StudyResult) -> str:
     counts = ", ".join(f"{number} {state}" for state, number in states.items()) or "none yet"
     seeds = ", ".join(map(str, found.seeds))
     return (
-        f"{len(found.settings)} settings ({counts}), judged on seeds {seeds}. [ ]: 95 % intervals, for pass@k by bootstrap "
-        "over problems and seeds (one seed: over problems only), for entropy Student t over seeds. The best of many is "
-        "also the luckiest: run the winner on fresh seeds before you report it."
+        f"{len(found.settings)} settings ({counts}), judged on seeds {seeds}. [ ]: 95 % intervals, for pass@k by "
+        "bootstrap over problems and seeds (one seed: over problems only), for entropy Student t over seeds. The best "
+        "of many is also the luckiest: run the winner on fresh seeds before you report it."
     )

@@ -159,7 +159,7 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
 
     A stop request, by a signal or by `RunDirectory.request_end`, ends it after the current step, with a checkpoint and
     the status cancelled, or preempted where the scheduler asked; an exception ends it with the status failed and its
-    reason, unless it is to be tried again; a trainer process that was killed, or a full disk, leaves it to be continued.
+    reason, unless it is to be tried again; a killed trainer process, or a full disk, leaves it to be continued.
 
     Args:
         directory: holds config.yaml; everything else is written here.
