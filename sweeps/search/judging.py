@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import wilcoxon
 
 from qae.run_directory import NOTHING_TO_LEARN, RunDirectory, RunState, RunStatus
 from sweeps.search.measures import MeasureError, pass_by_step
@@ -38,22 +39,40 @@ def verdict(runs: Sequence[RunDirectory], settings: SearchSettings) -> Verdict:
     return Verdict(values, constraints)
 
 
-def instances(runs: Sequence[RunDirectory], settings: SearchSettings) -> dict[int, float]:
-    """pass@k of every problem of every run, numbered alike in all settings: the Wilcoxon test pairs by number.
+def last_pass(runs: Sequence[RunDirectory], k: int) -> list[float]:
+    """pass@k of every problem of every run at its last evaluation, run after run.
 
     Raises:
-        MeasureError: a run was never evaluated, or not on as many problems as the others.
+        MeasureError: a run was never evaluated.
     """
-    k = settings.objectives[0].k or 1
-    last = []
+    values: list[float] = []
     for run in runs:
         by_step = pass_by_step(run, k)
         if not by_step:
             raise MeasureError(f"run {run.run_id} was never evaluated; set trainer.test_freq")
-        last.append(by_step[max(by_step)])
-    if len({len(values) for values in last}) > 1:
-        raise MeasureError(f"runs {', '.join(run.run_id for run in runs)} were evaluated on different problems")
-    return dict(enumerate(value for values in last for value in values))
+        values += by_step[max(by_step)]
+    return values
+
+
+def is_worse(ours: Sequence[float], theirs: Sequence[float], level: float) -> bool:
+    """Whether a setting is worse than another one by Wilcoxon's signed-rank test over problems of the same seeds.
+
+    The test knows nothing of the luck of a seed, so `level` is a threshold for saving runs and no error rate.
+
+    Args:
+        ours: pass@k a problem and seed.
+        theirs: the same of the other setting, in the same order.
+        level: of the one-sided test.
+
+    Raises:
+        MeasureError: they were evaluated on different numbers of problems.
+    """
+    if len(ours) != len(theirs):
+        raise MeasureError("two settings were evaluated on different problems")
+    difference = np.asarray(ours) - np.asarray(theirs)
+    if not difference.mean() < 0:
+        return False
+    return float(wilcoxon(difference, alternative="less", zero_method="zsplit").pvalue) < level
 
 
 def is_collapse(state: RunState) -> bool:

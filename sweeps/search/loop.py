@@ -4,11 +4,13 @@ It is the feed of a launch (`sweeps.executor.Feed`), so it searches on any place
 directories; nothing that a trial needs is in this process alone.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from optuna.trial import TrialState
 
+from qae.errors import ConfigError
 from qae.run_directory import RunState, RunStatus
 from qae.search_record import TrialNote
 from sweeps.plan import Action, PlannedRun
@@ -18,6 +20,9 @@ from sweeps.search.planner import Planner
 from sweeps.search.settings import PrunerName, SearchSettings
 from sweeps.search.study import Asked, SharedStudy
 from sweeps.watch import Watch
+
+# Once all trials are asked for, only those of a process that was killed are left to ask for.
+_PAUSE_SECONDS = 5.0
 
 
 @dataclass
@@ -67,6 +72,7 @@ class SearchLoop:
         self._watch = Watch()
         self._evaluations = judging.Evaluations(settings.objectives[0].k or 1)
         self._flights: list[_Flight] = []
+        self._pause = 0.0
         self.left: dict[int, str] = {}
         self.settled: set[str] = set()
 
@@ -75,9 +81,10 @@ class SearchLoop:
         starting: list[PlannedRun] = []
         for flight in list(self._flights):
             starting += self._advance(flight, failed)
-        while self._in_flight() < self._settings.n_jobs:
+        while self._in_flight() < self._settings.n_jobs and (time.monotonic() >= self._pause or not self._flights):
             asked = self._study.next_trial(may_ask=self._affordable(self._at_once))
             if asked is None:
+                self._pause = time.monotonic() + _PAUSE_SECONDS
                 break
             starting += self._begin(asked)
         return starting if starting or self._flights else None
@@ -95,15 +102,20 @@ class SearchLoop:
             flight.runs = dict(zip(known, self._planner.plan(asked.overrides, known).runs, strict=True))
             self._prune(flight, asked.reason)
             return []
-        starting = self._start(flight, known or self._seeds[: self._at_once])
-        return starting + self._advance(flight, {})
+        return self._start(flight, known or self._seeds[: self._at_once])
 
     def _start(self, flight: _Flight, seeds: Sequence[int]) -> list[PlannedRun]:
-        runs = self._planner.make(flight.asked.overrides, seeds)
+        """Make the runs of more seeds; those to start, and what follows where all are done already."""
+        try:
+            runs = self._planner.make(flight.asked.overrides, seeds)
+        except ConfigError as error:  # of a combination that cannot run; the others may
+            self._fail(flight, str(error))
+            return []
         flight.runs |= runs
         ids = {str(seed): run.run_id for seed, run in flight.runs.items()}
         self._study.note(flight.asked.number, TrialNote.RUNS, ids)
-        return [run for run in runs.values() if run.action.runs or run.action is Action.FOLLOW]
+        starting = [run for run in runs.values() if run.action.runs or run.action is Action.FOLLOW]
+        return starting + self._advance(flight, {})
 
     def _advance(self, flight: _Flight, failed: Mapping[str, str]) -> list[PlannedRun]:
         """Look at a trial; the runs to start for it."""
@@ -129,14 +141,13 @@ class SearchLoop:
         waiting = [seed for seed in self._seeds if seed not in runs]
         try:
             verdict = judging.verdict([run.directory for run in runs.values()], self._settings)
-            worse = self._settings.pruner is PrunerName.WILCOXON and self._study.report(
-                number, judging.instances([run.directory for run in runs.values()], self._settings)
-            )
+            wilcoxon = self._settings.pruner is PrunerName.WILCOXON
+            worse = wilcoxon and bool(waiting) and self._is_worse(flight)
         except MeasureError as error:
             self._fail(flight, str(error))
             return []
         if waiting and not worse and self._affordable(1):
-            return self._start(flight, waiting[:1]) + self._advance(flight, {})
+            return self._start(flight, waiting[:1])
         if waiting:
             reason = "worse than the best by the Wilcoxon test" if worse else "no more steps (search.max_steps)"
             self._study.note(number, TrialNote.REASON, f"{reason} after {len(runs)} of {len(self._seeds)} seeds")
@@ -150,6 +161,17 @@ class SearchLoop:
         seeds = f"{len(runs)} of {len(self._seeds)} seeds" if waiting else f"{len(runs)} seed{'s' * (len(runs) > 1)}"
         self._ended(flight, f"{shown} ({seeds})")
         return []
+
+    def _is_worse(self, flight: _Flight) -> bool:
+        """Whether the best setting so far is better on the same seeds and problems."""
+        best = self._study.best_runs()
+        both = [seed for seed in flight.runs if str(seed) in best]
+        if not both:
+            return False
+        store, k = self._planner.store, self._settings.objectives[0].k or 1
+        ours = judging.last_pass([flight.runs[seed].directory for seed in both], k)
+        theirs = judging.last_pass([store.directory(best[str(seed)]) for seed in both], k)
+        return judging.is_worse(ours, theirs, self._settings.pruner_p)
 
     def _look(self, flight: _Flight, states: Mapping[int, RunState]) -> None:
         """Report evaluations of runs under way, and end the trial where the pruner says so."""

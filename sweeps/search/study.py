@@ -80,14 +80,12 @@ class Warm:
         runs: run ids by seed.
         values: a value an objective.
         constraints: a number a bound.
-        instances: intermediate values, for pruners.
     """
 
     parameters: Mapping[str, Value]
     runs: Mapping[str, str]
     values: Sequence[float]
     constraints: Sequence[float]
-    instances: Mapping[int, float]
 
 
 class SharedStudy:
@@ -180,6 +178,14 @@ class SharedStudy:
             trial.report(values[step], step)
         return trial.should_prune()
 
+    def best_runs(self) -> Mapping[str, str]:
+        """Run ids by seed of the best setting so far that keeps the constraints; none where there is none."""
+        try:
+            runs: Mapping[str, str] = self._study.best_trial.user_attrs[TrialNote.RUNS]
+        except ValueError:
+            return {}
+        return runs
+
     def tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
         """End a trial of this process.
 
@@ -252,7 +258,6 @@ class SharedStudy:
             values=list(setting.values),
             params=dict(setting.parameters),
             distributions={one.name: one.distribution for one in self._definition.space},
-            intermediate_values=dict(setting.instances),
             user_attrs={
                 TrialNote.WARM: True,
                 TrialNote.OVERRIDES: overrides,

@@ -14,7 +14,7 @@ from sweeps.identity import identity
 from sweeps.search import judging
 from sweeps.search.measures import MeasureError
 from sweeps.search.planner import Planner
-from sweeps.search.settings import PrunerName, SearchSettings
+from sweeps.search.settings import SearchSettings
 from sweeps.search.space import Parameter, Value
 from sweeps.search.study import Warm
 
@@ -42,10 +42,9 @@ def find(planner: Planner, space: Sequence[Parameter], seeds: Sequence[int], set
             ids = {str(seed): run.run_id for seed, run in zip(seeds, plan.runs, strict=True)}
             try:
                 verdict = judging.verdict(runs, settings)
-                paired = judging.instances(runs, settings) if settings.pruner is PrunerName.WILCOXON else {}
             except MeasureError:
                 continue  # a run without the numbers says nothing to the search
-            found.append(Warm(parameters, ids, verdict.values, verdict.constraints, paired))
+            found.append(Warm(parameters, ids, verdict.values, verdict.constraints))
     return found
 
 
