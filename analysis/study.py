@@ -174,7 +174,8 @@ def _setting(group: Sequence[FrozenTrial], objectives: Sequence[str], judged: _J
     notes = trial.user_attrs
     complete = trial.state is TrialState.COMPLETE
     runs = list(notes.get(TrialNote.RUNS, {}).values())
-    reason = notes.get(TrialNote.REASON) or ("was there before" if notes.get(TrialNote.WARM) else "")
+    reason = notes.get(TrialNote.ENDING, {}).get("reason") or notes.get(TrialNote.SPARED)
+    reason = reason or ("was there before" if notes.get(TrialNote.WARM) else "")
     return Setting(
         trials=tuple(sorted(one.number for one in group)),
         overrides=tuple(notes[TrialNote.OVERRIDES]),

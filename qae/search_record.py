@@ -21,7 +21,8 @@ class TrialNote(StrEnum):
     OWNER = "owner"  # name of the process that looks after it
     OVERRIDES = "overrides"  # what it sets, ``key=value``
     RUNS = "runs"  # run ids by seed, of those that were started or looked up
-    REASON = "reason"  # why it ended early, in a sentence
+    ENDING = "ending"  # how and why it is ended early: {"as": "pruned" or "fail", "reason": a sentence}
+    SPARED = "spared"  # why it has fewer seeds than others, in a sentence
     CONSTRAINTS = "constraints"  # one number a bound, above 0 where it is violated
     WARM = "warm"  # its runs were there before the search
 

@@ -175,7 +175,7 @@ def _outcome(
         say("Stopped. The same command goes on from here.")
     elif not loop.left and counts.get(TrialState.RUNNING):
         say("Other processes go on with those that run.")
-    code = 130 if ended.interrupted else int(bool(loop.left))
+    code = 130 if ended.interrupted else int(bool(loop.left or loop.failed))
     return Outcome(wanted.planner.store.root, name, (), code, is_search=True)
 
 

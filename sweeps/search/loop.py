@@ -51,7 +51,7 @@ class SearchLoop:
 
     Attributes:
         left: sentences on trials that this process gave up, by trial; the next one goes on with them.
-        settled: ids of runs of trials that were told.
+        failed: why trials of this process failed, by trial.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class SearchLoop:
         self._flights: list[_Flight] = []
         self._pause = 0.0
         self.left: dict[int, str] = {}
-        self.settled: set[str] = set()
+        self.failed: dict[int, str] = {}
 
     def __call__(self, failed: Mapping[str, str]) -> Sequence[PlannedRun] | None:
         """Look at every trial under way and ask for more; the runs to start, or None once all is told."""
@@ -98,9 +98,11 @@ class SearchLoop:
         flight = _Flight(asked)
         self._flights.append(flight)
         known = [seed for seed in self._seeds if str(seed) in asked.runs]
-        if asked.reason is not None:
-            flight.runs = dict(zip(known, self._planner.plan(asked.overrides, known).runs, strict=True))
-            self._prune(flight, asked.reason)
+        if asked.ending is not None:
+            flight.runs = (
+                dict(zip(known, self._planner.plan(asked.overrides, known).runs, strict=True)) if known else {}
+            )
+            self._end(flight, TrialState[asked.ending["as"].upper()], asked.ending["reason"])
             return []
         return self._start(flight, known or self._seeds[: self._at_once])
 
@@ -109,7 +111,7 @@ class SearchLoop:
         try:
             runs = self._planner.make(flight.asked.overrides, seeds)
         except ConfigError as error:  # of a combination that cannot run; the others may
-            self._fail(flight, str(error))
+            self._end(flight, TrialState.FAIL, str(error))
             return []
         flight.runs |= runs
         ids = {str(seed): run.run_id for seed, run in flight.runs.items()}
@@ -123,11 +125,11 @@ class SearchLoop:
         for seed, run in flight.runs.items():
             if reason := _ended_short(run, states[seed]):
                 stopped = states[seed].status is not RunStatus.FAILED or judging.is_collapse(states[seed])
-                self._prune(flight, reason) if stopped else self._fail(flight, reason)
+                self._prune(flight, reason) if stopped else self._end(flight, TrialState.FAIL, reason)
                 return []
-            if run.run_id in failed and states[seed].status is not RunStatus.DONE:
+            if reason := _left(run, states[seed], failed):
                 self._flights.remove(flight)
-                self.left[flight.asked.number] = f"run {run.run_id}: {failed[run.run_id]}"
+                self.left[flight.asked.number] = reason
                 return []
         if all(state.status is RunStatus.DONE for state in states.values()):
             return self._judge(flight)
@@ -144,13 +146,13 @@ class SearchLoop:
             wilcoxon = self._settings.pruner is PrunerName.WILCOXON
             worse = wilcoxon and bool(waiting) and self._is_worse(flight)
         except MeasureError as error:
-            self._fail(flight, str(error))
+            self._end(flight, TrialState.FAIL, str(error))
             return []
         if waiting and not worse and self._affordable(1):
             return self._start(flight, waiting[:1])
         if waiting:
             reason = "worse than the best by the Wilcoxon test" if worse else "no more steps (search.max_steps)"
-            self._study.note(number, TrialNote.REASON, f"{reason} after {len(runs)} of {len(self._seeds)} seeds")
+            self._study.note(number, TrialNote.SPARED, f"{reason} after {len(runs)} of {len(self._seeds)} seeds")
         if self._settings.constraints:
             self._study.note(number, TrialNote.CONSTRAINTS, verdict.constraints)
         self._study.tell(number, TrialState.COMPLETE, verdict.values)
@@ -183,33 +185,29 @@ class SearchLoop:
         try:
             reports = self._evaluations.common(under_way)
         except MeasureError as error:
-            self._fail(flight, str(error))
+            self._end(flight, TrialState.FAIL, str(error))
             return
         if reports and self._study.report(flight.asked.number, reports):
             self._prune(flight, f"pruned after step {max(reports)} ({self._settings.pruner})")
 
     def _prune(self, flight: _Flight, reason: str) -> None:
-        """End a trial early; its runs end after their current step, with a checkpoint."""
-        self._end_runs(flight, reason)
         several = len(self._settings.objectives) > 1  # of which Optuna prunes none
-        self._study.tell(flight.asked.number, TrialState.FAIL if several else TrialState.PRUNED)
-        self._ended(flight, reason)
+        self._end(flight, TrialState.FAIL if several else TrialState.PRUNED, reason)
 
-    def _fail(self, flight: _Flight, reason: str) -> None:
-        self._end_runs(flight, reason)
-        self._study.tell(flight.asked.number, TrialState.FAIL)
-        self._ended(flight, f"failed: {reason}")
-
-    def _end_runs(self, flight: _Flight, reason: str) -> None:
+    def _end(self, flight: _Flight, state: TrialState, reason: str) -> None:
+        """End a trial early; its runs end after their current step, with a checkpoint."""
         number = flight.asked.number
-        self._study.note(number, TrialNote.REASON, reason)
+        self._study.note(number, TrialNote.ENDING, {"as": state.name.lower(), "reason": reason})
         for run in flight.runs.values():
             if not self._watch.state(run.directory).status.is_final:
                 run.directory.request_end(f"search {self._planner.name}, trial {number}: {reason}")
+        self._study.tell(number, state)
+        if state is TrialState.FAIL:
+            self.failed[number] = reason
+        self._ended(flight, reason if state is TrialState.PRUNED else f"failed: {reason}")
 
     def _ended(self, flight: _Flight, words: str) -> None:
         self._flights.remove(flight)
-        self.settled |= {run.run_id for run in flight.runs.values()}
         self._say(f"Trial {flight.asked.number} {' '.join(flight.asked.overrides)}: {words}.")
 
     def _in_flight(self) -> int:
@@ -231,4 +229,13 @@ def _ended_short(run: PlannedRun, state: RunState) -> str | None:
     if state.status in (RunStatus.FAILED, RunStatus.STOPPED_BY_GUARD):
         fresh = state.attempt > run.state.attempt or run.action is Action.SKIP_FAILED
         return (state.reason or str(state.status)) if fresh else None
+    return None
+
+
+def _left(run: PlannedRun, state: RunState, failed: Mapping[str, str]) -> str | None:
+    """Why a run does not go on by itself, though it could; None where it does."""
+    if state.status is RunStatus.CANCELLED and state.attempt > run.state.attempt:
+        return f"run {run.run_id}: {state.reason}"
+    if run.run_id in failed and state.status is not RunStatus.DONE:
+        return f"run {run.run_id}: {failed[run.run_id]}"
     return None

@@ -61,14 +61,14 @@ class Asked:
         parameters: its values by name.
         overrides: what it sets, one a parameter.
         runs: run ids by seed that it has already.
-        reason: why it is to end early, where its last owner had decided so.
+        ending: how it is to end early and why, where its last owner had decided so.
     """
 
     number: int
     parameters: Mapping[str, Value]
     overrides: tuple[str, ...]
     runs: Mapping[str, str]
-    reason: str | None = None
+    ending: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ class SharedStudy:
             overrides = tuple(one.override(values[one.name]) for one in self._definition.space)
             trial.set_user_attr(TrialNote.OVERRIDES, overrides)
             notes = trial.user_attrs
-            return Asked(trial.number, values, overrides, notes.get(TrialNote.RUNS, {}), notes.get(TrialNote.REASON))
+            return Asked(trial.number, values, overrides, notes.get(TrialNote.RUNS, {}), notes.get(TrialNote.ENDING))
 
     def note(self, number: int, note: TrialNote, value: object) -> None:
         """Write a note of a trial of this process."""

@@ -160,7 +160,7 @@ def test_the_wilcoxon_test_spares_further_seeds_of_a_bad_setting(runs: Path) -> 
     assert outcome.exit_code == 0, output
     good, bad = load(runs, "w").trials
     assert [len(trial.user_attrs[TrialNote.RUNS]) for trial in (good, bad)] == [3, 1]
-    assert bad.user_attrs[TrialNote.REASON] == "worse than the best by the Wilcoxon test after 1 of 3 seeds"
+    assert bad.user_attrs[TrialNote.SPARED] == "worse than the best by the Wilcoxon test after 1 of 3 seeds"
 
 
 def test_a_budget_of_training_steps_is_kept(runs: Path) -> None:
