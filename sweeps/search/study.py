@@ -204,10 +204,12 @@ class SharedStudy:
         """Add settings whose runs are done as trials, each once; returns how many were added."""
         added = 0
         with self._turn.held():
-            known = [dict(trial.params) for trial in self._study.get_trials(deepcopy=False)]
+            trials = self._study.get_trials(deepcopy=False)
+            known = [tuple(trial.user_attrs.get(TrialNote.OVERRIDES, ())) for trial in trials]
             for setting in settings:
-                if dict(setting.parameters) not in known:
-                    self._study.add_trial(self._warm_trial(setting))
+                overrides = tuple(one.override(setting.parameters[one.name]) for one in self._definition.space)
+                if overrides not in known:
+                    self._study.add_trial(self._warm_trial(setting, overrides))
                     added += 1
         return added
 
@@ -251,8 +253,7 @@ class SharedStudy:
     def _again(self, trial: FrozenTrial) -> Trial:
         return Trial(self._study, trial._trial_id)
 
-    def _warm_trial(self, setting: Warm) -> FrozenTrial:
-        overrides = [one.override(setting.parameters[one.name]) for one in self._definition.space]
+    def _warm_trial(self, setting: Warm, overrides: Sequence[str]) -> FrozenTrial:
         return create_trial(
             state=TrialState.COMPLETE,
             values=list(setting.values),
@@ -260,7 +261,7 @@ class SharedStudy:
             distributions={one.name: one.distribution for one in self._definition.space},
             user_attrs={
                 TrialNote.WARM: True,
-                TrialNote.OVERRIDES: overrides,
+                TrialNote.OVERRIDES: list(overrides),
                 TrialNote.RUNS: dict(setting.runs),
                 TrialNote.CONSTRAINTS: list(setting.constraints),
             },
