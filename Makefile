@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup sweep slurm-demo test lint format lock scripts benchmark benchmark-plan benchmark-trl paper benchmark-loading benchmark-statistics notebooks clean
+.PHONY: help setup sweep slurm-demo test lint format lock scripts benchmark benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics notebooks clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -68,6 +68,9 @@ benchmark-loading: setup ## loading offline W&B files against the SDK's old read
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/old-wandb
 	$(UV) pip install --quiet --python .venv/old-wandb/bin/python wandb==0.27.0 pandas==3.1.1
 	$(BIN)/python -m benchmarks.loading --old-python .venv/old-wandb/bin/python
+
+benchmark-search: setup ## a search of K against the grid on the embedded task (about 20 minutes on 2 idle cores)
+	$(BIN)/python -m benchmarks.search --check
 
 benchmark-statistics: setup ## intervals of aggregates against rliable's
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/rliable

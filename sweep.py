@@ -14,7 +14,13 @@ def main() -> int:
     outcome = app.main()
     if outcome is None:
         return 0
-    if outcome.run_ids:
+    if outcome.is_search:
+        from rich.console import Console
+
+        from analysis import study
+
+        study.show(outcome.root, outcome.sweep, Console(), most=20)
+    elif outcome.run_ids:
         from analysis.closing import show
 
         show(outcome.root, outcome.run_ids, outcome.root / "figures" / outcome.sweep)

@@ -11,6 +11,7 @@ SECTIONS = frozenset(
         "resources",
         "slurm",
         "sweep",
+        "search",
         "guard",
         "hydra",
         "ray_kwargs",

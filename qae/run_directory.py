@@ -162,6 +162,26 @@ class RunDirectory:
         """Its presence asks verl's trainer to end after the current step."""
         return self.path / "stop"
 
+    @property
+    def end_request(self) -> Path:
+        """Its presence asks the run to end after the current step, with a checkpoint; it holds the reason."""
+        return self.path / "end_request"
+
+    def request_end(self, reason: str) -> None:
+        """Ask the run to end; a launch of it takes the request back.
+
+        Args:
+            reason: one sentence, which becomes the state's.
+        """
+        write_atomic(self.end_request, reason.encode())
+
+    def requested_end(self) -> str | None:
+        """Why the run is asked to end; None where it is not."""
+        try:
+            return self.end_request.read_text()
+        except FileNotFoundError:
+            return None
+
     def read_state(self) -> RunState:
         """The state on disk, or a planned one where none was written.
 

@@ -21,7 +21,7 @@ from slurm.script import Array
 from slurm.states import Phase
 from slurm.submit import Submission, Submitter, patiently
 from sweeps import backends, checkout, snapshot, tables
-from sweeps.executor import Execution
+from sweeps.executor import Execution, Feed, no_more
 from sweeps.needs import Needs
 from sweeps.plan import Action, Plan, PlannedRun
 from sweeps.progress import Progress
@@ -88,17 +88,17 @@ class SlurmExecutor:
             sentences += [self._script(request, runs) for request, runs in groups.items()]
         return sentences
 
-    def launch(self, plan: Plan, console: Console) -> Execution:
-        """Submit what the plan says; follow it and what is in flight, unless `sweep.wait` is false."""
+    def launch(self, plan: Plan, console: Console, feed: Feed = no_more) -> Execution:
+        """Submit what the plan and the feed say; follow it and what is in flight, unless `sweep.wait` is false."""
         with _stop_signals() as received:
             try:
-                return self._launch(plan, console, lambda: bool(received))
+                return self._launch(plan, console, lambda: bool(received), feed)
             except OSError as error:
                 if error.errno not in (errno.EIO, errno.EPIPE):
                     raise
                 return Execution(interrupted=True, unfinished=True)  # the terminal is gone; the jobs are not
 
-    def _launch(self, plan: Plan, console: Console, stopped: Callable[[], bool]) -> Execution:
+    def _launch(self, plan: Plan, console: Console, stopped: Callable[[], bool], feed: Feed) -> Execution:
         batches = BatchStore(self._root)
         say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
         submitter = Submitter(batches, plan.name, cache(self._code), say, stopped)
@@ -115,11 +115,13 @@ class SlurmExecutor:
         over = {run.run_id for run in plan.runs if not run.action.runs and run.action is not Action.FOLLOW}
         over |= set(submission.refused)
         with Progress(console, max(1, len(plan.runs) - len(over))) as progress:
-            follower = Follower(batches, progress, say, stopped)
-            while not follower.follow(plan.runs, over, [run.run_id for run in submission.waiting]):
+            follower = Follower(batches, progress, say, stopped, feed)
+            runs = list(plan.runs)
+            while not follower.follow(runs, over, [run.run_id for run in submission.waiting]):
                 if stopped():
                     break
-                submission = submitter.submit(submission.waiting)
+                runs += follower.fed
+                submission = submitter.submit([*submission.waiting, *follower.fed])
                 for sentence in _summary(submission):
                     say(sentence)
                 refused = dict.fromkeys(submission.refused, f"not submitted: {submission.refusal}")

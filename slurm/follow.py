@@ -9,6 +9,7 @@ from slurm import client
 from slurm.batches import BatchStore
 from slurm.client import QueuedJob, SlurmError
 from slurm.states import JobState
+from sweeps.executor import Feed, no_more
 from sweeps.locking import is_locked
 from sweeps.plan import PlannedRun
 from sweeps.watch import Watch
@@ -42,21 +43,26 @@ class Follower:
         show: called with the runs and their fresh states.
         say: where sentences go.
         stopped: whether the user asked to stop following.
+        feed: gives more runs while following goes on.
         failed: ids of runs that ended short of their last step, with a sentence.
+        fed: runs that the feed gave last and that have no job yet.
     """
 
     batches: BatchStore
     show: Callable[[Sequence[PlannedRun]], None]
     say: Callable[[str], None]
     stopped: Callable[[], bool]
+    feed: Feed = no_more
     failed: dict[str, str] = field(default_factory=dict)
+    fed: Sequence[PlannedRun] = ()
+    _more_to_come: bool = True
     _watch: Watch = field(default_factory=Watch)
     _missing: dict[str, int] = field(default_factory=dict)
     _last_jobs: dict[str, QueuedJob] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 
     def follow(self, runs: Sequence[PlannedRun], over: set[str], waiting: Collection[str] = ()) -> bool:
-        """Follow until every run that is not over is, or until the next look at the queue where runs wait for room.
+        """Follow until every run that is not over is, or until runs need a job (`fed`, or `waiting` at a look).
 
         Args:
             runs: all of the sweep, shown as they stand.
@@ -68,16 +74,19 @@ class Follower:
         """
         pause, next_look = _FIRST_PAUSE, time.monotonic() + _FIRST_PAUSE
         before: list[RunStatus] = []
+        self.fed = ()
         while True:
             fresh = self._watch.fresh(runs)
             self.show(fresh)
             for run in fresh:
                 if run.run_id not in over and run.state.status.is_final:
                     self._end(run, over)
-            if all(run.run_id in over for run in runs):
-                return True
             if self.stopped():
                 return False
+            if self._take():
+                return False
+            if not self._more_to_come and all(run.run_id in over for run in runs):
+                return True
             statuses = [run.state.status for run in fresh]
             if statuses != before:
                 before, pause = statuses, _FIRST_PAUSE
@@ -89,6 +98,14 @@ class Follower:
                 pause = min(_GROWTH * pause, _LONGEST_PAUSE)
                 next_look = time.monotonic() + pause
             time.sleep(max(0.25, len(runs) / _STATES_A_SECOND))
+
+    def _take(self) -> bool:
+        """Ask for more runs; whether there are any."""
+        if self._more_to_come:
+            fed = self.feed(self.failed)
+            self._more_to_come = fed is not None
+            self.fed = fed or ()
+        return bool(self.fed)
 
     def _look(self, runs: Sequence[PlannedRun], over: set[str]) -> None:
         """Ask the queue: who is in it is not over, whoever is missing twice and runs nowhere is."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sweeps.launch import Outcome
 
 TREE = Path(__file__).parent / "conf"
-_NOT_AXES = ("sweep.", "tracking", "resources", "slurm.", "site=", "hydra", "experiment", "labels.")
+_NOT_AXES = ("sweep.", "tracking", "resources", "slurm.", "site=", "hydra", "experiment", "labels.", "search.")
 # A single run as composed, and the node of its launcher; it is launched after Hydra has returned, which would add a
 # line of its own to errors.
 _single: list[tuple[list[str], DictConfig, DictConfig]] = []
@@ -91,11 +91,20 @@ def launch(
     for overrides, values in composed:
         sweep = cast("Mapping[str, object]", values["sweep"])
         config = {**values, "sweep": {**sweep, "name": name}} if name and sweep["name"] == "default" else values
-        axes = tuple(override for override in overrides if not override.lstrip("+").startswith(_NOT_AXES))
-        jobs.append(Job(axes, config))
+        jobs.append(Job(axes(overrides), config))
     outcome = launch_jobs(jobs, executor(jobs[0].config), Console(), notes)
     _outcomes.append(outcome)
     return outcome
+
+
+def axes(overrides: Sequence[str]) -> tuple[str, ...]:
+    """Those overrides that say what is computed, not how or where."""
+    return tuple(override for override in overrides if not override.lstrip("+").startswith(_NOT_AXES))
+
+
+def record(outcome: "Outcome") -> None:
+    """What a sweeper came to that launches by itself; `main` returns it."""
+    _outcomes.append(outcome)
 
 
 def compose_run(overrides: Sequence[str]) -> Mapping[str, object]:

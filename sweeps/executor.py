@@ -1,14 +1,19 @@
 """What a place to run looks like from a sweep: this machine (`sweeps.local`) or a cluster (`slurm.executor`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from sweeps.plan import Plan, PlannedRun
+
+
+# Runs to start beside those of a launch that goes on, their directories made; None once no more will come. It is asked
+# several times a second, with the runs that failed or were killed so far and a sentence for each.
+Feed: TypeAlias = "Callable[[Mapping[str, str]], Sequence[PlannedRun] | None]"
 
 
 class ExecutorError(RuntimeError):
@@ -30,6 +35,10 @@ class Execution:
     interrupted: bool = False
     notes: tuple[str, ...] = ()
     unfinished: bool = False
+
+
+def no_more(_: Mapping[str, str]) -> None:
+    """The feed of a launch whose runs are all planned before."""
 
 
 class Executor(Protocol):
@@ -54,12 +63,13 @@ class Executor(Protocol):
         """Sentences to show below the plan."""
         ...
 
-    def launch(self, plan: "Plan", console: "Console") -> Execution:
+    def launch(self, plan: "Plan", console: "Console", feed: Feed = no_more) -> Execution:
         """Start what the plan says and follow what is started or in flight.
 
         Args:
             plan: its runs have their directories.
             console: where progress goes.
+            feed: gives more runs while the launch goes on.
 
         Raises:
             ExecutorError: nothing was started.

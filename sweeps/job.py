@@ -82,7 +82,7 @@ _HERE = Place()
 def run_in_worker(path: str, sweep: str, attempts: int, place: Place = _HERE) -> None:
     """Run a directory as the whole of a worker process: output goes to the attempt's log, `Exit` tells the rest.
 
-    A run that was done, or was tried and failed, between planning and now is left as it is.
+    A run that was done, tried and failed, or asked to end between planning and now is left as it is.
 
     Args:
         path: the run directory.
@@ -129,6 +129,9 @@ def run_unless_settled(
     state = directory.read_state()
     if state.status is RunStatus.DONE or (state.status.is_final and state.attempt > attempts):
         return state.status
+    if (reason := directory.requested_end()) is not None:
+        directory.write_state(replace(state, status=RunStatus.CANCELLED, reason=reason))
+        return RunStatus.CANCELLED
     try:
         with leased(directory), _own_temporary_files():
             while True:
@@ -154,9 +157,9 @@ def run_unless_settled(
 def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], place: Place = _HERE) -> RunStatus:
     """Train the run in its directory, from where it stands; the caller holds its lock.
 
-    A stop request ends it after the current step, with a checkpoint and the status cancelled, or preempted where the
-    scheduler asked; an exception ends it with the status failed and its reason, unless it is to be tried again; a
-    trainer process that was killed, or a full disk, leaves it to be continued.
+    A stop request, by a signal or by `RunDirectory.request_end`, ends it after the current step, with a checkpoint and
+    the status cancelled, or preempted where the scheduler asked; an exception ends it with the status failed and its
+    reason, unless it is to be tried again; a killed trainer process, or a full disk, leaves it to be continued.
 
     Args:
         directory: holds config.yaml; everything else is written here.
@@ -202,7 +205,7 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
             tracker.log(step, values)
 
         def should_stop() -> bool:
-            return bool(stop_requests)
+            return bool(stop_requests) or directory.requested_end() is not None
 
         cache = RunStore(directory.path.parent).cache
         with place.machines(config, directory, should_stop) as lost:
@@ -219,7 +222,12 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
             traceback.print_exc()
         tracker.finish(failed=True)
         return status
-    status = progress.end(RunStatus.DONE) if step >= state.total_steps else progress.stopped(stop_requests[0], step)
+    if step >= state.total_steps:
+        status = progress.end(RunStatus.DONE)
+    elif stop_requests:
+        status = progress.stopped(stop_requests[0], step)
+    else:
+        status = progress.end(RunStatus.CANCELLED, ExitReason.CANCELLED, directory.requested_end() or "asked to end")
     tracker.finish(failed=False)
     return status
 

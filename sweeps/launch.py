@@ -25,12 +25,14 @@ class Outcome:
         sweep: its name.
         run_ids: its runs, in order; empty where nothing was started and where runs go on without this process.
         exit_code: 0, 1 where runs failed or the user said no, 130 where the user stopped it.
+        is_search: whether the sweep was a search, whose results are a study's.
     """
 
     root: Path
     sweep: str
     run_ids: tuple[str, ...]
     exit_code: int
+    is_search: bool = False
 
 
 def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes: Sequence[str] = ()) -> Outcome:

@@ -20,7 +20,7 @@ from rich.console import Console
 from qae.errors import ConfigError
 from qae.run_directory import RunStatus
 from sweeps import backends, tables, tracking
-from sweeps.executor import Execution
+from sweeps.executor import Execution, Feed, no_more
 from sweeps.job import Exit, run_in_worker
 from sweeps.locking import is_locked
 from sweeps.plan import Action, Plan, PlannedRun
@@ -56,10 +56,10 @@ class LocalExecutor:
         """How many go side by side."""
         return (f"Up to {tables.count(self._parallel, 'run')} side by side on this machine.",)
 
-    def launch(self, plan: Plan, console: Console) -> Execution:
-        """Run what the plan says and follow what runs elsewhere, until all is over."""
+    def launch(self, plan: Plan, console: Console, feed: Feed = no_more) -> Execution:
+        """Run what the plan and the feed say and follow what runs elsewhere, until all is over."""
         with Progress(console, self._parallel) as progress:
-            return launch(plan, self._parallel, progress)
+            return launch(plan, self._parallel, progress, feed)
 
 
 def side_by_side(config: Mapping[str, object]) -> int:
@@ -80,8 +80,8 @@ def side_by_side(config: Mapping[str, object]) -> int:
     return resources["parallel"] or max(1, len(os.sched_getaffinity(0)) // threads)
 
 
-def launch(plan: Plan, parallel: int, show: Callable[[Sequence[PlannedRun]], None]) -> Execution:
-    """Run what the plan says and follow what runs elsewhere, until all is over.
+def launch(plan: Plan, parallel: int, show: Callable[[Sequence[PlannedRun]], None], feed: Feed = no_more) -> Execution:
+    """Run what the plan and the feed say and follow what runs elsewhere, until all is over.
 
     A failing run does not stop the others. The first Ctrl-C, SIGTERM or closed terminal lets running steps finish
     and writes checkpoints; the second kills.
@@ -90,40 +90,59 @@ def launch(plan: Plan, parallel: int, show: Callable[[Sequence[PlannedRun]], Non
         plan: the runs; their directories exist.
         parallel: runs side by side.
         show: called several times a second with the runs and their fresh states.
+        feed: gives more runs while the launch goes on; not asked any more once the user wants to stop.
     """
-    pool, watch = _Pool(plan, parallel), Watch()
+    pool, watch = _Pool(plan.name, parallel), Watch()
+    runs = list(plan.runs)
+    pool.add(runs)
+    fed: Sequence[PlannedRun] | None = ()
     previous = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
     for number, handler in previous.items():
         if handler is not signal.SIG_IGN:  # nohup asks to go on without a terminal
             signal.signal(number, pool.on_signal)
     try:
-        while pool.unfinished():
+        while True:
+            if fed is not None and not pool.stop_requests and (fed := feed(pool.failed)):
+                runs += fed
+                pool.add(fed)
+            if not pool.unfinished() and (fed is None or pool.stop_requests):
+                break
             pool.advance()
-            show(watch.fresh(plan.runs))
+            show(watch.fresh(runs))
             pool.wait(_POLL_SECONDS)
     finally:
         pool.kill()
         for number, handler in previous.items():
             signal.signal(number, handler)
-    show(watch.fresh(plan.runs))
+    show(watch.fresh(runs))
     return Execution(pool.failed, pool.stop_requests > 0)
 
 
 class _Pool:
     """Waiting, running and followed runs."""
 
-    def __init__(self, plan: Plan, parallel: int) -> None:
-        self._sweep = plan.name
+    def __init__(self, sweep: str, parallel: int) -> None:
+        self._sweep = sweep
         self._parallel = parallel
-        self._waiting = [run for run in plan.runs if run.action.runs]
-        self._followed = [run for run in plan.runs if run.action is Action.FOLLOW]
+        self._waiting: list[PlannedRun] = []
+        self._followed: list[PlannedRun] = []
         self._running: dict[str, tuple[PlannedRun, ForkServerProcess]] = {}
         self._context = multiprocessing.get_context("forkserver")
         # Threads that wait must not spin: the cores belong to the runs beside this one.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        self._context.set_forkserver_preload(_preloaded([run.config for run in (*self._waiting, *self._followed)]))
+        self._preloaded = False
         self.failed: dict[str, str] = {}
         self.stop_requests = 0
+
+    def add(self, runs: Sequence[PlannedRun]) -> None:
+        """Take more runs; the first ones say what the fork server imports before it starts."""
+        waiting = [run for run in runs if run.action.runs]
+        followed = [run for run in runs if run.action is Action.FOLLOW]
+        if (waiting or followed) and not self._preloaded:
+            self._context.set_forkserver_preload(_preloaded([run.config for run in (*waiting, *followed)]))
+            self._preloaded = True
+        self._waiting += waiting
+        self._followed += followed
 
     def unfinished(self) -> bool:
         return bool(self._waiting or self._running or self._followed)
@@ -194,7 +213,7 @@ class _Pool:
         """A followed run has ended: done or failed elsewhere, or its process died and it is ours to continue."""
         if reason := self._reason(run):
             self.failed[run.run_id] = reason
-        elif run.directory.read_state().status is not RunStatus.DONE:
+        elif run.directory.read_state().status is not RunStatus.DONE and run.directory.requested_end() is None:
             self._waiting.append(run)
 
     @staticmethod

@@ -77,8 +77,8 @@ class RunStore:
         """Make the run's directory with its configuration; one that a process runs right now is left alone.
 
         Where it exists already the new configuration replaces the old one: they compute the same, and what they
-        may differ in (tracking, threads, how often to save) holds for the steps to come. The `sweep` section,
-        which says how it was launched, is no part of the run.
+        may differ in (tracking, threads, how often to save) holds for the steps to come. The sections `sweep` and
+        `search`, which say how it was launched, are no part of the run. An earlier request to end it is taken back.
         """
         # Here, so that listing thousands of runs waits for neither.
         from omegaconf import OmegaConf
@@ -86,9 +86,10 @@ class RunStore:
         from sweeps import backends
 
         directory = self.directory(run_id)
-        own = {key: value for key, value in config.items() if key != "sweep"}
+        own = {key: value for key, value in config.items() if key not in ("sweep", "search")}
         with suppress(AlreadyRunningError), exclusive(directory, patience=0):
             write_atomic(directory.config, OmegaConf.to_yaml(OmegaConf.create(own)).encode())
+            directory.end_request.unlink(missing_ok=True)
             if not directory.state.exists():
                 directory.write_state(RunState(RunStatus.PLANNED, total_steps=backends.total_steps(config)))
         return directory

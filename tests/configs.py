@@ -1,5 +1,6 @@
 """Composed configurations for tests: the real tree with overrides, and a run that takes seconds."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -33,13 +34,17 @@ QUICK = (
 )
 
 
-def tiny_mapping(*overrides: str) -> dict[str, object]:
+def tiny_mapping(*overrides: str, groups: Sequence[str] = ()) -> dict[str, object]:
     """The default embedded run with overrides, resolved to plain containers.
 
     Keys that the tree does not have are added, as a user would with ``++``.
+
+    Args:
+        overrides: of keys.
+        groups: chosen options, ``regularizer=clip_off``.
     """
     with initialize_config_dir(str(TREE), version_base="1.3"):
-        config = compose("config", overrides=[f"++{override}" for override in overrides])
+        config = compose("config", overrides=[*groups, *(f"++{override}" for override in overrides)])
     return cast("dict[str, object]", OmegaConf.to_container(config, resolve=True))
 
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState
 
+from analysis import study
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from slurm import client
 from slurm.batches import Batch, BatchStore
@@ -111,6 +113,8 @@ class Played:
         self.twice = self._launch("twice", "seed=0,1", *PLAIN)
         self.restarted = self._launch("restarted", *PLAIN)
         self.crowded = self._launch("crowded", "seed=0,1", *PLAIN, f"slurm.account={CROWDED}")
+        space = ("hydra/sweeper=optuna", "algorithm.quantile_k=interval(0.1,0.9)", "search.n_trials=2")
+        self.search = self._launch("search", *space, "search.n_jobs=2", "seed=0", "sweep.name=s", *PLAIN)
         self.outputs: dict[str, tuple[int, str]] = {}
         self.killed_by: dict[str, int] = {}
         self.jobs_after_death: dict[str, int] = {}
@@ -119,6 +123,7 @@ class Played:
         both = [self.twice.start() for _ in range(2)]
         leaving = self.restarted.start("seed=0")
         crowded = self.crowded.start()
+        searching = self.search.start()
         for when, process in dying.items():
             self.killed_by[when] = ended(process)[0]
         again = {when: launch.start("sweep.wait=false") for when, launch in self.dead.items()}
@@ -126,6 +131,10 @@ class Played:
             self.outputs[f"again-{when}"] = ended(process)
             self.jobs_after_death[when] = len(self.dead[when].batches)
         self._restart_controller(cluster, leaving)
+        wait_for(lambda: any(state.attempt for state in self.search.states), "a run of the search to start")
+        searching.kill()
+        self.outputs["killed search"] = ended(searching)
+        self.outputs["search"] = ended(self.search.start())
         self.outputs["mixed"] = ended(mixed)
         self.outputs["twice-0"], self.outputs["twice-1"] = ended(both[0]), ended(both[1])
         self.outputs["crowded"] = ended(crowded)
@@ -300,3 +309,15 @@ def test_runs_for_which_the_queue_has_no_room_are_submitted_once_it_has(played: 
     assert [len(batch.runs) for batch in played.crowded.batches] == [1, 1]
     assert output.count("Submitted 1 job in 1 array") == 2
     assert [state.status for state in played.crowded.states] == [RunStatus.DONE, RunStatus.DONE]
+
+
+def test_a_search_that_was_killed_goes_on_with_its_jobs(played: Played) -> None:
+    assert played.outputs["killed search"][0] == -signal.SIGKILL
+    code, output = played.outputs["search"]
+    assert code == 0, output
+    assert "Search 's'" in output
+    trials = study.load(played.search.root, "s").trials
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
+    assert [state.status for state in played.search.states] == [RunStatus.DONE] * 2
+    assert [state.attempt for state in played.search.states] == [1, 1]
+    assert len(played.search.jobs()) == len(played.search.batches)

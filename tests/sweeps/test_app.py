@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("torch", "verl", "wandb", "pandas", "matplotlib", "ray", "transformers", "scipy")
+HEAVY = ("torch", "verl", "wandb", "pandas", "matplotlib", "ray", "transformers", "scipy", "optuna")
 
 
 def sweep(*arguments: str, runs: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,193 @@
+"""A search from the command line to its end; Hydra's sweeper plug-in calls nothing else."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from hydra.core.override_parser.types import Override
+from optuna.trial import TrialState
+from rich.console import Console
+
+from qae.errors import ConfigError
+from sweeps import tables, tracking
+from sweeps.app import axes
+from sweeps.confirm import Confirmation
+from sweeps.executor import Execution, Executor
+from sweeps.identity import identity
+from sweeps.launch import Outcome
+from sweeps.local import side_by_side
+from sweeps.parts import settled
+from sweeps.plan import Plan
+from sweeps.search import samplers, space, warm_start
+from sweeps.search.loop import SearchLoop
+from sweeps.search.planner import Compose, Planner
+from sweeps.search.settings import SearchSettings
+from sweeps.search.space import Parameter
+from sweeps.search.study import Definition, SharedStudy, owner
+from sweeps.store import RunStore, checked_name
+
+_DEFAULT_NAME = "default"
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What the command line asks for, checked.
+
+    Attributes:
+        planner: makes runs.
+        settings: how to ask and judge.
+        definition: what is searched.
+        example: the runs of the space's first setting.
+        dry_run: whether to stop after showing.
+        confirmation: when to ask first.
+    """
+
+    planner: Planner
+    settings: SearchSettings
+    definition: Definition
+    example: Plan
+    dry_run: bool
+    confirmation: Confirmation
+
+    @property
+    def total_steps(self) -> int:
+        """Global steps of a run."""
+        return self.example.runs[0].total_steps
+
+
+def search(
+    typed: Sequence[Override],
+    config: Mapping[str, object],
+    compose: Compose,
+    make_executor: Callable[[Mapping[str, object]], Executor],
+    console: Console,
+) -> Outcome:
+    """Search, from where the study stands.
+
+    Args:
+        typed: the command line's overrides.
+        config: what holds for all runs, resolved.
+        compose: resolved configurations of lists of overrides.
+        make_executor: the place to run, from the configuration of a run.
+        console: where tables and progress go.
+
+    Raises:
+        ConfigError: something that cannot be searched; nothing was started or written.
+        StoreError: the run store is damaged; nothing was started.
+    """
+    wanted = _read(typed, config, compose)
+    executor = make_executor(wanted.example.runs[0].config)
+    root, name = wanted.planner.store.root, wanted.planner.name
+    for sentence in (*_description(wanted), *executor.describe(wanted.example)):
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    executor.check(wanted.example.runs)
+    if wanted.dry_run:
+        console.print("sweep.dry_run=true: nothing was started.")
+        return Outcome(root, name, (), 0)
+    with owner(root, name) as me:
+        study = SharedStudy(root, name, wanted.definition, wanted.settings, wanted.total_steps, me)
+        if wanted.settings.warm_start:
+            found = warm_start.find(wanted.planner, wanted.definition.space, wanted.definition.seeds, wanted.settings)
+            console.print(f"Warm start: {tables.count(study.warm(found), 'setting')} of the store added as trials.")
+        whole = Plan(name, wanted.example.runs * study.left(), ())
+        if not wanted.confirmation.holds(whole, console):
+            console.print("Nothing was started.")
+            return Outcome(root, name, (), 1)
+
+        def say(sentence: str) -> None:
+            console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+
+        loop = SearchLoop(study, wanted.planner, wanted.settings, wanted.definition.seeds, wanted.total_steps, say)
+        ended = executor.launch(Plan(name, (), ()), console, loop)
+        return _outcome(ended, loop, study, wanted, say)
+
+
+def _read(typed: Sequence[Override], config: Mapping[str, object], compose: Compose) -> _Search:
+    """What the command line asks for.
+
+    Raises:
+        ConfigError: a value that cannot be used.
+    """
+    parameters = space.read(typed)
+    settings = SearchSettings.of(config, side_by_side(config))
+    samplers.check(settings, parameters)
+    sweep = cast("Mapping[str, object]", config["sweep"])
+    if sweep.get("wait") is not True:
+        raise ConfigError("sweep.wait", sweep.get("wait"), "a search reads results as they come; give true")
+    tracking.check(cast("Mapping[str, object]", config.get("tracking", {})))
+    seeds = space.seeds(typed, config.get("seed"))
+    fixed = [line for line in settled(typed) if not line.lstrip("+").startswith(("seed=", "sweep.name="))]
+    name = _name(str(sweep["name"]), parameters)
+    planner = Planner(
+        compose=compose,
+        store=RunStore(Path(str(sweep["root"])).expanduser().resolve()),
+        name=name,
+        fixed=(*fixed, f"sweep.name={name}"),
+        axes=axes(fixed),
+        varying=tuple(one.name for one in parameters),
+        retry=_flag(sweep, "retry"),
+    )
+    first, _ = (planner.plan([one.override(one.ends[end]) for one in parameters], seeds) for end in (0, 1))
+    kept = set(planner.varying) | {"seed"}
+    base = {key: value for key, value in identity(config).items() if key not in kept}
+    return _Search(
+        planner, settings, Definition(parameters, seeds, base), first, _flag(sweep, "dry_run"), Confirmation.of(sweep)
+    )
+
+
+def _description(wanted: _Search) -> list[str]:
+    settings, seeds = wanted.settings, wanted.definition.seeds
+    goals = ", ".join(objective.name for objective in settings.objectives)
+    shown = ", ".join(map(str, seeds))
+    trials = tables.count(settings.n_trials, "trial")
+    lines = [f"Search '{wanted.planner.name}': {settings.sampler}, {trials}, each judged by {goals} on seed {shown}."]
+    lines += [f"  {one.name}: {_shown(one)}" for one in wanted.definition.space]
+    lines += [f"  {bound.measure} stays in [{_end(bound.low)}, {_end(bound.high)}]" for bound in settings.constraints]
+    if settings.max_steps is not None:
+        lines.append(f"  at most {settings.max_steps:,} training steps, {wanted.total_steps} a run")
+    return lines
+
+
+def _shown(one: Parameter) -> str:
+    if one.values is not None and len(one.values) <= 12:
+        return ", ".join(one.override(value).partition("=")[2] for value in one.values)
+    low, high = one.ends
+    return f"{low} to {high}" + (" on a logarithmic scale" if getattr(one.distribution, "log", False) else "")
+
+
+def _end(end: float | None) -> str:
+    return "…" if end is None else f"{end:g}"
+
+
+def _outcome(
+    ended: Execution, loop: SearchLoop, study: SharedStudy, wanted: _Search, say: Callable[[str], None]
+) -> Outcome:
+    name = wanted.planner.name
+    for number, sentence in loop.left.items():
+        say(f"Trial {number} is left as it is: {sentence}.")
+    counts = study.counts()
+    states = ", ".join(f"{number} {state.name.lower()}" for state, number in counts.items())
+    say(f"Trials of '{name}': {states or 'none'}.")
+    for sentence in ended.notes:
+        say(sentence)
+    if ended.interrupted:
+        say("Stopped. The same command goes on from here.")
+    elif not loop.left and counts.get(TrialState.RUNNING):
+        say("Other processes go on with those that run.")
+    code = 130 if ended.interrupted else int(bool(loop.left or loop.failed))
+    return Outcome(wanted.planner.store.root, name, (), code, is_search=True)
+
+
+def _name(configured: str, parameters: Sequence[Parameter]) -> str:
+    if configured != _DEFAULT_NAME:
+        return checked_name(configured)
+    words = [one.name.rsplit(".", 1)[-1].replace("/", "-") for one in parameters]
+    return checked_name("-".join(["search", *words]))
+
+
+def _flag(section: Mapping[str, object], key: str) -> bool:
+    value = section.get(key)
+    if not isinstance(value, bool):
+        raise ConfigError(f"sweep.{key}", value, "give true or false")
+    return value
