@@ -19,7 +19,7 @@ from rich.console import Console
 
 from qae.errors import ConfigError
 from qae.run_directory import RunStatus
-from sweeps import backends, tables, tracking
+from sweeps import backends, forks, tables, tracking
 from sweeps.executor import Execution
 from sweeps.job import Exit, run_in_worker
 from sweeps.locking import is_locked
@@ -182,7 +182,8 @@ class _Pool:
         if code in (Exit.RUNS_ELSEWHERE, _SERVER_DIED):
             self._followed.append(run)
         elif code == Exit.INTERRUPTED:
-            self.failed[run.run_id] = f"{run.directory.read_state().reason}; the same command continues it"
+            reason = forks.last_of(run.directory).read_state().reason
+            self.failed[run.run_id] = f"{reason}; the same command continues it"
         elif code < 0 and not self.stop_requests:
             self.failed[run.run_id] = f"killed by {_signal_name(-code)}; the same command continues it"
         elif code > 0 and (reason := self._reason(run)):
@@ -194,7 +195,7 @@ class _Pool:
         """A followed run has ended: done or failed elsewhere, or its process died and it is ours to continue."""
         if reason := self._reason(run):
             self.failed[run.run_id] = reason
-        elif run.directory.read_state().status is not RunStatus.DONE:
+        elif not run.directory.read_state().status.is_final:
             self._waiting.append(run)
 
     @staticmethod
@@ -205,8 +206,12 @@ class _Pool:
 
     @staticmethod
     def _reason(run: PlannedRun) -> str | None:
-        state = run.directory.read_state()
-        return (state.reason or "failed") if state.status is RunStatus.FAILED else None
+        last = forks.last_of(run.directory)
+        state = last.read_state()
+        if state.status is not RunStatus.FAILED:
+            return None
+        whose = "" if last == run.directory else f"run {last.run_id}, its fork: "
+        return f"{whose}{state.reason or 'failed'}"
 
 
 def _preloaded(configs: Sequence[Mapping[str, object]]) -> list[str]:

@@ -8,7 +8,9 @@ from qae.errors import ConfigError
 from sweeps import verl_source
 
 # Sections of ours; everything else is verl's.
-OURS = frozenset({"labels", "backend", "seed", "resources", "slurm", "tracking", "sweep", "tiny", "guard", "hydra"})
+OURS = frozenset(
+    {"labels", "backend", "seed", "resources", "slurm", "tracking", "sweep", "tiny", "guard", "fork", "hydra"}
+)
 # What verl calls a seed; `seed` sets those that the configuration leaves open. Data order, mini-batches, engine, vLLM.
 SEEDS = ("data.seed", "actor_rollout_ref.actor.data_loader_seed", "actor_rollout_ref.rollout.seed")
 ENGINE_SEEDS = {"dp": "actor_rollout_ref.actor.fsdp_config.seed", "megatron": "actor_rollout_ref.actor.megatron.seed"}
