@@ -55,7 +55,7 @@ class Explosion:
         ratio: every entropy of the window lies above so many times its start.
         slope: or: the least-squares slope of entropy over the window is so much of the start a step; None: only the
             level counts.
-        length_ratio: the window's mean length lies above so many times its start.
+        length_ratio: the window's mean length lies above so many times its start; None: whatever it does.
         pass_gain: the last pass@1 lies less than this above the first one; None: whatever it does.
     """
 
@@ -64,7 +64,7 @@ class Explosion:
     start_steps: int
     ratio: float
     slope: float | None
-    length_ratio: float
+    length_ratio: float | None
     pass_gain: float | None
 
     def judge(self, history: History) -> Finding | None:
@@ -73,26 +73,26 @@ class Explosion:
         if window is None or first is None:
             return None
         entropy, entropy_start = values_of(window, metrics.ENTROPY.name), _mean_of(first, metrics.ENTROPY.name)
-        length, length_start = _mean_of(window, metrics.LENGTH_MEAN.name), _mean_of(first, metrics.LENGTH_MEAN.name)
-        if entropy is None or entropy_start is None or length is None or length_start is None:
+        if entropy is None or entropy_start is None:
             return None
+        length, length_start = _mean_of(window, metrics.LENGTH_MEAN.name), _mean_of(first, metrics.LENGTH_MEAN.name)
         rise = _slope(entropy)
         high = min(entropy) > self.ratio * entropy_start
         steep = self.slope is not None and rise > self.slope * entropy_start
-        if not ((high or steep) and length > self.length_ratio * length_start and _is_flat(history, self.pass_gain)):
+        longer = _is_above(length, self.length_ratio, length_start)
+        if not ((high or steep) and longer and _is_flat(history, self.pass_gain)):
             return None
         return _finding(
             self.name,
             window,
-            f"entropy {entropy[-1]:.2f}, {entropy_start:.2f} at the start; length {length:.1f}, {length_start:.1f} at "
-            f"the start{_pass_words(history)}",
+            f"entropy {entropy[-1]:.2f}, {entropy_start:.2f} at the start"
+            f"{_words('length', length, length_start, '.1f')}{_pass_words(history)}",
             {
                 "entropy": entropy[-1],
                 "entropy_lowest": min(entropy),
                 "entropy_start": entropy_start,
                 "entropy_slope": rise,
-                "length": length,
-                "length_start": length_start,
+                **_evidence("length", length, length_start),
                 **_pass_evidence(history),
             },
         )
@@ -227,11 +227,25 @@ def _first_and_last_pass(history: History) -> tuple[float, float] | None:
     return (evaluations[0], evaluations[-1]) if len(evaluations) > 1 else None
 
 
+def _is_above(value: float | None, ratio: float | None, start: float | None) -> bool:
+    if ratio is None:
+        return True
+    return value is not None and start is not None and value > ratio * start
+
+
 def _pass_words(history: History) -> str:
-    found = _first_and_last_pass(history)
-    return "" if found is None else f"; pass@1 {found[1]:.3f}, {found[0]:.3f} at the start"
+    first, last = _first_and_last_pass(history) or (None, None)
+    return _words("pass@1", last, first, ".3f")
 
 
 def _pass_evidence(history: History) -> dict[str, float]:
-    found = _first_and_last_pass(history)
-    return {} if found is None else {"pass_1": found[1], "pass_1_start": found[0]}
+    first, last = _first_and_last_pass(history) or (None, None)
+    return _evidence("pass_1", last, first)
+
+
+def _words(name: str, value: float | None, start: float | None, form: str) -> str:
+    return "" if value is None or start is None else f"; {name} {value:{form}}, {start:{form}} at the start"
+
+
+def _evidence(name: str, value: float | None, start: float | None) -> dict[str, float]:
+    return {} if value is None or start is None else {name: value, f"{name}_start": start}

@@ -55,7 +55,7 @@ _CHECKS: Mapping[str, _Check] = {
     "grad_norm": _POSITIVE,
     "fork_k": (lambda value: 0 < value < 1, "give K of the run that goes on, between 0 and 1"),
 }
-_OPTIONAL = ("slope", "fraction", "kept", "pass_gain", "grad_norm")
+_OPTIONAL = ("slope", "length_ratio", "fraction", "kept", "pass_gain", "grad_norm")
 
 
 def watches(section: object) -> tuple[Watch, ...]:
