@@ -58,11 +58,11 @@ def test_a_replay_says_what_would_have_been_saved_and_lost(runs: Path) -> None:
     assert cells["good"].endswith("explosion  4     0.300 → 0.900  false stop  2")
     assert cells["calm"].endswith("0.300 → 0.250  missed")
     assert cells["learns"].endswith("0.300 → 0.800  kept")
+    saved = "True stops save 2 of 24 steps (8%), 0.2 hours on CPUs"
     assert sums.splitlines() == [
         "n = 4 runs. A good run ends with pass@1 at least 0.1 above its first evaluation.",
         "True stops: 1 of 2 bad runs. False stops: 1 of 2 good runs.",
-        "True stops save 2 of 24 steps (8%), 0.2 hours on CPUs; "
-        "false stops lose 2 of 24 steps (8%), 0.2 hours on CPUs.",
+        f"{saved}; false stops lose 2 of 24 steps (8%), 0.2 hours on CPUs.",
     ]
 
 
