@@ -135,11 +135,20 @@ def run_with_fork(
         return directory, status
     forks.enlist(directory, fork, sweep)
     going_on = forks.last_of(directory)
-    state = going_on.read_state()
-    if requests or state.status.is_final:
-        return going_on, state.status
     with hold(going_on):
+        state = going_on.read_state()
+        if state.status.is_final:
+            return going_on, state.status
+        if requests:
+            return going_on, _not_begun(going_on, state, place.why_stopped(requests[0]))
         return going_on, run_unless_settled(going_on, sweep, state.attempt, place, requests)
+
+
+def _not_begun(directory: RunDirectory, state: RunState, reason: ExitReason) -> RunStatus:
+    """Leave a run to be continued that was asked to stop before it began."""
+    status = RunStatus.CANCELLED if reason is ExitReason.CANCELLED else RunStatus.PREEMPTED
+    directory.write_state(_counted(replace(state, status=status), reason, f"stopped before it began ({reason})"))
+    return status
 
 
 def run_unless_settled(
