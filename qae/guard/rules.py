@@ -121,7 +121,7 @@ class Collapse:
     def judge(self, history: History) -> Finding | None:
         """See `Rule`."""
         window, first = training_steps(history, self.steps), first_steps(history, self.start_steps)
-        if window is None or first is None or not _is_flat(history, self.pass_gain):
+        if window is None or first is None:
             return None
         words: list[str] = []
         evidence: dict[str, float] = {}
@@ -133,7 +133,7 @@ class Collapse:
         if kept and self.kept is not None and max(kept) < self.kept:
             words.append(f"{kept[-1]:.1%} of the groups have both right and wrong responses")
             evidence |= {"groups_kept": kept[-1], "groups_kept_highest": max(kept)}
-        if not words:
+        if not words or not _is_flat(history, self.pass_gain):
             return None
         sentence = "; ".join(words) + _pass_words(history)
         return _finding(self.name, window, sentence, {**evidence, **_pass_evidence(history)})
