@@ -58,10 +58,9 @@ def first_steps(history: History, count: int) -> History | None:
 
 
 def values_of(records: Iterable[StepRecord], name: str) -> list[float] | None:
-    """A metric over records; None where one lacks it."""
-    found = [record.values.get(name) for record in records]
-    numbers = [value for value in found if value is not None]
-    return numbers if len(numbers) == len(found) else None
+    """A metric over records; None where one has no finite number of it."""
+    found = [record.values.get(name, math.nan) for record in records]
+    return None if any(math.isnan(value) for value in found) else found
 
 
 def _is_number(value: object) -> bool:

@@ -67,8 +67,8 @@ def test_a_replay_says_what_would_have_been_saved_and_lost(runs: Path) -> None:
 
 
 def test_thresholds_can_be_changed(runs: Path) -> None:
-    _, output = replayed(runs, "--set", "explosion.ratio=1.65")
-    assert "explosion  6 " in output
+    _, output = replayed(runs, "--set", "explosion.ratio=1.55")
+    assert "explosion  5 " in output
     _, output = replayed(runs, "--set", "explosion=null", "--good-gain=-0.1")
     assert "True stops: 0 of 0 bad runs. False stops: 0 of 4 good runs." in output
     _, output = replayed(runs, "--markdown")
@@ -78,7 +78,7 @@ def test_thresholds_can_be_changed(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "explosion.ratio=no"], "guard.explosion.ratio='no' cannot be used: give a number of at least 1"),
+        (["--set", "explosion.ratio=high"], "guard.explosion.ratio='high' cannot be used: give a number of at least 1"),
         (["--set", "explode.ratio=2"], "--set explode.ratio=2 cannot be used: write RULE.KEY=VALUE, with one of"),
         (["--set", "explosion=null", "--set", "collapse=null"], "no rule is on"),
         (["--settings", "config.yaml"], "does not exist"),

@@ -110,7 +110,7 @@ def test_explosion_names_its_window_and_its_numbers() -> None:
         (LONGER, {0: 0.3, 7: 0.3}, {}, 7),  # known late
         ([10.0] * 7, {0: 0.3, 4: 0.3}, {}, None),  # responses do not grow
         (LONGER, {0: 0.3, 4: 0.3}, {"ratio": 9.0}, None),
-        (LONGER, {0: 0.3, 4: 0.3}, {"ratio": 9.0, "slope": 0.2}, 4),
+        (LONGER, {0: 0.3, 4: 0.3}, {"ratio": 9.0, "slope": 0.2}, 5),
         (LONGER, {0: 0.3, 4: 0.3}, {"steps": 4}, 7),
     ],
 )
