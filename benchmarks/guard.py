@@ -25,7 +25,7 @@ GRID: Mapping[str, Mapping[str, Sequence[float | None]]] = {
     "explosion": {
         "ratio": (1.05, 1.1, 1.2, 1.3, 1.5),
         "length_ratio": (None, 1.0, 1.1),
-        "pass_gain": (None, 0.1, 0.05),
+        "pass_gain": (0.1,),
         "steps": (3, 5, 8),
         "start_steps": (3,),
         "slope": (None,),
@@ -33,7 +33,7 @@ GRID: Mapping[str, Mapping[str, Sequence[float | None]]] = {
     "collapse": {
         "fraction": (0.5, 0.3, 0.2, 0.1, None),
         "kept": (0.5, 0.4, 0.3, 0.2, 0.1, 0.05, None),
-        "pass_gain": (None, 0.1, 0.05),
+        "pass_gain": (0.1,),
         "steps": (3, 5, 8),
         "start_steps": (3,),
     },
