@@ -77,6 +77,12 @@ def config_of(config: Mapping[str, object], parent: str, step: int, k: float) ->
     return {**config, "algorithm": {**algorithm, "quantile_k": k}, SECTION: origin}
 
 
+def step_of(config: Mapping[str, object]) -> int:
+    """The last step that a fork has from its parent; -1 where the run is none."""
+    section = config.get(SECTION)
+    return int(cast("int", section["step"])) if isinstance(section, Mapping) else -1
+
+
 def fork_of(directory: RunDirectory) -> Fork | None:
     """The run that goes on instead of one that the guard ended; None where none does."""
     decision = decisions.ending(decisions.read(directory))

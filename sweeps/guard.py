@@ -38,7 +38,7 @@ class Guard:
         self._tracker = tracker
         watching = watches(config.get("guard"))
         self._decisions = decisions.read(directory) if watching else {}
-        history = read_history(directory) if watching else []
+        history = read_history(directory, forks.step_of(config)) if watching else []
         self._judge = Judge(watching, total_steps, history, self._decisions) if watching else None
         for decision in self._decisions.values():
             self._tag(decision)

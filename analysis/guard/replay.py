@@ -102,7 +102,7 @@ def replay_run(record: RunRecord, history: Sequence[StepRecord], watches: Sequen
 
 
 def histories(runs: Runs) -> dict[str, list[StepRecord]]:
-    """Each run's steps, from its directory where it has one: tables of metrics leave out what is not finite."""
+    """Each run's own steps, from its directory where it has one: tables of metrics leave out what is not finite."""
     found = {record.id: _on_disk(record) for record in runs.records if record.directory is not None}
     elsewhere = [record.id for record in runs.records if record.directory is None]
     if elsewhere:
@@ -120,7 +120,8 @@ def histories(runs: Runs) -> dict[str, list[StepRecord]]:
 
 def _on_disk(record: RunRecord) -> list[StepRecord]:
     assert record.directory is not None  # noqa: S101  # the caller has looked
-    return read_history(RunDirectory(record.directory))
+    began = record.config.get("fork.step")
+    return read_history(RunDirectory(record.directory), began if isinstance(began, int) else -1)
 
 
 def _hours(steps: Sequence[StepRecord]) -> float:

@@ -35,12 +35,17 @@ def step_record(step: int, values: Mapping[str, object]) -> StepRecord:
     return StepRecord(step, numbers)
 
 
-def read_history(directory: RunDirectory) -> list[StepRecord]:
-    """The steps on disk in order; of lines for the same step the last one counts."""
+def read_history(directory: RunDirectory, after: int = -1) -> list[StepRecord]:
+    """The steps on disk in order; of lines for the same step the last one counts.
+
+    Args:
+        directory: the run.
+        after: the first step lies after this one: a fork is judged from where it began, not by its parent's steps.
+    """
     return [
         step_record(step, {name: value for name, value in line.items() if name not in ("step", "time")})
         for line in read_metrics(directory).records
-        if isinstance(step := line["step"], int)
+        if isinstance(step := line["step"], int) and step > after
     ]
 
 
