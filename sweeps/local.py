@@ -23,7 +23,7 @@ from sweeps import backends, forks, tables, tracking
 from sweeps.executor import Execution
 from sweeps.job import Exit, run_in_worker
 from sweeps.locking import is_locked
-from sweeps.plan import Action, Plan, PlannedRun
+from sweeps.plan import Action, Plan, PlannedRun, forks_of
 from sweeps.progress import Progress
 from sweeps.watch import Watch
 
@@ -99,14 +99,20 @@ def launch(plan: Plan, parallel: int, show: Callable[[Sequence[PlannedRun]], Non
     try:
         while pool.unfinished():
             pool.advance()
-            show(watch.fresh(plan.runs))
+            show(_with_forks(watch, plan))
             pool.wait(_POLL_SECONDS)
     finally:
         pool.kill()
         for number, handler in previous.items():
             signal.signal(number, handler)
-    show(watch.fresh(plan.runs))
+    show(_with_forks(watch, plan))
     return Execution(pool.failed, pool.stop_requests > 0)
+
+
+def _with_forks(watch: Watch, plan: Plan) -> list[PlannedRun]:
+    """The plan's runs as they stand, and the forks that their workers have gone on to."""
+    fresh = watch.fresh(plan.runs)
+    return [*fresh, *watch.fresh(forks_of(fresh))]
 
 
 class _Pool:

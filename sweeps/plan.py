@@ -1,7 +1,7 @@
 """From composed configurations to a list of runs and what happens to each."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache, partial
 from pathlib import Path
@@ -155,6 +155,24 @@ def _planned(
 def _fork_job(job: Job, parent: str, fork: forks.Fork) -> Job:
     config = forks.config_of(job.config, parent, fork.step, fork.k)
     return Job(forks.overrides_of(job.overrides, parent, fork), config)
+
+
+def forks_of(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Runs that go on instead of those that their guard has stopped since the plan was made.
+
+    Args:
+        runs: of the plan, with fresh states.
+    """
+    known = {run.run_id for run in runs}
+    found = []
+    for run in runs:
+        fork = forks.fork_of(run.directory) if run.state.status is RunStatus.STOPPED_BY_GUARD else None
+        if fork is not None and fork.run_id not in known:
+            job = _fork_job(Job(run.overrides, run.config), run.run_id, fork)
+            forked = replace(run, run_id=fork.run_id, overrides=job.overrides, config=job.config)
+            words = f"K={fork.k:g}, fork of {run.run_id}"
+            found.append(replace(forked, directory=forks.last_of(run.directory), label=words))
+    return found
 
 
 def _action(directory: RunDirectory, state: RunState, *, retry: bool) -> Action:

@@ -19,7 +19,7 @@ from qae.run_directory import RunDirectory, RunStatus, read_metrics
 from sweeps import backends, forks, guard
 from sweeps.identity import run_id
 from sweeps.job import run_job
-from sweeps.plan import Action, Job, Plan, make_plan
+from sweeps.plan import Action, Job, Plan, forks_of, make_plan
 from sweeps.store import ManifestRun, RunStore
 from tests.configs import QUICK, tiny_mapping, verl_mapping
 
@@ -170,6 +170,9 @@ def test_a_fork_goes_on_from_before_the_evidence_in_the_same_process(store: RunS
         parent_run, forked = plan(store, config, retry=retry).runs
         assert (parent_run.action, forked.action) == (Action.SKIP_STOPPED, Action.RESUME)
         assert run_id(forked.config) == forked.run_id == fork.run_id
+    (shown,) = forks_of([parent_run])
+    assert (shown.run_id, shown.label) == (fork.run_id, f"K=0.6, fork of {directory.run_id}")
+    assert forks_of([parent_run, forked]) == []
     backends.check(forked.config)
 
 
