@@ -12,6 +12,10 @@ _DEFINITION = "algorithm.quantile_definition"
 _RULE = "algorithm.advantage"
 _CONTROLLER = "algorithm.quantile_controller."
 _SEED = "seed"
+# Of a fork of a run that a guard ended (sweeps/forks.py); which run it was is no more a difference than a seed is.
+_FORKED_FROM = "fork.run"
+_PARENT_K = "fork.parent_k"
+_OF_FORK = (_FORKED_FROM, "fork.step", _PARENT_K)
 _IN_BASELINE = (_K, _DEFINITION, _RULE, _SEED)
 # Options whose name stands for the keys that they set; the default ones need no mention.
 _OPTIONS = {"model": "tiny", "regularizer": "clip_higher", "data": None}
@@ -35,10 +39,12 @@ def arm_names(configs: Mapping[str, Config]) -> dict[str, ArmName]:
 
     Returns:
         by run id, in order of arm and seed: plain variant before others, the mean before K in ascending order.
-        Two runs have the same name exactly if nothing but seed and operational keys tells them apart.
+        Two runs have the same name exactly if nothing but seed and operational keys tells them apart. Forks have one
+        name where their parents had one.
     """
     keys = dict.fromkeys(key for config in configs.values() for key in config)
-    differing = [key for key in keys if not is_operational(key) and _differs(configs.values(), key)]
+    ignored = [key for key in keys if is_operational(key) or key in _OF_FORK]
+    differing = [key for key in keys if key not in ignored and _differs(configs.values(), key)]
     options = [name for name in _OPTIONS if _differs(configs.values(), f"labels.{name}")]
     plain = [
         key
@@ -126,7 +132,15 @@ def _baseline(config: Config, *, with_definition: bool) -> str:
 def _variant(config: Config, options: Sequence[str], plain: Sequence[str], keys: Iterable[str]) -> str:
     chosen = {option: config.get(f"labels.{option}") for option in options}
     names = [f"no {o}" if name is None else str(name) for o, name in chosen.items() if name != _OPTIONS[o]]
-    return ", ".join([*names, *(f"{_short_key(key, keys)}={_short(config.get(key))}" for key in plain)])
+    others = [f"{_short_key(key, keys)}={_short(config.get(key))}" for key in plain]
+    return ", ".join([*names, *others, *_fork_words(config)])
+
+
+def _fork_words(config: Config) -> list[str]:
+    if _FORKED_FROM not in config:
+        return []
+    parent = k_of({**config, _K: config.get(_PARENT_K)})
+    return [f"forked from {baseline_name(rule_of(config), parent)}"]
 
 
 def _short_key(key: str, keys: Iterable[str]) -> str:
@@ -149,7 +163,7 @@ def _short(value: object) -> str:
 def _order(config: Config, name: ArmName, keys: Sequence[str]) -> tuple[object, ...]:
     values = [(0.0, "") if config.get(key) == _default_of(key) else _sortable(config.get(key)) for key in keys]
     rule = rule_of(config)
-    return (values, rule != "quantile", rule, name.k or 0.0, name.baseline, seed_of(config))
+    return (values, _fork_words(config), rule != "quantile", rule, name.k or 0.0, name.baseline, seed_of(config))
 
 
 def _default_of(key: str) -> object:

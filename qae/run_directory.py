@@ -158,6 +158,11 @@ class RunDirectory:
         return self.path / "lease.json"
 
     @property
+    def guard(self) -> Path:
+        """A line a decision of the entropy guard."""
+        return self.path / "guard.jsonl"
+
+    @property
     def stop_request(self) -> Path:
         """Its presence asks verl's trainer to end after the current step."""
         return self.path / "stop"

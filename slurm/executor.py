@@ -77,7 +77,7 @@ class SlurmExecutor:
             "to submit": actions[Action.START] + actions[Action.RETRY],
             "to resume": actions[Action.RESUME],
             "to attach to": actions[Action.FOLLOW],
-            "to skip": actions[Action.SKIP_DONE] + actions[Action.SKIP_FAILED],
+            "to skip": sum(actions[skip] for skip in (Action.SKIP_DONE, Action.SKIP_FAILED, Action.SKIP_STOPPED)),
         }
         sentences = [f"Slurm: {', '.join(f'{number} {word}' for word, number in words.items())}."]
         groups = grouped([run for run in plan.runs if run.action.runs])

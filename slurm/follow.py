@@ -132,7 +132,7 @@ class Follower:
     def _end(self, run: PlannedRun, over: set[str], by_slurm: str | None = None) -> None:
         over.add(run.run_id)
         state = run.directory.read_state()
-        if state.status is RunStatus.DONE:
+        if state.status in (RunStatus.DONE, RunStatus.STOPPED_BY_GUARD):
             return
         if state.status.is_final:
             self.failed[run.run_id] = state.reason or str(state.status)

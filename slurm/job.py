@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from slurm import attempts, ray_cluster
 from slurm.own_job import OwnJob
-from sweeps.job import Exit, Place, exit_code, run_unless_settled, stop_requests
+from sweeps.job import Exit, Place, exit_code, run_with_fork, stop_requests
 from sweeps.locking import LEASE_SECONDS, AlreadyRunningError, exclusive
 from sweeps.reasons import ExitReason
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         try:
             job = _own_job(arguments)
             sweep, directory = _task(Path(arguments[0]), os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
-            status = _train(directory, sweep, job, requests)
+            directory, status = _train(directory, sweep, job, requests)
         except AlreadyRunningError as error:
             _say(f"{error}, which goes on; this job has nothing to do")
             return Exit.ENDED
@@ -73,7 +73,8 @@ def _task(batch: Path, index: str) -> tuple[str, RunDirectory]:
     return sweep, directory
 
 
-def _train(directory: RunDirectory, sweep: str, job: OwnJob, requests: Sequence[int]) -> RunStatus:
+def _train(directory: RunDirectory, sweep: str, job: OwnJob, requests: Sequence[int]) -> tuple[RunDirectory, RunStatus]:
+    """Train the run, and its fork where it has one: the directory of the last of them, and how it was left."""
     allowed = _limits(directory)
     place = Place(
         job=job.id,
@@ -84,8 +85,7 @@ def _train(directory: RunDirectory, sweep: str, job: OwnJob, requests: Sequence[
         goes_on=partial(attempts.goes_on, allowed=allowed),
         machines=ray_cluster.machines,
     )
-    with _held(directory, requests):
-        return run_unless_settled(directory, sweep, _NONE_BEFORE, place, requests)
+    return run_with_fork(directory, sweep, _NONE_BEFORE, place, requests, partial(_held, requests=requests))
 
 
 def _limits(directory: RunDirectory) -> dict[ExitReason, int | None]:

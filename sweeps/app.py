@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sweeps.launch import Outcome
 
 TREE = Path(__file__).parent / "conf"
-_NOT_AXES = ("sweep.", "tracking", "resources", "slurm.", "site=", "hydra", "experiment", "labels.", "search.")
+_NOT_AXES = ("sweep.", "tracking", "resources", "slurm.", "site=", "guard", "hydra", "experiment", "labels.", "search.")
 # A single run as composed, and the node of its launcher; it is launched after Hydra has returned, which would add a
 # line of its own to errors.
 _single: list[tuple[list[str], DictConfig, DictConfig]] = []
@@ -89,6 +89,8 @@ def launch(
 
     jobs = []
     for overrides, values in composed:
+        if "fork" in values:
+            raise ConfigError("fork", values["fork"], "leave it out; the guard writes it for a run that it forks")
         sweep = cast("Mapping[str, object]", values["sweep"])
         config = {**values, "sweep": {**sweep, "name": name}} if name and sweep["name"] == "default" else values
         jobs.append(Job(axes(overrides), config))

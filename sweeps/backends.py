@@ -9,6 +9,7 @@ from qae.config import AdvantageConfig
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
 from qae.tiny.config import TinyConfig
+from sweeps import guard
 
 OnStep = Callable[[int, Mapping[str, float]], None]
 # A sentence once the machines that a run computes on are gone; the argument: seconds to wait for it.
@@ -38,6 +39,7 @@ def check(config: Mapping[str, object], exists: Callable[[Path], bool] = Path.ex
     """
     algorithm = config.get("algorithm")
     AdvantageConfig.from_mapping(algorithm if isinstance(algorithm, Mapping) else {})
+    guard.check(config)
     match _backend(config):
         case Backend.TINY:
             TinyConfig.from_mapping(config)

@@ -17,7 +17,7 @@ DATA_FILES = ("data.train_files", "data.val_files")
 # Keys that count only where they differ from the value that stands for "not there".
 NEUTRAL: dict[str, object] = {"data.reward_noise.flip": 0, "data.reward_noise.random": 0}
 
-_RULES_WITH_A_QUANTILE = (AdvantageRule.QUANTILE, AdvantageRule.POS_MASK, AdvantageRule.NEG_MASK)
+RULES_WITH_A_QUANTILE = (AdvantageRule.QUANTILE, AdvantageRule.POS_MASK, AdvantageRule.NEG_MASK)
 _LENGTH = 12
 
 
@@ -47,7 +47,7 @@ def identity(config: Mapping[str, object]) -> dict[str, object]:
     algorithm = config.get("algorithm")
     if isinstance(algorithm, Mapping):
         advantage = AdvantageConfig.from_mapping(algorithm)
-        if not (advantage.uses_quantile and advantage.rule in _RULES_WITH_A_QUANTILE):
+        if not (advantage.uses_quantile and advantage.rule in RULES_WITH_A_QUANTILE):
             kept.pop("algorithm.quantile_definition", None)
             kept["algorithm.quantile_k"] = -1
         selects_accuracy = advantage.quantile_on is QuantileOn.ACCURACY and kept["algorithm.quantile_k"] != -1

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,10 +19,12 @@ from omegaconf import OmegaConf
 from qae import metrics
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from sweeps import backends, provenance, reasons, tracking
+from sweeps import backends, forks, provenance, reasons, tracking
+from sweeps.guard import Guard
 from sweeps.locking import AlreadyRunningError, exclusive, leased
 from sweeps.reasons import ExitReason
 from sweeps.store import RunStore
+from sweeps.worker_process import own_temporary_files, redirect_output
 
 _SHOWN = (metrics.ENTROPY.name, metrics.pass_at(1).name, metrics.ZERO_FRACTION.name, metrics.LENGTH_MEAN.name)
 _LOG_TAIL_BYTES = 200_000
@@ -44,6 +45,7 @@ def log_path(directory: RunDirectory, attempt: int) -> Path:
     return directory.logs / f"attempt-{attempt}.log"
 
 
+Hold = Callable[[RunDirectory], AbstractContextManager[object]]
 Machines = Callable[
     [Mapping[str, object], RunDirectory, Callable[[], bool]], AbstractContextManager[backends.Lost | None]
 ]
@@ -95,8 +97,7 @@ def run_in_worker(path: str, sweep: str, attempts: int, place: Place = _HERE) ->
         # In a group of its own a worker does not get the terminal's Ctrl-C beside the launcher's signal.
         os.setpgid(0, 0)
         try:
-            with exclusive(directory):
-                status = run_unless_settled(directory, sweep, attempts, place, requests)
+            _, status = run_with_fork(directory, sweep, attempts, place, requests, exclusive)
         except AlreadyRunningError:
             sys.exit(Exit.RUNS_ELSEWHERE)
     sys.exit(exit_code(status))
@@ -105,6 +106,49 @@ def run_in_worker(path: str, sweep: str, attempts: int, place: Place = _HERE) ->
 def exit_code(status: RunStatus) -> Exit:
     """How a worker ends that left its run so."""
     return {RunStatus.FAILED: Exit.FAILED, RunStatus.PREEMPTED: Exit.INTERRUPTED}.get(status, Exit.ENDED)
+
+
+def run_with_fork(
+    directory: RunDirectory, sweep: str, attempts: int, place: Place, requests: Sequence[int], hold: Hold
+) -> tuple[RunDirectory, RunStatus]:
+    """Run a directory, and where its guard forks it, the run that goes on instead.
+
+    Args:
+        directory: the run.
+        sweep: name of the sweep, W&B's group.
+        attempts: how often the run had been started when it was planned.
+        place: where a scheduler put it.
+        requests: numbers of the signals that asked to stop so far.
+        hold: takes a run's lock while the block runs.
+
+    Returns:
+        the directory that was run last, and the status it was left in.
+
+    Raises:
+        AlreadyRunningError: another process runs the directory, or its fork.
+        OSError, ValueError: see `run_unless_settled`.
+    """
+    with hold(directory):
+        status = run_unless_settled(directory, sweep, attempts, place, requests)
+    fork = forks.fork_of(directory) if status is RunStatus.STOPPED_BY_GUARD else None
+    if fork is None:
+        return directory, status
+    forks.enlist(directory, fork, sweep)
+    going_on = forks.last_of(directory)
+    with hold(going_on):
+        state = going_on.read_state()
+        if state.status.is_final:
+            return going_on, state.status
+        if requests:
+            return going_on, _not_begun(going_on, state, place.why_stopped(requests[0]))
+        return going_on, run_unless_settled(going_on, sweep, state.attempt, place, requests)
+
+
+def _not_begun(directory: RunDirectory, state: RunState, reason: ExitReason) -> RunStatus:
+    """Leave a run to be continued that was asked to stop before it began."""
+    status = RunStatus.CANCELLED if reason is ExitReason.CANCELLED else RunStatus.PREEMPTED
+    directory.write_state(_counted(replace(state, status=status), reason, f"stopped before it began ({reason})"))
+    return status
 
 
 def run_unless_settled(
@@ -127,15 +171,16 @@ def run_unless_settled(
         ValueError: its state cannot be read.
     """
     state = directory.read_state()
-    if state.status is RunStatus.DONE or (state.status.is_final and state.attempt > attempts):
+    forked = state.status is RunStatus.STOPPED_BY_GUARD and forks.fork_of(directory) is not None
+    if state.status is RunStatus.DONE or forked or (state.status.is_final and state.attempt > attempts):
         return state.status
     if (reason := directory.requested_end()) is not None:
         directory.write_state(replace(state, status=RunStatus.CANCELLED, reason=reason))
         return RunStatus.CANCELLED
     try:
-        with leased(directory), _own_temporary_files():
+        with leased(directory), own_temporary_files():
             while True:
-                _redirect_output(directory, state.attempt + 1)
+                redirect_output(log_path(directory, state.attempt + 1))
                 status = run_job(directory, sweep, requests, place)
                 state = directory.read_state()
                 # Nothing is lost by trying again at once: no step was made, and it took Ray half a minute to give up.
@@ -158,8 +203,9 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
     """Train the run in its directory, from where it stands; the caller holds its lock.
 
     A stop request, by a signal or by `RunDirectory.request_end`, ends it after the current step, with a checkpoint and
-    the status cancelled, or preempted where the scheduler asked; an exception ends it with the status failed and its
-    reason, unless it is to be tried again; a killed trainer process, or a full disk, leaves it to be continued.
+    the status cancelled, or preempted where the scheduler asked; so does the run's guard, with the status stopped by
+    guard. An exception ends it with the status failed and its reason, unless it is to be tried again; a killed trainer
+    process, or a full disk, leaves it to be continued.
 
     Args:
         directory: holds config.yaml; everything else is written here.
@@ -171,6 +217,46 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
         the status it was left in.
     """
     config = cast("Mapping[str, object]", OmegaConf.to_container(OmegaConf.load(directory.config), resolve=True))
+    state = _begun(directory, backends.total_steps(config), place)
+    progress = _Progress(directory, state, place)
+    tracker: tracking.Tracker = tracking.NoTracker()
+    try:
+        provenance.record_attempt(directory, state.attempt, backends.threads(config))
+        tracker = tracking.start(config, directory, sweep)
+        guard = Guard(config, directory, state.total_steps, tracker)
+        progress.note(guard.reason)
+
+        def on_step(step: int, values: Mapping[str, float]) -> None:
+            progress.step(step, values)
+            tracker.log(step, values)
+            guard.step(step, values)
+            progress.note(guard.reason)
+
+        def should_stop() -> bool:
+            return bool(stop_requests) or guard.ending is not None or directory.requested_end() is not None
+
+        # One that was killed between the guard's decision and its end has nothing left to train.
+        step = state.step if guard.ending else _train(config, directory, state.step, on_step, should_stop, place)
+    except Exception as error:
+        status = _failed(error, config, directory, state.attempt, progress, stop_requests)
+        with suppress(OSError):  # the log lies on the disk that may be full
+            traceback.print_exc()
+        tracker.finish(failed=True)
+        return status
+    if step >= state.total_steps:
+        status = progress.end(RunStatus.DONE, sentence=guard.reason)
+    elif guard.ending:
+        status = progress.end(RunStatus.STOPPED_BY_GUARD, sentence=guard.reason)
+    elif stop_requests:
+        status = progress.stopped(stop_requests[0], step)
+    else:
+        status = progress.end(RunStatus.CANCELLED, ExitReason.CANCELLED, directory.requested_end() or "asked to end")
+    tracker.finish(failed=False)
+    return status
+
+
+def _begun(directory: RunDirectory, total_steps: int, place: Place) -> RunState:
+    """The state of a new attempt, written; an attempt before it that left no word is counted."""
     before = directory.read_state()
     if before.status is RunStatus.RUNNING:
         before = _counted(before, place.lost, None)
@@ -178,7 +264,7 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
     state = RunState(
         status=RunStatus.RUNNING,
         step=before.step,
-        total_steps=backends.total_steps(config),
+        total_steps=total_steps,
         attempt=before.attempt + 1,
         heartbeat=now,
         started=now,
@@ -194,42 +280,38 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
         stuck_step=before.stuck_step,
     )
     directory.write_state(state)
-    progress = _Progress(directory, state, place)
-    tracker: tracking.Tracker = tracking.NoTracker()
-    try:
-        provenance.record_attempt(directory, state.attempt, backends.threads(config))
-        tracker = tracking.start(config, directory, sweep)
+    return state
 
-        def on_step(step: int, values: Mapping[str, float]) -> None:
-            progress.step(step, values)
-            tracker.log(step, values)
 
-        def should_stop() -> bool:
-            return bool(stop_requests) or directory.requested_end() is not None
+def _train(
+    config: Mapping[str, object],
+    directory: RunDirectory,
+    step: int,
+    on_step: backends.OnStep,
+    should_stop: Callable[[], bool],
+    place: Place,
+) -> int:
+    """Train where the place has the machines for it; the last finished step, the given one where none was made."""
+    cache = RunStore(directory.path.parent).cache
+    with place.machines(config, directory, should_stop) as lost:
+        return step if lost is None else backends.train(config, directory, cache, on_step, should_stop, lost)
 
-        cache = RunStore(directory.path.parent).cache
-        with place.machines(config, directory, should_stop) as lost:
-            step = before.step if lost is None else backends.train(config, directory, cache, on_step, should_stop, lost)
-    except Exception as error:
-        killed = isinstance(error, backends.TrainerKilledError)
-        if killed and stop_requests:  # who asked for the end did not wait for it
-            status = progress.stopped(stop_requests[0], directory.read_state().step)
-        else:
-            reason = reasons.of_exception(error, _trainer_log(config, directory, state.attempt))
-            continuable = killed or reason is ExitReason.DISK_FULL
-            status = progress.end(RunStatus.PREEMPTED if continuable else RunStatus.FAILED, reason, _sentence(error))
-        with suppress(OSError):  # the log lies on the disk that may be full
-            traceback.print_exc()
-        tracker.finish(failed=True)
-        return status
-    if step >= state.total_steps:
-        status = progress.end(RunStatus.DONE)
-    elif stop_requests:
-        status = progress.stopped(stop_requests[0], step)
-    else:
-        status = progress.end(RunStatus.CANCELLED, ExitReason.CANCELLED, directory.requested_end() or "asked to end")
-    tracker.finish(failed=False)
-    return status
+
+def _failed(
+    error: Exception,
+    config: Mapping[str, object],
+    directory: RunDirectory,
+    attempt: int,
+    progress: "_Progress",
+    stop_requests: Sequence[int],
+) -> RunStatus:
+    """Write how an attempt ended that raised; what it leaves the run in."""
+    killed = isinstance(error, backends.TrainerKilledError)
+    if killed and stop_requests:  # who asked for the end did not wait for it
+        return progress.stopped(stop_requests[0], directory.read_state().step)
+    reason = reasons.of_exception(error, _trainer_log(config, directory, attempt))
+    continuable = killed or reason is ExitReason.DISK_FULL
+    return progress.end(RunStatus.PREEMPTED if continuable else RunStatus.FAILED, reason, _sentence(error))
 
 
 class _Progress:
@@ -251,6 +333,12 @@ class _Progress:
         latest = {**self._state.latest, **{name: values[name] for name in _SHOWN if name in values}}
         self._state = replace(self._state, step=step, heartbeat=now, latest=latest)
         self._directory.write_state(self._state)
+
+    def note(self, sentence: str | None) -> None:
+        """Have lists of runs show a sentence while the run goes on."""
+        if sentence != self._state.reason:
+            self._state = replace(self._state, reason=sentence)
+            self._directory.write_state(self._state)
 
     def stopped(self, number: int, step: int) -> RunStatus:
         """The trainer ended after a step because a signal asked it to."""
@@ -311,25 +399,3 @@ def stop_requests(*numbers: int) -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _own_temporary_files() -> Iterator[None]:
-    """Give libraries a folder that goes with the run: forked workers skip the exit hooks that would clean up."""
-    before = tempfile.tempdir
-    with tempfile.TemporaryDirectory(prefix="qae-", ignore_cleanup_errors=True) as folder:
-        tempfile.tempdir = folder
-        try:
-            yield
-        finally:
-            tempfile.tempdir = before
-
-
-def _redirect_output(directory: RunDirectory, attempt: int) -> None:
-    """Send this process's output, native libraries' included, to the attempt's log."""
-    directory.logs.mkdir(exist_ok=True)
-    log = os.open(log_path(directory, attempt), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-    for stream in (1, 2):
-        os.dup2(log, stream)
-    os.close(log)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)

@@ -1,7 +1,7 @@
 """From jobs to results: plan, show, run, say what failed."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -9,11 +9,14 @@ from typing import cast
 from rich.console import Console
 
 from qae.errors import ConfigError
-from sweeps import tables, tracking
+from qae.run_directory import RunStatus
+from sweeps import forks, guard, tables, tracking
 from sweeps.confirm import Confirmation
 from sweeps.executor import Execution, Executor
 from sweeps.plan import Action, Job, Plan, make_plan
 from sweeps.store import RunStore, checked_name
+
+_STOPPED = RunStatus.STOPPED_BY_GUARD
 
 
 @dataclass(frozen=True)
@@ -71,23 +74,45 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
         return Outcome(store.root, plan.name, (), 1)
     for run in starting:
         store.create(run.run_id, run.config)
+        if run.state.status is _STOPPED:
+            guard.overrule(run.directory)
     store.record_sweep(plan.name, sys.argv, plan.manifest_runs)
     ended = Execution()
     if any(run.action.runs or run.action is Action.FOLLOW for run in plan.runs):
         ended = executor.launch(plan, console)
     failed = {run.run_id: run.state.reason or "failed" for run in plan.runs if run.action is Action.SKIP_FAILED}
     failed |= ended.failed
+    _show_end(plan, ended, failed, console)
+    code = 130 if ended.interrupted else int(bool(failed))
+    return Outcome(store.root, plan.name, () if ended.unfinished else _with_forks(plan), code)
+
+
+def _show_end(plan: Plan, ended: Execution, failed: Mapping[str, str], console: Console) -> None:
     if all(run.action is Action.SKIP_DONE for run in plan.runs):
         console.print("All runs are done already.")
     if failed:
         console.print(tables.failure_table(failed, plan.runs))
         console.print("Failed runs start again with sweep.retry=true; killed ones with the same command.")
-    for sentence in ended.notes:
+    for sentence in (*_stopped_by_guard(plan), *ended.notes):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     if ended.interrupted and not ended.unfinished:
         console.print("Stopped. The same command goes on from here.")
-    code = 130 if ended.interrupted else int(bool(failed))
-    return Outcome(store.root, plan.name, () if ended.unfinished else tuple(run.run_id for run in plan.runs), code)
+
+
+def _stopped_by_guard(plan: Plan) -> Iterator[str]:
+    """A sentence for each run that its guard ended, and how to go on all the same."""
+    stopped = [(run, state) for run in plan.runs if (state := run.directory.read_state()).status is _STOPPED]
+    for run, state in stopped:
+        yield f"Stopped by its guard: run {run.run_id} ({run.label}), {state.reason}."
+    if any(forks.fork_of(run.directory) is None for run, _ in stopped):
+        yield "Runs that a guard stopped count with what they logged; they go on with sweep.retry=true."
+
+
+def _with_forks(plan: Plan) -> tuple[str, ...]:
+    """Ids of the runs, each with that of the fork that goes on instead of it."""
+    return tuple(
+        dict.fromkeys(run_id for run in plan.runs for run_id in (run.run_id, forks.last_of(run.directory).run_id))
+    )
 
 
 def _show_plan(plan: Plan, console: Console, sentences: Sequence[str]) -> None:

@@ -19,11 +19,11 @@ from rich.console import Console
 
 from qae.errors import ConfigError
 from qae.run_directory import RunStatus
-from sweeps import backends, tables, tracking
+from sweeps import backends, forks, tables, tracking
 from sweeps.executor import Execution, Feed, no_more
 from sweeps.job import Exit, run_in_worker
 from sweeps.locking import is_locked
-from sweeps.plan import Action, Plan, PlannedRun
+from sweeps.plan import Action, Plan, PlannedRun, forks_of
 from sweeps.progress import Progress
 from sweeps.watch import Watch
 
@@ -108,14 +108,20 @@ def launch(plan: Plan, parallel: int, show: Callable[[Sequence[PlannedRun]], Non
             if not pool.unfinished() and (fed is None or pool.stop_requests):
                 break
             pool.advance()
-            show(watch.fresh(runs))
+            show(_with_forks(watch, runs))
             pool.wait(_POLL_SECONDS)
     finally:
         pool.kill()
         for number, handler in previous.items():
             signal.signal(number, handler)
-    show(watch.fresh(runs))
+    show(_with_forks(watch, runs))
     return Execution(pool.failed, pool.stop_requests > 0)
+
+
+def _with_forks(watch: Watch, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """The runs as they stand, and the forks that their workers have gone on to."""
+    fresh = watch.fresh(runs)
+    return [*fresh, *watch.fresh(forks_of(fresh))]
 
 
 class _Pool:
@@ -201,7 +207,8 @@ class _Pool:
         if code in (Exit.RUNS_ELSEWHERE, _SERVER_DIED):
             self._followed.append(run)
         elif code == Exit.INTERRUPTED:
-            self.failed[run.run_id] = f"{run.directory.read_state().reason}; the same command continues it"
+            reason = forks.last_of(run.directory).read_state().reason
+            self.failed[run.run_id] = f"{reason}; the same command continues it"
         elif code < 0 and not self.stop_requests:
             self.failed[run.run_id] = f"killed by {_signal_name(-code)}; the same command continues it"
         elif code > 0 and (reason := self._reason(run)):
@@ -213,7 +220,7 @@ class _Pool:
         """A followed run has ended: done or failed elsewhere, or its process died and it is ours to continue."""
         if reason := self._reason(run):
             self.failed[run.run_id] = reason
-        elif run.directory.read_state().status is not RunStatus.DONE and run.directory.requested_end() is None:
+        elif not run.directory.read_state().status.is_final and run.directory.requested_end() is None:
             self._waiting.append(run)
 
     @staticmethod
@@ -224,8 +231,12 @@ class _Pool:
 
     @staticmethod
     def _reason(run: PlannedRun) -> str | None:
-        state = run.directory.read_state()
-        return (state.reason or "failed") if state.status is RunStatus.FAILED else None
+        last = forks.last_of(run.directory)
+        state = last.read_state()
+        if state.status is not RunStatus.FAILED:
+            return None
+        whose = "" if last == run.directory else f"run {last.run_id}, its fork: "
+        return f"{whose}{state.reason or 'failed'}"
 
 
 def _preloaded(configs: Sequence[Mapping[str, object]]) -> list[str]:

@@ -1,16 +1,19 @@
 """From composed configurations to a list of runs and what happens to each."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from sweeps import backends, estimate
+from sweeps import backends, estimate, forks
 from sweeps.identity import run_id
 from sweeps.locking import is_locked
 from sweeps.store import ManifestRun, RunStore, axes, label
+
+# What tells a fork from its parent.
+_FORK_KEYS = {"algorithm.quantile_k": (), "fork.run": ()}
 
 
 class Action(StrEnum):
@@ -22,6 +25,7 @@ class Action(StrEnum):
     FOLLOW = "follow"  # it runs in another process, or waits in a queue
     SKIP_DONE = "done"
     SKIP_FAILED = "failed before"
+    SKIP_STOPPED = "stopped by guard"
 
     @property
     def runs(self) -> bool:
@@ -104,30 +108,71 @@ def make_plan(
     corrections: dict[str, float] | None = None
     exists = cache(Path.exists)
     runs: dict[str, PlannedRun] = {}
+    duplicates = 0
     for job in jobs:
         backends.check(job.config, exists)
         identity = run_id(job.config)
         if identity in runs:
+            duplicates += 1
             continue
-        directory = store.directory(identity)
-        state = store.state(directory)
-        total = backends.total_steps(job.config)
         if corrections is None and backends.is_verl(job.config):
             corrections = estimate.corrections(store)
-        runs[identity] = PlannedRun(
-            run_id=identity,
-            overrides=job.overrides,
-            config=job.config,
-            directory=directory,
-            state=state,
-            total_steps=total,
-            action=Action.FOLLOW if identity in in_flight else _action(directory, state, retry=retry),
-            label=label(job.overrides, varying),
-            gpu_hours=estimate.gpu_hours(
-                job.config, max(0, total - state.step), (corrections or {}).get(estimate.model(job.config), 1.0)
-            ),
-        )
-    return Plan(name, tuple(runs.values()), tuple(_warnings(jobs, duplicates=len(jobs) - len(runs))))
+        planned = partial(_planned, store, in_flight=in_flight, retry=retry, corrections=corrections or {})
+        runs[identity] = run = planned(identity, job, label(job.overrides, varying))
+        if run.state.status is RunStatus.STOPPED_BY_GUARD and (fork := forks.fork_of(run.directory)) is not None:
+            forked = _fork_job(job, identity, fork)
+            runs[fork.run_id] = planned(fork.run_id, forked, label(forked.overrides, {**varying, **_FORK_KEYS}))
+    return Plan(name, tuple(runs.values()), tuple(_warnings(jobs, duplicates)))
+
+
+def _planned(
+    store: RunStore,
+    identity: str,
+    job: Job,
+    words: str,
+    *,
+    in_flight: Collection[str],
+    retry: bool,
+    corrections: Mapping[str, float],
+) -> PlannedRun:
+    directory = store.directory(identity)
+    state = store.state(directory)
+    total = backends.total_steps(job.config)
+    correction = corrections.get(estimate.model(job.config), 1.0)
+    return PlannedRun(
+        run_id=identity,
+        overrides=job.overrides,
+        config=job.config,
+        directory=directory,
+        state=state,
+        total_steps=total,
+        action=Action.FOLLOW if identity in in_flight else _action(directory, state, retry=retry),
+        label=words,
+        gpu_hours=estimate.gpu_hours(job.config, max(0, total - state.step), correction),
+    )
+
+
+def _fork_job(job: Job, parent: str, fork: forks.Fork) -> Job:
+    config = forks.config_of(job.config, parent, fork.step, fork.k)
+    return Job(forks.overrides_of(job.overrides, parent, fork), config)
+
+
+def forks_of(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Runs that go on instead of those that their guard has stopped since the plan was made.
+
+    Args:
+        runs: of the plan, with fresh states.
+    """
+    known = {run.run_id for run in runs}
+    found = []
+    for run in runs:
+        fork = forks.fork_of(run.directory) if run.state.status is RunStatus.STOPPED_BY_GUARD else None
+        if fork is not None and fork.run_id not in known:
+            job = _fork_job(Job(run.overrides, run.config), run.run_id, fork)
+            forked = replace(run, run_id=fork.run_id, overrides=job.overrides, config=job.config)
+            words = f"K={fork.k:g}, fork of {run.run_id}"
+            found.append(replace(forked, directory=forks.last_of(run.directory), label=words))
+    return found
 
 
 def _action(directory: RunDirectory, state: RunState, *, retry: bool) -> Action:
@@ -136,8 +181,11 @@ def _action(directory: RunDirectory, state: RunState, *, retry: bool) -> Action:
     match state.status:
         case RunStatus.DONE:
             return Action.SKIP_DONE
-        case RunStatus.FAILED | RunStatus.STOPPED_BY_GUARD:
+        case RunStatus.FAILED:
             return Action.RETRY if retry else Action.SKIP_FAILED
+        case RunStatus.STOPPED_BY_GUARD:
+            # One that was forked goes on as its fork, which is a run of its own.
+            return Action.RETRY if retry and forks.fork_of(directory) is None else Action.SKIP_STOPPED
     return Action.RESUME if state.attempt > 0 else Action.START
 
 

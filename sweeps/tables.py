@@ -20,6 +20,7 @@ _COLOURS = {
     RunStatus.FAILED: "red",
     RunStatus.CANCELLED: "yellow",
     RunStatus.PREEMPTED: "yellow",
+    RunStatus.STOPPED_BY_GUARD: "magenta",
 }
 _LINES_AROUND_ROWS = 6  # borders, header, caption and the cursor's line
 

@@ -28,6 +28,10 @@ class Tracker(Protocol):
         """One finished step."""
         ...
 
+    def tag(self, name: str) -> None:
+        """Mark the run, for good."""
+        ...
+
     def finish(self, *, failed: bool) -> None:
         """The attempt is over."""
         ...
@@ -37,6 +41,9 @@ class NoTracker:
     """Tracks nothing."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def tag(self, name: str) -> None:
         """Do nothing."""
 
     def finish(self, *, failed: bool) -> None:
@@ -62,6 +69,15 @@ class WandbTracker:
             self._run.log(dict(values), step=step, commit=True)
         except Exception as error:  # a tracker never ends a run
             _log.warning("W&B did not take step %d (%s); metrics.jsonl has it", step, error)
+
+    def tag(self, name: str) -> None:
+        """Add a tag to those that the run has."""
+        if self._run is None:
+            return
+        try:
+            self._run.tags = tuple(dict.fromkeys((*(self._run.tags or ()), name)))
+        except Exception as error:  # as above
+            _log.warning("W&B did not take the tag %s (%s); guard.jsonl has the decision", name, error)
 
     def finish(self, *, failed: bool) -> None:
         """Flush and close the W&B run."""

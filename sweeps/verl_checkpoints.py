@@ -20,19 +20,25 @@ def resume_step(checkpoints: Path) -> int:
     Args:
         checkpoints: verl's `trainer.default_local_dir`.
     """
-    steps = sorted(
-        (int(path.name.removeprefix(_PREFIX)) for path in checkpoints.glob(f"{_PREFIX}*") if _is_step(path)),
-        reverse=True,
-    )
-    newest = next((step for step in steps if _is_complete(checkpoints / f"{_PREFIX}{step}")), 0)
-    for step in steps:
+    newest = max(complete(checkpoints), default=0)
+    for step, path in _by_step(checkpoints).items():
         if step > newest:
-            shutil.rmtree(checkpoints / f"{_PREFIX}{step}")
+            shutil.rmtree(path)
     if newest:
         write_atomic(checkpoints / _POINTER, str(newest).encode())
     else:
         (checkpoints / _POINTER).unlink(missing_ok=True)
     return newest
+
+
+def complete(checkpoints: Path) -> dict[int, Path]:
+    """The folders of complete checkpoints by step."""
+    return {step: path for step, path in _by_step(checkpoints).items() if _is_complete(path)}
+
+
+def _by_step(checkpoints: Path) -> dict[int, Path]:
+    found = [path for path in checkpoints.glob(f"{_PREFIX}*") if _is_step(path)]
+    return {int(path.name.removeprefix(_PREFIX)): path for path in found}
 
 
 def _is_step(path: Path) -> bool:

@@ -50,6 +50,19 @@ def test_an_adapted_k_is_an_arm_of_its_own() -> None:
     ]
 
 
+def test_forks_are_one_arm_whatever_runs_they_come_from() -> None:
+    k = "algorithm.quantile_k"
+    one = {k: 0.4, "fork.run": "a", "fork.step": 10, "fork.parent_k": 0.8}
+    other = {**one, "seed": 1, "fork.run": "b", "fork.step": 20}
+    of_mean = {**one, "fork.run": "c", "fork.parent_k": -1}
+    assert names({k: 0.4}, one, other, of_mean) == [
+        "K = 0.4",
+        "K = 0.4, forked from K = 0.8",
+        "K = 0.4, forked from K = 0.8",
+        "K = 0.4, forked from mean",
+    ]
+
+
 def test_an_option_stands_for_the_keys_it_sets() -> None:
     assert names({}, SYMMETRIC, {**SYMMETRIC, "algorithm.quantile_k": 0.4}) == [
         "mean",

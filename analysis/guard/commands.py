@@ -1,0 +1,98 @@
+"""`qae guard replay`: the guard's rules on recorded runs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from analysis.commands import Mistake, root_option
+
+if TYPE_CHECKING:
+    from qae.guard.settings import Watch
+
+# The thresholds of `guard=entropy`: a file of the sweep's configuration, read as one.
+_ENTROPY = Path(__file__).parents[2] / "sweeps" / "conf" / "guard" / "entropy.yaml"
+
+
+@click.group()
+def guard() -> None:
+    """The entropy guard."""
+
+
+@guard.command()
+@click.argument("sources", nargs=-1, metavar="[SWEEP|SOURCE]…")
+@click.option(
+    "--settings",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    default=_ENTROPY,
+    help="A YAML file with a guard section (default: that of guard=entropy).",
+)
+@click.option("--set", "changes", multiple=True, metavar="RULE.KEY=VALUE", help="Change a threshold; several times.")
+@click.option(
+    "--good-gain",
+    type=click.FloatRange(-1, 1),
+    default=0.1,
+    show_default=True,
+    help="A good run ends with pass@1 at least so much above its first evaluation.",
+)
+@click.option("--markdown", is_flag=True, help="For a document.")
+@root_option
+def replay(
+    sources: tuple[str, ...], settings: Path, changes: tuple[str, ...], good_gain: float, root: Path, *, markdown: bool
+) -> None:
+    """What the guard would have stopped in SWEEP (default: the one launched last) or any SOURCE as in `qae export`.
+
+    Every rule counts as one that stops. A run that would have been stopped is a true stop where it ended without a
+    gain in pass@1, else a false one.
+    """
+    from analysis import choice
+    from analysis.guard import replay as replays
+    from analysis.guard import tables
+
+    watching = _watches(settings, changes)
+    items = [
+        item
+        for source in sources or (None,)
+        for item in replays.replay(choice.choose(source, root).runs, watching, good_gain)
+    ]
+    rows = [tables.HEADER, *(tables.row(item) for item in items)]
+    if markdown:
+        click.echo(tables.markdown(rows))
+    else:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for line in rows:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    click.echo(f"\n{tables.sums(items)}")
+
+
+def _watches(settings: Path, changes: tuple[str, ...]) -> "tuple[Watch, ...]":
+    import yaml
+
+    from qae.errors import ConfigError
+    from qae.guard.settings import watches
+
+    try:
+        content = yaml.safe_load(settings.read_text())
+    except yaml.YAMLError as error:
+        raise Mistake(f"--settings {settings} is not YAML ({str(error).splitlines()[0]})") from error
+    section = content.get("guard") if isinstance(content, Mapping) else None
+    if not isinstance(section, Mapping):
+        raise Mistake(f"--settings {settings} has no guard section")
+    rules = {name: dict(values) if isinstance(values, Mapping) else values for name, values in section.items()}
+    for change in changes:
+        key, sign, text = change.partition("=")
+        rule, dot, name = key.partition(".")
+        if not sign or (dot and not isinstance(rules.get(rule), dict)):
+            raise Mistake(f"--set {change} cannot be used: write RULE.KEY=VALUE, with one of {', '.join(rules)}")
+        if dot:
+            rules[rule][name] = yaml.safe_load(text)
+        else:
+            rules[rule] = yaml.safe_load(text)
+    try:
+        found = watches(rules)
+    except ConfigError as error:
+        raise Mistake(str(error)) from error
+    if not found:
+        raise Mistake("no rule is on; give --settings a file with some")
+    return found

@@ -1,0 +1,76 @@
+"""What a rule looks at: a run's metrics so far, a record a step."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from qae.run_directory import RunDirectory, read_metrics
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """A step's metrics.
+
+    Attributes:
+        step: global step; 0 is the evaluated start.
+        values: by metric name; NaN where it was no finite number.
+    """
+
+    step: int
+    values: Mapping[str, float]
+
+
+History: TypeAlias = Sequence[StepRecord]
+
+
+def step_record(step: int, values: Mapping[str, object]) -> StepRecord:
+    """A record from a step's metrics, live or from disk, which come to the same: JSON has null for NaN and infinity.
+
+    Args:
+        step: global step.
+        values: by metric name; what is neither a number nor null is left out.
+    """
+    numbers = {name: _number(value) for name, value in values.items() if value is None or _is_number(value)}
+    return StepRecord(step, numbers)
+
+
+def read_history(directory: RunDirectory, after: int = -1) -> list[StepRecord]:
+    """The steps on disk in order; of lines for the same step the last one counts.
+
+    Args:
+        directory: the run.
+        after: the first step lies after this one: a fork is judged from where it began, not by its parent's steps.
+    """
+    return [
+        step_record(step, {name: value for name, value in line.items() if name not in ("step", "time")})
+        for line in read_metrics(directory).records
+        if isinstance(step := line["step"], int) and step > after
+    ]
+
+
+def training_steps(history: History, count: int) -> History | None:
+    """The last `count` steps that trained; None where there are not so many yet."""
+    last = history[-count:]
+    return last if len(last) == count and last[0].step > 0 else None
+
+
+def first_steps(history: History, count: int) -> History | None:
+    """The first `count` steps that trained; None where there are not so many yet."""
+    start = 1 if history and history[0].step == 0 else 0
+    first = history[start : start + count]
+    return first if len(first) == count else None
+
+
+def values_of(records: Iterable[StepRecord], name: str) -> list[float] | None:
+    """A metric over records; None where one has no finite number of it."""
+    found = [record.values.get(name, math.nan) for record in records]
+    return None if any(math.isnan(value) for value in found) else found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan

@@ -1,0 +1,105 @@
+"""The `guard` section of a configuration: which rules watch a run, with which thresholds, and what they do."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import cast
+
+from qae.errors import ConfigError
+from qae.guard.rules import RULES, Rule
+
+
+class Action(StrEnum):
+    """What is done when a rule fires."""
+
+    WARN = "warn"  # a line in the log, shown by `qae status`
+    TAG = "tag"  # that, and a tag on W&B
+    STOP = "stop"  # the run ends after the step, with its checkpoint
+    FORK = "fork"  # that, and goes on with another K from before it began
+
+    @property
+    def ends(self) -> bool:
+        """Whether the run is over with it."""
+        return self in (Action.STOP, Action.FORK)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A rule on duty.
+
+    Attributes:
+        rule: with its thresholds.
+        action: what is done when it fires.
+        fork_k: K of the run that goes on under `Action.FORK`.
+    """
+
+    rule: Rule
+    action: Action
+    fork_k: float | None
+
+
+_Check = tuple[Callable[[float], bool], str]
+_COUNT: _Check = (lambda value: value >= 1 and value == int(value), "give a whole number of at least 1")
+_ABOVE_ONE: _Check = (lambda value: value >= 1, "give a number of at least 1, in multiples of the start")
+_PART: _Check = (lambda value: 0 < value < 1, "give a number between 0 and 1")
+_POSITIVE: _Check = (lambda value: value > 0, "give a number above 0")
+_CHECKS: Mapping[str, _Check] = {
+    "steps": _COUNT,
+    "start_steps": _COUNT,
+    "ratio": _ABOVE_ONE,
+    "length_ratio": _ABOVE_ONE,
+    "slope": _POSITIVE,
+    "fraction": _PART,
+    "kept": _PART,
+    "pass_gain": (lambda value: -1 <= value <= 1, "give a number from -1 to 1"),
+    "grad_norm": _POSITIVE,
+    "fork_k": (lambda value: 0 < value < 1, "give K of the run that goes on, between 0 and 1"),
+}
+_OPTIONAL = ("slope", "length_ratio", "fraction", "kept", "pass_gain", "grad_norm")
+
+
+def watches(section: object) -> tuple[Watch, ...]:
+    """Read a `guard` section: a section a rule, null or absent for a rule that is off.
+
+    Raises:
+        ConfigError: an unknown rule or key, a missing key, a wrong value.
+    """
+    if section is None:
+        return ()
+    if not isinstance(section, Mapping):
+        raise ConfigError("guard", section, "choose guard=none or guard=entropy, or give a section for each rule")
+    known = {rule.name: rule for rule in RULES}
+    for name, value in section.items():
+        if name not in known:
+            raise ConfigError(f"guard.{name}", value, f"the rules are {', '.join(known)}")
+    return tuple(_watch(name, known[name], values) for name in known if (values := section.get(name)) is not None)
+
+
+def _watch(name: str, rule: Callable[..., Rule], values: object) -> Watch:
+    thresholds = [field.name for field in fields(cast("type", rule))]
+    keys = ["action", "fork_k", *thresholds]
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"guard.{name}", values, f"give null to switch it off, or the keys {', '.join(keys)}")
+    for key, value in values.items():
+        if key not in keys:
+            raise ConfigError(f"guard.{name}.{key}", value, f"the keys are {', '.join(keys)}")
+    action = _action(name, values.get("action"))
+    fork_k = _number(name, "fork_k", values.get("fork_k")) if action is Action.FORK else None
+    numbers = {key: _number(name, key, values.get(key)) for key in thresholds}
+    return Watch(rule(**numbers), action, fork_k)
+
+
+def _action(name: str, value: object) -> Action:
+    try:
+        return Action(str(value))
+    except ValueError:
+        raise ConfigError(f"guard.{name}.action", value, f"choose one of {', '.join(Action)}") from None
+
+
+def _number(name: str, key: str, value: object) -> float | None:
+    if value is None and key in _OPTIONAL:
+        return None
+    holds, fix = _CHECKS[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
+        raise ConfigError(f"guard.{name}.{key}", value, fix)
+    return int(value) if key in ("steps", "start_steps") else value

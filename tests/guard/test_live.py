@@ -1,0 +1,229 @@
+"""The guard beside real short runs: what each action does, and that nothing is decided twice."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from qae.errors import ConfigError
+from qae.guard import decisions, judge
+from qae.guard.decisions import Decision
+from qae.guard.history import read_history
+from qae.guard.settings import watches
+from qae.run_directory import RunDirectory, RunStatus, read_metrics
+from sweeps import backends, forks, guard
+from sweeps.identity import run_id
+from sweeps.job import run_job
+from sweeps.plan import Action, Job, Plan, forks_of, make_plan
+from sweeps.store import ManifestRun, RunStore
+from tests.configs import QUICK, tiny_mapping, verl_mapping
+
+ROOT = Path(__file__).parents[2]
+WORKER = "import sys; from sweeps.job import run_in_worker; run_in_worker(sys.argv[1], 's', 0)"
+# Fires at step 3 of any run: a gradient is never so small.
+AT_STEP_3 = ("guard.divergence.steps=3", "guard.divergence.grad_norm=1e-9")
+# Fires at step 4 of any run here, with step 4 as its evidence: not all groups are mixed.
+AT_STEP_4 = (
+    "guard.collapse.steps=1",
+    "guard.collapse.start_steps=4",
+    "guard.collapse.fraction=null",
+    "guard.collapse.kept=0.9999",
+    "guard.collapse.pass_gain=null",
+    "guard.collapse.fork_k=0.6",
+)
+
+
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pretrained")
+
+
+@pytest.fixture
+def store(tmp_path: Path, shared_cache: Path) -> RunStore:
+    """A run store that shares the pretrained starts of the other tests."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "cache").symlink_to(shared_cache)
+    return RunStore(tmp_path / "runs")
+
+
+def mapping(*overrides: str) -> dict[str, object]:
+    return tiny_mapping(*QUICK, "tracking.backend=none", *overrides)
+
+
+def planned(store: RunStore, config: dict[str, object]) -> RunDirectory:
+    return store.create(run_id(config), config)
+
+
+def plan(store: RunStore, config: dict[str, object], *, retry: bool = False) -> Plan:
+    return make_plan([Job((), config)], store, name="s", retry=retry)
+
+
+def only_decision(directory: RunDirectory) -> Decision:
+    (decision,) = decisions.read(directory).values()
+    return decision
+
+
+@pytest.mark.slow
+def test_a_warning_is_shown_and_written_down_and_a_replay_says_the_same(store: RunStore) -> None:
+    config = mapping(*AT_STEP_3, "guard.divergence.action=warn")
+    directory = planned(store, config)
+    assert run_job(directory, "s", []) is RunStatus.DONE
+    decision, state = only_decision(directory), directory.read_state()
+    assert (decision.step, decision.first_step, decision.action) == (3, 1, "warn")
+    assert state.step == 6
+    assert state.reason == str(decision)
+    assert state.reason is not None
+    assert state.reason.startswith("guard: divergence at step 3: gradient norm ")
+    (verdict,) = judge.replay(watches(config["guard"]), read_history(directory), 6)
+    assert (verdict.finding.step, verdict.finding.evidence) == (decision.step, decision.evidence)
+
+
+@pytest.mark.slow
+def test_a_stop_is_final_until_it_is_overruled(store: RunStore) -> None:
+    config = mapping(*AT_STEP_3, "guard.divergence.action=stop", "trainer.save_freq=5")
+    directory = planned(store, config)
+    assert run_job(directory, "s", []) is RunStatus.STOPPED_BY_GUARD
+    state = directory.read_state()
+    assert (state.status, state.step, state.attempt, state.exit_reason) == (RunStatus.STOPPED_BY_GUARD, 3, 1, None)
+    assert state.reason == str(only_decision(directory))
+    assert [path.name for path in directory.checkpoints.glob("*.pt")] == ["step-000003.pt"]
+    assert read_metrics(directory).records[-1]["step"] == 3
+    assert [run.action for run in plan(store, config).runs] == [Action.SKIP_STOPPED]
+    # Killed between the decision and the end: it ends without another step or decision.
+    directory.write_state(state.with_(status=RunStatus.RUNNING))
+    written = directory.guard.read_bytes()
+    assert run_job(directory, "s", []) is RunStatus.STOPPED_BY_GUARD
+    assert directory.guard.read_bytes() == written
+    assert directory.read_state().step == 3
+    assert [run.action for run in plan(store, config, retry=True).runs] == [Action.RETRY]
+    guard.overrule(directory)
+    assert run_job(directory, "s", []) is RunStatus.DONE
+    assert only_decision(directory).overruled
+    assert directory.read_state().reason is None
+
+
+@pytest.mark.slow
+def test_a_kill_after_a_decision_leaves_one_decision(store: RunStore) -> None:
+    config = mapping(*AT_STEP_3, "guard.divergence.action=warn", "trainer.total_training_steps=40")
+    directory = planned(store, config)
+    process = subprocess.Popen([sys.executable, "-c", WORKER, str(directory.path)], cwd=ROOT)
+    while not directory.guard.exists() or directory.read_state().step < 5:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = only_decision(directory)
+    assert run_job(directory, "s", []) is RunStatus.DONE
+    assert directory.read_state().attempt == 2
+    assert len(directory.guard.read_bytes().splitlines()) == 1
+    assert only_decision(directory) == before
+
+
+@pytest.mark.slow
+def test_a_tag_reaches_the_real_client(store: RunStore) -> None:
+    config = tiny_mapping(
+        *QUICK, *AT_STEP_3, "guard.divergence.action=tag", "tracking.mode=offline", "trainer.total_training_steps=4"
+    )
+    directory = planned(store, config)
+    subprocess.run([sys.executable, "-c", WORKER, str(directory.path)], cwd=ROOT, check=True, timeout=200)
+    (path,) = (directory.path / "wandb").glob("offline-run-*/*.wandb")
+    shown = subprocess.run(
+        [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [json.loads(line) for line in shown.stdout.splitlines() if line.startswith("{")]
+    tags = [line["run"]["tags"] for line in lines if line.get("type") == "run"]
+    assert "guard-divergence" not in tags[0]
+    assert {"guard-divergence", "clip_higher"} <= set(tags[-1])
+
+
+@pytest.mark.slow
+def test_a_fork_goes_on_from_before_the_evidence_in_the_same_process(store: RunStore) -> None:
+    config = mapping(*AT_STEP_4, "guard.collapse.action=fork", "algorithm.quantile_k=0.8")
+    directory = planned(store, config)
+    store.record_sweep("s", ["sweep.py"], [ManifestRun(directory.run_id, ("algorithm.quantile_k=0.8", "seed=0"))])
+    subprocess.run([sys.executable, "-c", WORKER, str(directory.path)], cwd=ROOT, check=True, timeout=200)
+    decision, parent = only_decision(directory), directory.read_state()
+    assert (parent.status, parent.step) == (RunStatus.STOPPED_BY_GUARD, 4)
+    assert decision.fork is not None
+    assert decision.fork_step == 2
+    assert f"run {decision.fork} goes on from step 2 with K = 0.6" in str(parent.reason)
+    fork = store.directory(decision.fork)
+    assert (fork.read_state().status, fork.read_state().step, fork.read_state().attempt) == (RunStatus.DONE, 6, 1)
+    lines, parents = read_metrics(fork).records, read_metrics(directory).records
+    assert [line["step"] for line in lines] == list(range(7))
+    assert lines[:3] == parents[:3]
+    assert lines[3]["actor/entropy"] == parents[3]["actor/entropy"]  # the same policy samples step 3
+    assert lines[4]["actor/entropy"] != parents[4]["actor/entropy"]  # and learns from it with another K
+    assert [run.id for run in store.manifest("s").runs] == [directory.run_id, fork.run_id]
+    # A launch finds both, and a fork that was interrupted goes on as any run does.
+    assert [run.action for run in plan(store, config).runs] == [Action.SKIP_STOPPED, Action.SKIP_DONE]
+    fork.write_state(fork.read_state().with_(status=RunStatus.PREEMPTED))
+    for retry in (False, True):
+        parent_run, forked = plan(store, config, retry=retry).runs
+        assert (parent_run.action, forked.action) == (Action.SKIP_STOPPED, Action.RESUME)
+        assert run_id(forked.config) == forked.run_id == fork.run_id
+    (shown,) = forks_of([parent_run])
+    assert (shown.run_id, shown.label) == (fork.run_id, f"K=0.6, fork of {directory.run_id}")
+    assert forks_of([parent_run, forked]) == []
+    backends.check(forked.config)
+
+
+def test_a_run_without_a_checkpoint_from_before_is_stopped_and_says_so(store: RunStore) -> None:
+    config = mapping("algorithm.quantile_k=0.8")
+    directory = planned(store, config)
+    with pytest.raises(forks.NoForkError, match="no checkpoint from before step 3"):
+        forks.make(config, directory, 3, 0.4)
+    (directory.checkpoints).mkdir()
+    (directory.checkpoints / "step-000002.pt").write_bytes(b"weights")
+    with pytest.raises(forks.NoForkError, match=r"its K is 0.8 already"):
+        forks.make(config, directory, 3, 0.8)
+    fork = forks.make(config, directory, 3, 0.4)
+    assert forks.make(config, directory, 3, 0.4) == fork
+    forked = store.directory(fork.run_id)
+    assert (forked.checkpoints / "step-000002.pt").read_bytes() == b"weights"
+    assert forked.read_state().step == 2
+    with pytest.raises(forks.NoForkError, match="it is a fork itself"):
+        forks.make(forks.config_of(config, directory.run_id, 2, 0.4), forked, 3, 0.6)
+    assert [path.name for path in store.root.glob(".*")] == []
+
+
+def test_a_fork_of_a_run_of_verl_has_the_whole_checkpoint(store: RunStore) -> None:
+    config = verl_mapping("algorithm.quantile_k=0.4")
+    directory = RunDirectory(store.root / run_id(config))
+    for step in (5, 10, 15):
+        actor = directory.checkpoints / f"global_step_{step}" / "actor"
+        actor.mkdir(parents=True)
+        (actor / "model.pt").write_bytes(b"%d" % step)
+    for step in (5, 10):  # the third one is not complete
+        with zipfile.ZipFile(directory.checkpoints / f"global_step_{step}" / "data.pt", "w") as file:
+            file.writestr("a", "b")
+    fork = forks.make(config, directory, 17, 0.6)
+    assert fork.step == 10
+    copied = store.directory(fork.run_id).checkpoints / "global_step_10"
+    assert (copied / "actor" / "model.pt").read_bytes() == b"10"
+    assert (copied / "data.pt").stat().st_nlink == 2
+
+
+def test_guard_settings_are_checked_with_the_plan() -> None:
+    with pytest.raises(ConfigError, match=r"guard.divergence.grad_norm=-1 cannot be used: give a number above 0"):
+        backends.check(
+            mapping("guard.divergence.action=stop", "guard.divergence.steps=3", "guard.divergence.grad_norm=-1")
+        )
+    with pytest.raises(ConfigError, match=r"guard.collapse.action='fork' cannot be used: a fork changes K"):
+        backends.check(mapping(*AT_STEP_4, "guard.collapse.action=fork", "algorithm.advantage=median"))
+
+
+def test_the_guard_changes_no_run_id_and_a_fork_does() -> None:
+    config = mapping("algorithm.quantile_k=0.8")
+    assert run_id(mapping("algorithm.quantile_k=0.8", *AT_STEP_3)) == run_id(config)
+    plain = run_id(mapping("algorithm.quantile_k=0.4"))
+    ids = {run_id(forks.config_of(config, parent, step, 0.4)) for parent, step in (("a", 2), ("a", 4), ("b", 2))}
+    assert len(ids | {plain}) == 4
