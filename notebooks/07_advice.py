@@ -13,9 +13,10 @@
 
 # %% [markdown]
 # # 07 · Which K next, and how many seeds more
-# Two questions before GPU hours are spent. *Which K?* `qae advise` reads the first steps of a run with the mean. *Is that
-# difference real?* `qae refine` says how many seeds would show it, and the command that trains them. This notebook is both
-# commands step by step; docs/advice.md has what they were worth on seeds that no threshold was chosen on.
+# Two questions before GPU hours are spent. *Which K?* `qae advise` reads the first steps of a run with the mean. *Is
+# that difference real?* `qae refine` says how many seeds would show it, and the command that trains them. This
+# notebook is both commands step by step; docs/advice.md has what they were worth on seeds that no threshold was
+# chosen on.
 
 # %% tags=["parameters"]
 SOURCE = ""  # a folder of runs, a sweep, offline files of W&B or entity/project; "": $QAE_SOURCE, else your runs/
@@ -34,8 +35,9 @@ print(opened)
 
 # %% [markdown]
 # ## What the mean shows
-# The paper looks at the baseline's entropy: low, or an early collapse, asks for K = .6; high, or an explosion, for K = .4,
-# its default. Trained K's in the source outrank that where they are told apart, and it is said where evidence is weak.
+# The paper looks at the baseline's entropy: low, or an early collapse, asks for K = .6; high, or an explosion, for K
+# = .4, its default. Trained K's in the source outrank that where they are told apart, and it is said where evidence
+# is weak.
 
 # %%
 advices, left_out = advise.advise_all(runs)
@@ -45,9 +47,10 @@ print(*left_out, sep="\n")
 
 # %% [markdown]
 # ## What each K would do to these groups
-# K decides which sign a group teaches by: right responses up to p = 1 - K, wrong ones above. Only groups with p between
-# 1/2 and 1 - K are treated otherwise than at K = .5, where the most advantages are zero. No histogram of p is logged; it is
-# inferred from three shares that are (`analysis.advice.successes`), and checked here against what runs with a K logged.
+# K decides which sign a group teaches by: right responses up to p = 1 - K, wrong ones above. Only groups with p
+# between 1/2 and 1 - K are treated otherwise than at K = .5, where the most advantages are zero. No histogram of p
+# is logged; it is inferred from three shares that are (`analysis.advice.successes`), and checked here against what
+# runs with a K logged.
 
 # %%
 for advice in advices:
@@ -70,9 +73,9 @@ pd.DataFrame.from_dict(rows, orient="index")
 
 # %% [markdown]
 # ## How many seeds would tell?
-# From the variance between seeds and problems that the runs show, on the same seeds: the least number of seeds at which
-# such a difference, if it is the true one, would be separated from zero with a chance of 80 %. The variance of two or
-# three seeds is itself a rough number.
+# From the variance between seeds and problems that the runs show, on the same seeds: the least number of seeds at
+# which such a difference, if it is the true one, would be separated from zero with a chance of 80 %. The variance of
+# two or three seeds is itself a rough number.
 
 # %%
 question = needs.Question(comparison.PASS_1)
@@ -89,5 +92,5 @@ for need in needs.needs(runs, comparison.default_pairs(runs), question):
 pd.DataFrame.from_dict(rows, orient="index").astype({"seeds needed": "Int64"})
 
 # %% [markdown]
-# `qae refine` prints the command for these seeds, after `sweep.py` has planned it for a seed that is there and found the
-# same run; `--launch` starts it.
+# `qae refine` prints the command for these seeds, after `sweep.py` has planned it for a seed that is there and found
+# the same run; `--launch` starts it.

@@ -88,10 +88,12 @@ def gather(runs: Runs, arm: ArmName, steps: int | None = None) -> Evidence:
     lasts = last_steps_of(runs, arm)
     reached = int(lasts.max()) if len(lasts) else 0
     wanted = reached if steps is None else steps
-    if reached < wanted or wanted < FEWEST_STEPS:
+    if steps is not None and steps < FEWEST_STEPS:
+        raise TooFewStepsError(f"{steps} steps show no course of entropy: give --steps {FEWEST_STEPS} or more")
+    if reached < max(wanted, FEWEST_STEPS):
+        advice = f"give --steps {reached}" if reached >= FEWEST_STEPS else "let it train on"
         raise TooFewStepsError(
-            f"{arm} has {reached} steps on disk and {max(wanted, FEWEST_STEPS)} are needed; "
-            + (f"give --steps {reached}" if reached >= FEWEST_STEPS else "let it train on")
+            f"{arm} has {reached} steps on disk and {max(wanted, FEWEST_STEPS)} are needed; {advice}"
         )
     ids = [record.id for record in runs.arms[arm] if record.id in lasts.index and lasts[record.id] >= wanted]
     entropy = _first(runs, arm, metrics.ENTROPY, ids, wanted)

@@ -96,9 +96,9 @@ def check(command: Command) -> None:
     planned = subprocess.run(_process(arguments), capture_output=True, text=True, check=False, env=environment)  # noqa: S603  # our own script
     strange = [run_id for run_id in command.known if run_id not in planned.stdout]
     if strange:
-        said = planned.stderr.strip().splitlines()[-1:] or ["its plan has other runs"]
+        said = planned.stderr.strip().splitlines()[-1:] if planned.returncode else ["its plan has other runs"]
         raise UnknownCommandError(
-            f"`python sweep.py -m {shlex.join(arguments)}` does not give run {strange[0]} again ({said[0]}); launch "
+            f"`python sweep.py -m {shlex.join(arguments)}` does not give run {strange[0]} again ({''.join(said)}); launch "
             "more seeds with the command that made it"
         )
 

@@ -171,6 +171,7 @@ def test_what_cannot_be_advised_on_is_told_in_a_sentence(tmp_path: Path) -> None
         (["k4-0"], "no run of sweep 'k4-0' has the mean as its baseline"),
         (["young"], "mean has 5 steps on disk and 6 are needed; let it train on"),
         (["mean-0", "--steps", "40"], "mean has 12 steps on disk and 40 are needed; give --steps 12"),
+        (["mean-0", "--steps", "3"], "3 steps show no course of entropy: give --steps 6 or more"),
         (["nowhere"], "there is no sweep 'nowhere'"),
     ):
         result = run_advise(tmp_path, *arguments)
