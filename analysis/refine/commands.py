@@ -132,13 +132,12 @@ def _enough(need: "Need", question: "Question") -> str:
 def _too_many(need: "Need", question: "Question") -> str:
     if len(need.seeds) < 2:
         return "one common seed shows no spread between seeds: train a second one of both first."
-    size = f"{need.wanted:.{question.measure.digits}f}"
+    size = f"a difference of {need.wanted:.2g}"
+    if need.needed is None and need.of.problems > 1:
+        return f"no number of seeds separates {size} on these problems: take more problems."
     if need.needed is None:
-        return f"no number of seeds separates a difference of {size} on these problems: take more problems."
-    return (
-        f"nothing sensible separates a difference of {size}: it takes {need.needed} seeds an arm, more than "
-        f"--most {question.most}."
-    )
+        return f"no number of seeds up to 10,000 separates {size}."
+    return f"nothing sensible separates {size}: it takes {need.needed} seeds an arm, more than --most {question.most}."
 
 
 def _listed(lacking: "dict[ArmName, tuple[int, ...]]") -> str:

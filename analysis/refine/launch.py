@@ -98,8 +98,8 @@ def check(command: Command) -> None:
     if strange:
         said = planned.stderr.strip().splitlines()[-1:] if planned.returncode else ["its plan has other runs"]
         raise UnknownCommandError(
-            f"`python sweep.py -m {shlex.join(arguments)}` does not give run {strange[0]} again ({''.join(said)}); launch "
-            "more seeds with the command that made it"
+            f"`python sweep.py -m {shlex.join(arguments)}` does not give run {strange[0]} again ({''.join(said)}); "
+            "launch more seeds with the command that made it"
         )
 
 
