@@ -12,12 +12,14 @@ from analysis.runs import Runs
 def join(parts: Sequence[Runs]) -> Runs:
     """All runs of the parts, with arms named by what differs between all of them.
 
-    A run that several parts have counts once, as the last of them has it.
+    A run that several parts have counts once, as the part has it where it is furthest on.
     """
     if len(parts) == 1:
         return parts[0]
-    owner = {record.id: index for index, part in enumerate(parts) for record in part.records}
-    records = {record.id: record for part in parts for record in part.records}
+    held = [(record, index) for index, part in enumerate(parts) for record in part.records]
+    held.sort(key=lambda one: one[0].step)
+    owner = {record.id: index for record, index in held}
+    records = {record.id: record for record, _ in held}
     arms = arm_names({run: record.config for run, record in records.items()})
 
     def rows(frame: pd.DataFrame, index: int) -> pd.DataFrame:
