@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.advice.successes import Observed, SuccessRates, infer
@@ -30,6 +30,7 @@ def distributions(draw: st.DrawFn) -> np.ndarray:
     return np.array(weights) / sum(weights)
 
 
+@settings(deadline=None)
 @given(distributions(), st.floats(0.1, 1))
 def test_the_distribution_has_the_shares_that_were_observed(share_S: np.ndarray, trained: float) -> None:
     observed = observed_of(share_S, trained)
@@ -41,6 +42,7 @@ def test_the_distribution_has_the_shares_that_were_observed(share_S: np.ndarray,
     assert again.right == pytest.approx(observed.right, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(distributions(), st.sampled_from(KS))
 def test_each_response_has_an_advantage_of_one_sign(share_S: np.ndarray, k: float) -> None:
     rates = SuccessRates(np.array([0.0, *share_S, 0.0]))
@@ -49,6 +51,7 @@ def test_each_response_has_an_advantage_of_one_sign(share_S: np.ndarray, k: floa
     assert rates.zero_share(k) + rates.positive_share(k) + negative == pytest.approx(1)
 
 
+@settings(deadline=None)
 @given(distributions(), st.floats(0.05, 0.95))
 def test_no_k_leaves_more_zero_than_the_median_and_only_the_band_differs(share_S: np.ndarray, k: float) -> None:
     rates = SuccessRates(np.array([0.0, *share_S, 0.0]))
