@@ -49,7 +49,7 @@ class Thresholds:
         ValueError: a threshold that is no share in (0, 1), or one that is not above 0.
     """
 
-    collapse: float = 0.6
+    collapse: float = 0.7
     explosion: float = 0.05
 
     def __post_init__(self) -> None:

@@ -6,6 +6,7 @@ right and wrong responses, the share of right responses in these, and the share 
 paper, `qae.theory`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +18,9 @@ from qae import theory
 from qae.theory import FloatArray
 
 _HALF = 0.5
-# Where to look for the concentration a + b of the beta distribution and for the tilt.
+# Where to look for the concentration a + b and the mean a / (a + b) of the beta distribution, and for the tilt.
 _CONCENTRATIONS = (1e-3, 1e4)
+_MEANS = (1e-3, 1 - 1e-3)
 _STEEPEST = 200.0
 
 
@@ -54,7 +56,7 @@ class SuccessRates:
     @property
     def rates(self) -> FloatArray:
         """Success rates s / G, float (G + 1,)."""
-        return np.linspace(0, 1, len(self.share_S))
+        return np.asarray(np.linspace(0, 1, len(self.share_S)))
 
     def hard_share(self, k: float) -> float:
         """Share of the mixed groups that teach by their right responses under K: p <= 1 - K."""
@@ -78,10 +80,10 @@ class SuccessRates:
 def infer(observed: Observed) -> SuccessRates:
     """The distribution that has the observed shares and is nearest to a beta-binomial one.
 
-    The beta-binomial distribution has the observed share of right responses as its mean and as many groups without
-    both kinds as were sampled. Of all distributions over s = 1 ... G - 1 with the observed `right` and `hard`, the
-    nearest by Kullback-Leibler divergence is that one times exp(a s), scaled in its hard and its easy part (Csiszár
-    1975, I-projection); a is found by bisection. Where no distribution has both, the nearest mean is taken.
+    The beta-binomial distribution has as many groups without both kinds as were sampled and, among the others, the
+    observed share of right responses. Of all distributions over s = 1 ... G - 1 with the observed `right` and `hard`,
+    the nearest by Kullback-Leibler divergence is that one times exp(a s), scaled in its hard and its easy part
+    (Csiszár 1975, I-projection); a is found by bisection. Where no distribution has both, the nearest mean is taken.
 
     Raises:
         ValueError: shares outside [0, 1], no mixed group, or groups of less than two responses.
@@ -89,7 +91,7 @@ def infer(observed: Observed) -> SuccessRates:
     _check(observed)
     size = observed.group_size
     count_S = np.arange(1, size)
-    weight_S = _beta_binomial(size, observed.right, observed.mixed)[1:-1]
+    weight_S = _nearest_beta_binomial(observed)[1:-1]
     hard_S = np.asarray(2 * count_S <= size)
     target = observed.right * size
 
@@ -100,17 +102,12 @@ def infer(observed: Observed) -> SuccessRates:
                 log_S = np.log(weight_S[part_S]) + slope * count_S[part_S]
                 exp_S = np.exp(log_S - log_S.max())
                 share_S[part_S] = mass * exp_S / exp_S.sum()
-        return share_S / share_S.sum()
+        return np.asarray(share_S / share_S.sum())
 
     def excess(slope: float) -> float:
         return float(tilted(slope) @ count_S) - target
 
-    if excess(-_STEEPEST) >= 0:
-        slope = -_STEEPEST
-    elif excess(_STEEPEST) <= 0:
-        slope = _STEEPEST
-    else:
-        slope = float(brentq(excess, -_STEEPEST, _STEEPEST))
+    slope = _root(excess, -_STEEPEST, _STEEPEST, tolerance=1e-12)
     # Groups without both kinds have advantage 0 under every K; that all of them are wrong stands for either.
     return SuccessRates(np.array([1 - observed.trained, *(observed.trained * tilted(slope)), 0.0]))
 
@@ -123,24 +120,39 @@ def _check(observed: Observed) -> None:
         raise ValueError(f"a group of {observed.group_size} has no success rate between 0 and 1")
 
 
-def _beta_binomial(size: int, mean: float, mixed: float) -> FloatArray:
-    """Shares of s = 0 ... size; the concentration is the one that leaves `mixed` between the ends."""
-    mean = min(max(mean, 1e-3), 1 - 1e-3)
+def _nearest_beta_binomial(observed: Observed) -> FloatArray:
+    """Shares of s = 0 ... G of a beta-binomial distribution with the observed `mixed`, and `right` among the mixed.
 
-    def shares(log_concentration: float) -> FloatArray:
-        a, b = mean * np.exp(log_concentration), (1 - mean) * np.exp(log_concentration)
-        return _beta_binomial_pmf(size, a, b)
+    Where none has both, the ends of the search are the nearest.
+    """
+    size = observed.group_size
 
-    def excess(log_concentration: float) -> float:
-        return float(shares(log_concentration)[1:-1].sum()) - mixed
+    def of_concentration(log_concentration: float) -> FloatArray:
+        concentration = np.exp(log_concentration)
 
-    low, high = np.log(_CONCENTRATIONS)
-    if excess(low) >= 0:
-        return shares(low)
-    return shares(high) if excess(high) <= 0 else shares(float(brentq(excess, low, high)))
+        def of_mean(mean: float) -> FloatArray:
+            return _beta_binomial(size, mean * concentration, (1 - mean) * concentration)
+
+        def too_right(mean: float) -> float:
+            mixed_S = of_mean(mean)[1:-1]
+            return float(mixed_S @ np.arange(1, size) / mixed_S.sum()) / size - observed.right
+
+        return of_mean(_root(too_right, *_MEANS))
+
+    def too_mixed(log_concentration: float) -> float:
+        return float(of_concentration(log_concentration)[1:-1].sum()) - observed.mixed
+
+    return of_concentration(_root(too_mixed, *np.log(_CONCENTRATIONS)))
 
 
-def _beta_binomial_pmf(size: int, a: float, b: float) -> FloatArray:
+def _root(rising: Callable[[float], float], low: float, high: float, tolerance: float = 1e-4) -> float:
+    """Where a rising function is 0, or the end that is nearer to it."""
+    if rising(low) >= 0:
+        return low
+    return high if rising(high) <= 0 else float(brentq(rising, low, high, xtol=tolerance))
+
+
+def _beta_binomial(size: int, a: float, b: float) -> FloatArray:
     s: npt.NDArray[np.int64] = np.arange(size + 1)
     log_choose = gammaln(size + 1) - gammaln(s + 1) - gammaln(size - s + 1)
     return np.asarray(np.exp(log_choose + betaln(s + a, size - s + b) - betaln(a, b)))
