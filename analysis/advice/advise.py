@@ -17,7 +17,7 @@ from analysis.wording import seeds_in_words
 
 # Of the paper's Fig. 9, with the median between them, at which the most advantages are zero.
 KS = (0.2, 0.4, 0.5, 0.6, 0.8)
-COLUMNS = ("K", "learn from right only", "p between .5 and 1-K", "zero advantages", "measured", "pass@1")
+COLUMNS = ("K", "right only", "in the band", "zero advantages", "measured (n)", "pass@1")
 _NONE = "—"
 
 
@@ -129,7 +129,7 @@ def cells(advice: Advice) -> list[tuple[str, ...]]:
             _mean(of.hard, 2),
             _mean(of.band, 2),
             _mean(of.zero, 2),
-            _NONE if of.measured_zero is None else f"{_mean(of.measured_zero, 2)} n = {of.measured_zero.seeds}",
+            _NONE if of.measured_zero is None else f"{_mean(of.measured_zero, 2)} ({of.measured_zero.seeds})",
             _NONE if of.value is None else f"{of.value.value:.3f} [{of.value.low:.3f}, {of.value.high:.3f}]",
         )
         for of in advice.forecasts
@@ -141,9 +141,11 @@ def caption(advice: Advice) -> str:
     seen, ends = advice.evidence, {of.step for of in advice.results.baselines}
     end = f"at step {ends.pop()}" if len(ends) == 1 else "where the runs end"
     return (
-        f"Shares over the first {seen.steps} steps. Zero advantages: predicted from the success rates of the mean's "
-        f"groups ({seeds_in_words(len(seen.rates))}); measured: as runs with that K logged it over the same steps. "
-        f"pass@1: {end}. [ ]: 95 % intervals, Student's t over seeds, for pass@1 bootstrap over seeds and problems."
+        f"Shares over the first {seen.steps} steps. Right only: of the groups with right and wrong responses those "
+        "that teach by the right ones (p <= 1 - K); in the band: p between 1/2 and 1 - K. Zero advantages: predicted "
+        f"from the success rates of the mean's groups ({seeds_in_words(len(seen.rates))}); measured: as runs with that "
+        f"K logged it over the same steps. pass@1: {end}. [ ]: 95 % intervals, Student's t over seeds, for pass@1 "
+        "bootstrap over seeds and problems."
     )
 
 

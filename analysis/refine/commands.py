@@ -141,5 +141,12 @@ def _too_many(need: "Need", question: "Question") -> str:
 
 
 def _listed(lacking: "dict[ArmName, tuple[int, ...]]") -> str:
-    parts = [f"{arm}: {', '.join(map(str, seeds))}" for arm, seeds in lacking.items() if seeds]
+    parts = [f"{arm}: {', '.join(_stretches(seeds))}" for arm, seeds in lacking.items() if seeds]
     return "; ".join(parts) or "nothing"
+
+
+def _stretches(seeds: "Sequence[int]") -> "list[str]":
+    """Ascending seeds in few words: 14, 16 to 19."""
+    firsts = [seed for seed in seeds if seed - 1 not in seeds]
+    lasts = [seed for seed in seeds if seed + 1 not in seeds]
+    return [str(first) if first == last else f"{first} to {last}" for first, last in zip(firsts, lasts, strict=True)]

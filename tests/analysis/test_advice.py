@@ -145,7 +145,7 @@ def test_the_command_shows_all_and_says_what_it_rests_on(tmp_path: Path) -> None
     write_manifest(tmp_path, "ks", ["k4-0", "k4-1"])
     shown = run_advise(tmp_path, "means", "ks", "--steps", "10")
     assert shown.exit_code == 0, shown.output
-    for said in ("mean: begin with K = 0.4", "first 10 steps of 2 seeds (0, 1)", "0.75 [0.75, 0.75] n = 2", "slope"):
+    for said in ("mean: begin with K = 0.4", "first 10 steps of 2 seeds (0, 1)", "0.75 [0.75, 0.75] (2)", "slope"):
         assert said in shown.output
     (record,) = json.loads(run_advise(tmp_path, "means", "ks", "--json").output)
     assert (record["k"], record["steps"], record["seeds"]) == (0.4, STEPS, [0, 1])
