@@ -7,7 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup sweep slurm-demo test lint format lock scripts benchmark benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table notebooks clean
+.PHONY: help setup sweep slurm-demo test lint format lock scripts benchmark benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,9 @@ benchmark-statistics: setup ## intervals of aggregates against rliable's
 
 guard-table: setup ## thresholds of the entropy guard: chosen on some seeds of $$QAE_RUNS, reported on the others
 	$(BIN)/python -m benchmarks.guard --root $${QAE_RUNS:-runs}
+
+advice-table: setup ## what advice on K was worth, on development and on fresh seeds of $$QAE_RUNS or runs/
+	$(BIN)/python -m benchmarks.advice $${QAE_RUNS:-runs}
 
 notebooks: setup ## execute the notebooks on $$QAE_SOURCE or runs/, into notebooks/executed
 	$(BIN)/python -m notebooks.execute

@@ -199,7 +199,7 @@ def compare(
         measures: what is compared.
         step: compare at this step where both arms are further.
     """
-    cases = [case for pair in pairs for case in _cases(runs, pair, measures, step)]
+    cases = [case for pair in pairs for case in cases_of(runs, pair, measures, step)]
     confidence = 1 - LEVEL / max(1, len(cases))
     found = [
         statistics.difference(
@@ -296,8 +296,8 @@ def frame_caption(differences: Sequence[Difference]) -> str:
 
 
 @dataclass(frozen=True)
-class _Case:
-    """What is compared, before it is known among how many."""
+class Case:
+    """What is compared, before it is known among how many: both arms' numbers, float (common seeds, problems)."""
 
     first: ArmName
     second: ArmName
@@ -308,7 +308,8 @@ class _Case:
     of_second: FloatArray
 
 
-def _cases(runs: Runs, pair: Pair, measures: Sequence[Measure], step: int | None) -> list[_Case]:
+def cases_of(runs: Runs, pair: Pair, measures: Sequence[Measure], step: int | None) -> list[Case]:
+    """What a pair can be compared in, as `compare` does."""
     first, second = pair
     lasts = [last_steps_of(runs, arm) for arm in pair]
     if any(last.empty for last in lasts):
@@ -322,7 +323,7 @@ def _cases(runs: Runs, pair: Pair, measures: Sequence[Measure], step: int | None
     for measure in measures:
         common = _common(measure.table(cut, first), measure.table(cut, second))
         if common is not None:
-            cases.append(_Case(first, second, measure, horizon, behind, *common))
+            cases.append(Case(first, second, measure, horizon, behind, *common))
     return cases
 
 
@@ -339,7 +340,7 @@ def _cut(runs: Runs, kept: Collection[str], horizon: int) -> Runs:
     )
 
 
-def _difference(case: _Case, of: statistics.Difference, p: float, p_adjusted: float) -> Difference:
+def _difference(case: Case, of: statistics.Difference, p: float, p_adjusted: float) -> Difference:
     unseen = of.seeds[0] == 1 and of.problems == 1
     reach = case.measure.bound
     return Difference(

@@ -1,9 +1,4 @@
-"""How entropy went, and what the paper's rule of thumb makes of it for K.
-
-The rule is by entropy, not by the evaluation (secs. 5 and 6): where a run with the mean keeps low entropy, K = .6;
-where its entropy grows, K = .4, which is also the default with Clip-Higher. What "low" and "grows" mean is ours and
-stated here.
-"""
+"""How entropy went over an arm's steps; `analysis.advice` has what the paper's rule of thumb makes of it for K."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -53,19 +48,6 @@ class Course:
     collapsed: int
 
 
-@dataclass(frozen=True)
-class Advice:
-    """A K to begin with.
-
-    Attributes:
-        k: the quantile.
-        reason: a sentence.
-    """
-
-    k: float
-    reason: str
-
-
 def course(runs: Runs, arm: ArmName) -> Course | None:
     """The course of an arm's entropy; None where no run of it has logged enough steps (six)."""
     series = runs.series(arm, metrics.ENTROPY.name)
@@ -86,19 +68,6 @@ def course(runs: Runs, arm: ArmName) -> Course | None:
         exploded=sum(detection.exploded_at is not None for detection in detections),
         collapsed=sum(detection.collapsed_at is not None for detection in detections),
     )
-
-
-def advise(of_the_mean: Course) -> Advice:
-    """The paper's rule of thumb, from the entropy of a run with the mean."""
-    seeds = f"{of_the_mean.early.seeds} seed{'' if of_the_mean.early.seeds == 1 else 's'}"
-    change = f"{of_the_mean.early.value:+.0%} [{of_the_mean.early.low:+.0%}, {of_the_mean.early.high:+.0%}], {seeds}"
-    match of_the_mean.trend:
-        case Trend.FALLS:
-            return Advice(0.6, f"entropy under the mean falls early ({change}): collapse is nearer than explosion.")
-        case Trend.RISES:
-            return Advice(0.4, f"entropy under the mean grows early ({change}): explosion is nearer than collapse.")
-        case Trend.UNCLEAR:
-            return Advice(0.4, f"entropy under the mean does not clearly move early ({change}): the paper's default.")
 
 
 def frame(runs: Runs) -> pd.DataFrame:

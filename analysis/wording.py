@@ -29,3 +29,8 @@ def shown_source(source: str) -> str:
     """A path by its last two names: where it lies on this machine is nobody's business in a page that is shared."""
     path = Path(source)
     return "/".join(path.resolve().parts[-2:]) if path.exists() else source
+
+
+def seeds_in_words(count: int) -> str:
+    """A number of seeds: "1 seed", "4 seeds"."""
+    return f"{count} {'seed' if count == 1 else 'seeds'}"

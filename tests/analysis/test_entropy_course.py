@@ -1,4 +1,4 @@
-"""Where entropy goes, and the K that the paper's rule of thumb makes of it."""
+"""Where entropy goes."""
 
 from collections.abc import Callable, Sequence
 
@@ -28,23 +28,20 @@ def runs_of(*entropies: Callable[[int], float], steps: Sequence[int] = STEPS) ->
     return Runs(records, pd.DataFrame(rows, columns=["run", "step", "name", "value"]), pd.DataFrame())
 
 
-def advice(*entropies: Callable[[int], float]) -> tuple[Trend, float]:
+def trend(*entropies: Callable[[int], float]) -> Trend:
     course = entropy_course.course(runs_of(*entropies), ARM)
     assert course is not None
-    return course.trend, entropy_course.advise(course).k
+    return course.trend
 
 
-def test_falling_entropy_asks_for_the_higher_k() -> None:
-    assert advice(lambda s: 1 - 0.03 * s, lambda s: 1 - 0.027 * s, lambda s: 0.9 - 0.025 * s) == (Trend.FALLS, 0.6)
+def test_entropy_falls_or_rises_where_all_seeds_say_so() -> None:
+    assert trend(lambda s: 1 - 0.03 * s, lambda s: 1 - 0.027 * s, lambda s: 0.9 - 0.025 * s) is Trend.FALLS
+    assert trend(lambda s: 0.5 + 0.025 * s, lambda s: 0.5 + 0.03 * s, lambda s: 0.4 + 0.025 * s) is Trend.RISES
 
 
-def test_growing_entropy_asks_for_the_lower_k() -> None:
-    assert advice(lambda s: 0.5 + 0.025 * s, lambda s: 0.5 + 0.03 * s, lambda s: 0.4 + 0.025 * s) == (Trend.RISES, 0.4)
-
-
-def test_seeds_that_disagree_and_changes_too_small_leave_the_default() -> None:
-    assert advice(lambda s: 0.5 + 0.02 * s, lambda s: 0.9 - 0.02 * s) == (Trend.UNCLEAR, 0.4)
-    assert advice(lambda s: 0.8 - 0.0005 * s, lambda s: 0.8 - 0.0006 * s) == (Trend.UNCLEAR, 0.4)
+def test_seeds_that_disagree_and_changes_too_small_are_unclear() -> None:
+    assert trend(lambda s: 0.5 + 0.02 * s, lambda s: 0.9 - 0.02 * s) is Trend.UNCLEAR
+    assert trend(lambda s: 0.8 - 0.0005 * s, lambda s: 0.8 - 0.0006 * s) is Trend.UNCLEAR
 
 
 def test_the_numbers_are_what_they_are_said_to_be() -> None:

@@ -127,6 +127,15 @@ def test_regularizers_are_compared_on_the_same_seeds(executions: Executions) -> 
     assert "so that all 6 hold together" in text
 
 
+def test_what_to_do_next_is_advised_and_refined(executions: Executions) -> None:
+    text = outputs(executions["07_advice"].result())
+    assert text.count("begin with K = 0.") == 2
+    assert "Zero advantages: predicted from the success rates" in text
+    assert "collapse at -10%" in text
+    assert "seeds needed" in text
+    assert "K = 0.4, clip_symmetric - mean, clip_symmetric" in text
+
+
 def test_a_project_of_wandb_is_pulled_checked_and_compared(executions: Executions) -> None:
     notebook = executions["06_wandb"].result()
     text = outputs(notebook)

@@ -1,0 +1,50 @@
+"""`qae advise`; registered as an entry point of the `qae` command."""
+
+import json
+from pathlib import Path
+
+import click
+
+from analysis.commands import Mistake, root_option
+
+
+@click.command()
+@click.argument("sources", nargs=-1, metavar="[SWEEP|SOURCE]...")
+@click.option("--steps", type=click.IntRange(min=1), help="Look at so many first steps of the mean (default: all).")
+@click.option("--json", "as_json", is_flag=True, help="One object a baseline.")
+@root_option
+def advise(sources: tuple[str, ...], steps: int | None, as_json: bool, root: Path) -> None:
+    """Which K to begin with, from runs with the mean, and what each K would do to their advantages.
+
+    SOURCE is a sweep of the store (default: the one launched last) or as in `qae export`; several are taken together.
+    The rule is the paper's, by the entropy of the mean; where K's have been trained, they outrank it.
+    """
+    from analysis import choice
+    from analysis.advice import advise as advising
+    from analysis.sources.joining import join
+
+    chosen = [choice.choose(source, root) for source in dict.fromkeys(sources or (None,))]
+    name, runs = ", ".join(each.source for each in chosen), join([each.runs for each in chosen])
+    if not advising.baselines(runs):
+        raise Mistake(
+            f"no run of {name} has the mean as its baseline; `python sweep.py algorithm.quantile_k=-1` is one"
+        )
+    found, left_out = advising.advise_all(runs, steps)
+    if not found:
+        raise Mistake(left_out[0])
+    if as_json:
+        click.echo(json.dumps([advising.record(advice) for advice in found], indent=2))
+        return
+    from rich.console import Console
+
+    console = Console()
+    for advice in found:
+        for line in advising.lines(advice):
+            click.echo(line)
+        if advice.forecasts:
+            console.print(advising.table(advice))
+            console.print(advising.caption(advice), style="dim", highlight=False)
+        else:
+            click.echo("  zero advantages are not predicted: the runs do not log the shares that they follow from.")
+    for sentence in (*left_out, *runs.notes):
+        click.echo(sentence, err=True)

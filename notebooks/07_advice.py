@@ -1,0 +1,96 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 07 · Which K next, and how many seeds more
+# Two questions before GPU hours are spent. *Which K?* `qae advise` reads the first steps of a run with the mean. *Is
+# that difference real?* `qae refine` says how many seeds would show it, and the command that trains them. This
+# notebook is both commands step by step; docs/advice.md has what they were worth on seeds that no threshold was
+# chosen on.
+
+# %% tags=["parameters"]
+SOURCE = ""  # a folder of runs, a sweep, offline files of W&B or entity/project; "": $QAE_SOURCE, else your runs/
+
+# %%
+import pandas as pd
+
+from analysis import comparison, notebook
+from analysis.advice import advise, recommend
+from analysis.refine import needs
+
+pd.set_option("display.max_colwidth", None)
+opened = notebook.open_runs(SOURCE)
+runs = opened.runs
+print(opened)
+
+# %% [markdown]
+# ## What the mean shows
+# The paper looks at the baseline's entropy: low, or an early collapse, asks for K = .6; high, or an explosion, for K
+# = .4, its default. Trained K's in the source outrank that where they are told apart, and it is said where evidence
+# is weak.
+
+# %%
+advices, left_out = advise.advise_all(runs)
+for advice in advices:
+    print(*advise.lines(advice), sep="\n")
+print(*left_out, sep="\n")
+
+# %% [markdown]
+# ## What each K would do to these groups
+# K decides which sign a group teaches by: right responses up to p = 1 - K, wrong ones above. Only groups with p
+# between 1/2 and 1 - K are treated otherwise than at K = .5, where the most advantages are zero. No histogram of p
+# is logged; it is inferred from three shares that are (`analysis.advice.successes`), and checked here against what
+# runs with a K logged.
+
+# %%
+for advice in advices:
+    display(pd.DataFrame(advise.cells(advice), columns=advise.COLUMNS).set_index("K"))  # noqa: F821  # Jupyter's
+    print(advise.caption(advice))
+
+# %% [markdown]
+# ## Where the threshold lies
+# The paper says "low" and "high" and gives no number. These are ours; another threshold, another advice:
+
+# %%
+rows = {}
+for advice in advices:
+    change = advice.evidence.change
+    rows[str(advice.evidence.arm)] = {"change of entropy": f"{change.value:+.0%}"} | {
+        f"collapse at -{share:.0%}": recommend.rule_k(recommend.judge(change, recommend.Thresholds(collapse=share)))
+        for share in (0.1, 0.3, 0.5, recommend.Thresholds().collapse)
+    }
+pd.DataFrame.from_dict(rows, orient="index")
+
+# %% [markdown]
+# ## How many seeds would tell?
+# From the variance between seeds and problems that the runs show, on the same seeds: the least number of seeds at
+# which such a difference, if it is the true one, would be separated from zero with a chance of 80 %. The variance of
+# two or three seeds is itself a rough number.
+
+# %%
+question = needs.Question(comparison.PASS_1)
+rows = {}
+for need in needs.needs(runs, comparison.default_pairs(runs), question):
+    lacking = dict(needs.missing_seeds(need, runs)) if need.needed and need.needed <= question.most else {}
+    rows[f"{need.first} - {need.second}"] = {
+        "pass@1": f"{need.of.value:+.3f} [{need.of.low:+.3f}, {need.of.high:+.3f}]",
+        "seeds": len(need.seeds),
+        "told apart": need.is_separated,
+        "seeds needed": need.needed,
+        "to train": "; ".join(f"{arm}: {', '.join(map(str, seeds))}" for arm, seeds in lacking.items() if seeds),
+    }
+pd.DataFrame.from_dict(rows, orient="index").astype({"seeds needed": "Int64"})
+
+# %% [markdown]
+# `qae refine` prints the command for these seeds, after `sweep.py` has planned it for a seed that is there and found
+# the same run; `--launch` starts it.
