@@ -113,12 +113,14 @@ def check(config: Mapping[str, object]) -> None:
     Raises:
         ConfigError: names the key, the value and the fix.
     """
+    forking = [watch for watch in watches(config.get("guard")) if watch.action is Action.FORK]
+    if not forking:
+        return
     algorithm = config.get("algorithm")
     advantage = AdvantageConfig.from_mapping(algorithm if isinstance(algorithm, Mapping) else {})
-    for watch in watches(config.get("guard")):
-        if watch.action is Action.FORK and advantage.rule not in RULES_WITH_A_QUANTILE:
-            fix = f"a fork changes K, and advantage={advantage.rule} has none; choose stop"
-            raise ConfigError(f"guard.{watch.rule.name}.action", str(watch.action), fix)
-        if watch.action is Action.FORK and advantage.controller is not None:
-            fix = "a fork changes K, and so does the run's controller; choose stop, or controller=none"
-            raise ConfigError(f"guard.{watch.rule.name}.action", str(watch.action), fix)
+    if advantage.rule not in RULES_WITH_A_QUANTILE:
+        fix = f"a fork changes K, and advantage={advantage.rule} has none; choose stop"
+        raise ConfigError(f"guard.{forking[0].rule.name}.action", "fork", fix)
+    if advantage.controller is not None:
+        fix = "a fork changes K, and so does the run's controller; choose stop, or controller=none"
+        raise ConfigError(f"guard.{forking[0].rule.name}.action", "fork", fix)

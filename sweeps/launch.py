@@ -103,7 +103,8 @@ def _stopped_by_guard(plan: Plan) -> Iterator[str]:
     """A sentence for each run that its guard ended, and how to go on all the same."""
     stopped = [(run, state) for run in plan.runs if (state := run.directory.read_state()).status is _STOPPED]
     for run, state in stopped:
-        yield f"Stopped by its guard: run {run.run_id} ({run.label}), {state.reason}."
+        why = (state.reason or "").removeprefix("guard: ")
+        yield f"Run {run.run_id} ({run.label}) was stopped by its guard: {why}."
     if any(forks.fork_of(run.directory) is None for run, _ in stopped):
         yield "Runs that a guard stopped count with what they logged; they go on with sweep.retry=true."
 

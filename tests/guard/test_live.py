@@ -16,9 +16,10 @@ from qae.guard.decisions import Decision
 from qae.guard.history import read_history
 from qae.guard.settings import watches
 from qae.run_directory import RunDirectory, RunStatus, read_metrics
-from sweeps import backends, forks, guard
+from sweeps import app, backends, forks, guard
 from sweeps.identity import run_id
 from sweeps.job import run_job
+from sweeps.local import LocalExecutor
 from sweeps.plan import Action, Job, Plan, forks_of, make_plan
 from sweeps.store import ManifestRun, RunStore
 from tests.configs import QUICK, tiny_mapping, verl_mapping
@@ -219,6 +220,12 @@ def test_guard_settings_are_checked_with_the_plan() -> None:
         )
     with pytest.raises(ConfigError, match=r"guard.collapse.action='fork' cannot be used: a fork changes K"):
         backends.check(mapping(*AT_STEP_4, "guard.collapse.action=fork", "algorithm.advantage=median"))
+
+
+def test_a_fork_cannot_be_typed() -> None:
+    composed = [((), {**mapping(), "fork": {"run": "a"}})]
+    with pytest.raises(ConfigError, match=r"fork=\{'run': 'a'\} cannot be used: leave it out; the guard writes it"):
+        app.launch(composed, [], lambda _: LocalExecutor(1))
 
 
 def test_the_guard_changes_no_run_id_and_a_fork_does() -> None:
