@@ -103,17 +103,16 @@ def recommend(evidence: Evidence, results: Results, thresholds: Thresholds | Non
     entropy = judge(evidence.change, thresholds or Thresholds())
     of_rule = rule_k(entropy)
     better = measured.separated_best(results.differences)
+    reasons = (_of_rule(entropy, evidence), *_of_best(results))
     cautions = (*_cautions_of_evidence(evidence), *_cautions_of_results(of_rule, results, better))
     if better is not None and better.first.k is not None:
         reason = (
-            f"measured: {better.first} has a higher pass@1 than {better.second}, the rule's K, by {better} on "
+            f"so: {better.first} has a higher pass@1 than {better.second}, the rule's K, by {better} on "
             f"{seeds_in_words(better.seeds)} and {better.problems} problems; the sweep contradicts the rule here."
         )
-        return Recommendation(
-            better.first.k, of_rule, Basis.MEASURED, entropy, (_of_rule(entropy, evidence), reason), cautions
-        )
+        return Recommendation(better.first.k, of_rule, Basis.MEASURED, entropy, (*reasons, reason), cautions)
     basis = Basis.DEFAULT if entropy is Entropy.NEITHER else Basis.RULE
-    return Recommendation(of_rule, of_rule, basis, entropy, (_of_rule(entropy, evidence),), cautions)
+    return Recommendation(of_rule, of_rule, basis, entropy, reasons, cautions)
 
 
 def _of_rule(entropy: Entropy, evidence: Evidence) -> str:
@@ -125,6 +124,17 @@ def _of_rule(entropy: Entropy, evidence: Evidence) -> str:
             return f"rule: entropy explodes ({change}); the paper takes K = .4 where the baseline's entropy is high."
         case Entropy.NEITHER:
             return f"rule: entropy neither collapses nor explodes ({change}); the paper's default is K = .4."
+
+
+def _of_best(results: Results) -> tuple[str, ...]:
+    best = results.best
+    if best is None:
+        return ()
+    value, count = best.value, sum(of.arm.k is not None for of in results.baselines)
+    return (
+        f"measured: of {count} trained K's {best.arm} ends highest, pass@1 {value.value:.3f} [{value.low:.3f}, "
+        f"{value.high:.3f}] ({seeds_in_words(value.seeds)}, {value.problems} problems, step {best.step}).",
+    )
 
 
 def _cautions_of_evidence(evidence: Evidence) -> tuple[str, ...]:
