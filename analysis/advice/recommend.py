@@ -131,10 +131,9 @@ def _of_best(results: Results) -> tuple[str, ...]:
     if best is None:
         return ()
     value, count = best.value, sum(of.arm.k is not None for of in results.baselines)
-    return (
-        f"measured: of {count} trained K's {best.arm} ends highest, pass@1 {value.value:.3f} [{value.low:.3f}, "
-        f"{value.high:.3f}] ({seeds_in_words(value.seeds)}, {value.problems} problems, step {best.step}).",
-    )
+    interval = f"pass@1 {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    which = f"{seeds_in_words(value.seeds)}, {value.problems} problems, step {best.step}"
+    return (f"measured: of {count} trained K's {best.arm} ends highest, {interval} ({which}).",)
 
 
 def _cautions_of_evidence(evidence: Evidence) -> tuple[str, ...]:
@@ -166,6 +165,7 @@ def _cautions_of_results(of_rule: float, results: Results, better: Difference | 
     mean = next((of for of in results.baselines if of.arm.k is None), None)
     if mean is not None and mean.value.value > best.value.value:
         found.append(
-            f"the mean itself measured higher ({mean.value.value:.3f}) than every K (best {best.value.value:.3f})."
+            f"the mean itself measured higher than every K: {mean.value.value:.3f} [{mean.value.low:.3f}, "
+            f"{mean.value.high:.3f}], {seeds_in_words(mean.value.seeds)}."
         )
     return tuple(found)
