@@ -7,7 +7,7 @@ the logged one. Nothing is trained. Run ``python -m benchmarks.advice RUN_STORE.
 
 import argparse
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class Seed:
     """A seed of one variant: what its mean showed after each number of steps, and what its K's ended with.
 
     Attributes:
-        variant: "" for the plain one.
+        variant: names of the regularizer and, where it is not the default one, of the model.
         seed: the training seed.
         shown: evidence by steps.
         values: pass@1 at the last step, by K; None is the mean.
@@ -103,8 +103,9 @@ def run_of(runs: Runs, arm: ArmName, seed: int) -> RunRecord | None:
 def seed_of(runs: Runs, seed: int, arms: Mapping[float | None, ArmName], own: Mapping[float | None, RunRecord]) -> Seed:
     """The numbers of a seed."""
     of_seed = only(runs, own.values())
+    labels = own[None].labels
     return Seed(
-        arms[None].variant,
+        ", ".join([labels["regularizer"], *([labels["model"]] if labels["model"] != "tiny" else [])]),
         seed,
         {steps: evidence.gather(of_seed, arms[None], steps) for steps in STEPS if steps <= own[None].step},
         {k: float(PASS_1.table(of_seed, arms[k]).to_numpy().mean()) for k in own},
@@ -118,11 +119,12 @@ def seed_of(runs: Runs, seed: int, arms: Mapping[float | None, ArmName], own: Ma
     )
 
 
-def only(runs: Runs, records: Iterator[RunRecord] | Sequence[RunRecord]) -> Runs:
+def only(runs: Runs, records: Iterable[RunRecord]) -> Runs:
     """These runs and their numbers."""
     kept = tuple(records)
     ids = {record.id for record in kept}
-    return Runs(kept, *(frame[frame["run"].isin(ids)] for frame in (runs.metrics, runs.evaluations)))
+    metrics, evaluations = (frame[frame["run"].isin(ids)] for frame in (runs.metrics, runs.evaluations))
+    return Runs(kept, metrics, evaluations)
 
 
 def called(seed: Seed, steps: int, thresholds: Thresholds) -> float:
@@ -162,7 +164,7 @@ def print_seeds(sets: Mapping[str, Sequence[Seed]], thresholds: Thresholds) -> N
             ks = dict.fromkeys(f"{called(seed, steps, thresholds):g}" for steps in seed.shown)
             values = (f"{seed.values[k]:.3f}" if k in seed.values else "—" for k in (None, *KS))
             best = f"{seed.best:g}" if set(KS) <= set(seed.values) else "—"
-            print_row(name, seed.variant or "plain", str(seed.seed), changes, ", ".join(ks), best, *values)
+            print_row(name, seed.variant, str(seed.seed), changes, ", ".join(ks), best, *values)
     wrong = sum(
         judge(shown.change, thresholds) is not Entropy.NEITHER
         for of in sets.values()

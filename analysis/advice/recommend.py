@@ -103,17 +103,16 @@ def recommend(evidence: Evidence, results: Results, thresholds: Thresholds | Non
     entropy = judge(evidence.change, thresholds or Thresholds())
     of_rule = rule_k(entropy)
     better = measured.separated_best(results.differences)
+    reasons = (_of_rule(entropy, evidence), *_of_best(results))
     cautions = (*_cautions_of_evidence(evidence), *_cautions_of_results(of_rule, results, better))
     if better is not None and better.first.k is not None:
         reason = (
-            f"measured: {better.first} has a higher pass@1 than {better.second}, the rule's K, by {better} on "
+            f"so: {better.first} has a higher pass@1 than {better.second}, the rule's K, by {better} on "
             f"{seeds_in_words(better.seeds)} and {better.problems} problems; the sweep contradicts the rule here."
         )
-        return Recommendation(
-            better.first.k, of_rule, Basis.MEASURED, entropy, (_of_rule(entropy, evidence), reason), cautions
-        )
+        return Recommendation(better.first.k, of_rule, Basis.MEASURED, entropy, (*reasons, reason), cautions)
     basis = Basis.DEFAULT if entropy is Entropy.NEITHER else Basis.RULE
-    return Recommendation(of_rule, of_rule, basis, entropy, (_of_rule(entropy, evidence),), cautions)
+    return Recommendation(of_rule, of_rule, basis, entropy, reasons, cautions)
 
 
 def _of_rule(entropy: Entropy, evidence: Evidence) -> str:
@@ -125,6 +124,16 @@ def _of_rule(entropy: Entropy, evidence: Evidence) -> str:
             return f"rule: entropy explodes ({change}); the paper takes K = .4 where the baseline's entropy is high."
         case Entropy.NEITHER:
             return f"rule: entropy neither collapses nor explodes ({change}); the paper's default is K = .4."
+
+
+def _of_best(results: Results) -> tuple[str, ...]:
+    best = results.best
+    if best is None:
+        return ()
+    value, count = best.value, sum(of.arm.k is not None for of in results.baselines)
+    interval = f"pass@1 {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
+    which = f"{seeds_in_words(value.seeds)}, {value.problems} problems, step {best.step}"
+    return (f"measured: of {count} trained K's {best.arm} ends highest, {interval} ({which}).",)
 
 
 def _cautions_of_evidence(evidence: Evidence) -> tuple[str, ...]:
@@ -156,6 +165,7 @@ def _cautions_of_results(of_rule: float, results: Results, better: Difference | 
     mean = next((of for of in results.baselines if of.arm.k is None), None)
     if mean is not None and mean.value.value > best.value.value:
         found.append(
-            f"the mean itself measured higher ({mean.value.value:.3f}) than every K (best {best.value.value:.3f})."
+            f"the mean itself measured higher than every K: {mean.value.value:.3f} [{mean.value.low:.3f}, "
+            f"{mean.value.high:.3f}], {seeds_in_words(mean.value.seeds)}."
         )
     return tuple(found)

@@ -155,16 +155,14 @@ def test_arms_that_are_told_apart_need_no_seed_and_ones_that_need_too_many_get_n
 
 
 @pytest.mark.slow
-def test_the_command_is_planned_printed_and_with_launch_run(tmp_path: Path) -> None:
+def test_the_command_is_planned_printed_and_run(tmp_path: Path) -> None:
     real_sweep(tmp_path)
-    wanted = ("small", "--measure", "final entropy", "--difference", "0.5")
-    shown = run_refine(tmp_path, *wanted)
+    shown = run_refine(tmp_path, "small", "--measure", "final entropy", "--difference", "0.5", "--launch")
     assert shown.exit_code == 0, shown.output
     (line,) = [line for line in shown.output.splitlines() if line.startswith("python sweep.py -m ")]
     assert "algorithm.quantile_k=0.4,-1" in line or "algorithm.quantile_k=-1,0.4" in line
     assert line.endswith("seed=5")
     assert {"tracking=none", "sweep.parts=[]", "sweep.name=small"} <= set(line.replace("'", "").split())
-    assert run_refine(tmp_path, *wanted, "--launch").exit_code == 0
     runs = run_store.load(tmp_path)
     assert {arm: [(record.seed, record.status) for record in of][2:] for arm, of in runs.arms.items()} == {
         arm: [(5, RunStatus.DONE)] for arm in (MEAN, K4)
