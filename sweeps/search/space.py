@@ -1,5 +1,6 @@
 """A search space in Hydra's override grammar: each key that is given several values is a parameter."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -126,7 +127,7 @@ def _of_range(override: Override, sweep: RangeSweep) -> BaseDistribution:
     if sweep.tags:
         raise _refused(override, f"the tag {sorted(sweep.tags)[0]} is for intervals; a range has steps of its own")
     start, stop, step = (Decimal(repr(number)) for number in (sweep.start, sweep.stop, sweep.step))
-    count = int(-(-(stop - start) // step)) if step else 0  # the stop is not among them
+    count = math.ceil((stop - start) / step) if step else 0  # the stop is not among them
     if count < 1:
         raise _refused(override, "the range is empty")
     first, last = sorted((start, start + (count - 1) * step))

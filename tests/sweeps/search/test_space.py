@@ -3,7 +3,7 @@
 import pytest
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.distributions import FloatDistribution, IntDistribution
 
@@ -12,6 +12,7 @@ from sweeps.search import space
 from sweeps.search.space import Parameter
 
 PARSER = OverridesParser.create()
+some = settings(max_examples=25, deadline=None)  # the grammar's parser takes milliseconds
 WORDS = st.text(st.sampled_from("abcxyz01'\" ,=\\:"), max_size=6)
 SCALARS = st.one_of(st.integers(-99, 99), st.sampled_from([0.5, -1.0, 1e-5, 0.1]), st.booleans(), st.none())
 
@@ -42,9 +43,10 @@ def swept(text: str) -> list[object]:
     return [PARSER.parse_override(job).value() for (job,) in jobs]
 
 
+@some
 @given(st.lists(st.one_of(SCALARS, WORDS), min_size=2, max_size=5))
 def test_a_choice_has_the_values_of_an_ordinary_sweep(values: list[object]) -> None:
-    text = f"a.b=choice({','.join(map(quoted, values))})"
+    text = f"a.b={','.join(map(quoted, values))}"
     expected = swept(text)
     found = set_values(parameter(text))
     assert found == [value for place, value in enumerate(expected) if not _seen(value, expected[:place])]
@@ -54,6 +56,7 @@ def _seen(value: object, before: list[object]) -> bool:
     return any(value == other and type(value) is type(other) for other in before)
 
 
+@some
 @given(st.integers(-50, 50), st.integers(1, 40), st.sampled_from([1, 2, 3, 7, -1, -3]))
 def test_a_range_of_whole_numbers_has_the_values_of_an_ordinary_sweep(start: int, length: int, step: int) -> None:
     stop = start + length if step > 0 else start - length
@@ -61,6 +64,7 @@ def test_a_range_of_whole_numbers_has_the_values_of_an_ordinary_sweep(start: int
     assert sorted(set_values(one)) == sorted(range(start, stop, step))  # type: ignore[type-var]
 
 
+@some
 @given(st.integers(-20, 20), st.integers(1, 30), st.sampled_from(["0.1", "0.05", "0.25", "2.5"]))
 def test_a_range_of_decimals_has_no_dust(start: int, count: int, step: str) -> None:
     low = start * float(step)
@@ -70,6 +74,7 @@ def test_a_range_of_decimals_has_no_dust(start: int, count: int, step: str) -> N
     assert all(len(text) <= 8 for text in texts)
 
 
+@some
 @given(st.floats(1e-6, 1e3), st.floats(1e-6, 1e3))
 def test_an_interval_keeps_its_ends_and_scale(one: float, other: float) -> None:
     low, high = sorted((one, other))
