@@ -12,20 +12,23 @@
 # ---
 
 # %% [markdown]
-# # 07 · Which K next, and how many seeds more
-# Two questions before GPU hours are spent. *Which K?* `qae advise` reads the first steps of a run with the mean. *Is
-# that difference real?* `qae refine` says how many seeds would show it, and the command that trains them. This
-# notebook is both commands step by step; docs/advice.md has what they were worth on seeds that no threshold was
-# chosen on.
+# # 07 · Which K next, how many seeds more, and what to end early
+# Questions before GPU hours are spent. *Which K?* `qae advise` reads the first steps of a run with the mean. *Is that
+# difference real?* `qae refine` says how many seeds would show it, and the command that trains them. *Which runs were
+# not worth their hours?* `qae guard replay` asks the entropy guard, and `qae study` shows what a search has found. This
+# notebook is these commands step by step; docs/advice.md and docs/guard.md have what they were worth on seeds that no
+# threshold was chosen on.
 
 # %% tags=["parameters"]
 SOURCE = ""  # a folder of runs, a sweep, offline files of W&B or entity/project; "": $QAE_SOURCE, else your runs/
 
 # %%
 import pandas as pd
+from rich.console import Console
 
-from analysis import comparison, notebook
+from analysis import comparison, notebook, study
 from analysis.advice import advise, recommend
+from analysis.guard import commands, replay, tables
 from analysis.refine import needs
 
 pd.set_option("display.max_colwidth", None)
@@ -94,3 +97,30 @@ pd.DataFrame.from_dict(rows, orient="index").astype({"seeds needed": "Int64"})
 # %% [markdown]
 # `qae refine` prints the command for these seeds, after `sweep.py` has planned it for a seed that is there and found
 # the same run; `--launch` starts it.
+
+# %% [markdown]
+# ## What the entropy guard would have ended
+# `guard=entropy` ends, tags or forks a run whose entropy explodes or collapses, which learns nothing or diverges. Here
+# the same rules look at runs that are over, step by step, as they would have live: what would have been saved, and
+# which good runs would have been lost.
+
+# %%
+items = replay.replay(runs, commands.watches_of())
+print(tables.sums(items))
+pd.DataFrame([tables.row(item) for item in items], columns=tables.HEADER).set_index("run")
+
+# %% [markdown]
+# ## What a search has found
+# `hydra/sweeper=optuna` searches instead of sweeping a grid (docs/search.md). Settings with the mean over their seeds,
+# intervals, and what mattered, of every search of the store:
+
+# %%
+roots = sorted({record.directory.parent for record in runs.records if record.directory is not None})
+searches = [(root, name) for root in roots for name in study.names(root)]
+for root, name in searches:
+    study.show(root, name, Console(width=110), 10)
+if not searches:
+    print(
+        "No search here; python sweep.py -m hydra/sweeper=optuna 'algorithm.quantile_k=range(0.1,0.9,0.1)' seed=0,1 "
+        "makes one."
+    )

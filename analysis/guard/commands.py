@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from qae.guard.settings import Watch
 
 # The thresholds of `guard=entropy`: a file of the sweep's configuration, read as one.
-_ENTROPY = Path(__file__).parents[2] / "sweeps" / "conf" / "guard" / "entropy.yaml"
+ENTROPY = Path(__file__).parents[2] / "sweeps" / "conf" / "guard" / "entropy.yaml"
 
 
 @click.group()
@@ -25,7 +25,7 @@ def guard() -> None:
 @click.option(
     "--settings",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    default=_ENTROPY,
+    default=ENTROPY,
     help="A YAML file with a guard section (default: that of guard=entropy).",
 )
 @click.option("--set", "changes", multiple=True, metavar="RULE.KEY=VALUE", help="Change a threshold; several times.")
@@ -50,7 +50,7 @@ def replay(
     from analysis.guard import replay as replays
     from analysis.guard import tables
 
-    watching = _watches(settings, changes)
+    watching = watches_of(settings, changes)
     items = [
         item
         for source in sources or (None,)
@@ -66,7 +66,16 @@ def replay(
     click.echo(f"\n{tables.sums(items)}")
 
 
-def _watches(settings: Path, changes: tuple[str, ...]) -> "tuple[Watch, ...]":
+def watches_of(settings: Path = ENTROPY, changes: tuple[str, ...] = ()) -> "tuple[Watch, ...]":
+    """The rules of a YAML file with a `guard` section, by default those of `guard=entropy`.
+
+    Args:
+        settings: the file.
+        changes: ``RULE.KEY=VALUE``.
+
+    Raises:
+        Mistake: the file has no such section, or a rule, key or value is wrong.
+    """
     import yaml
 
     from qae.errors import ConfigError

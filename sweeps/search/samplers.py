@@ -15,7 +15,8 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
-from optuna.trial import FrozenTrial
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
 
 from qae.errors import ConfigError
 from qae.search_record import TrialNote
@@ -23,6 +24,13 @@ from sweeps.search.settings import PrunerName, SamplerName, SearchSettings
 from sweeps.search.space import Parameter
 
 _SEEDS_APART = 100_003  # a prime above any number of trials: seeds of two searches do not run into each other
+
+
+class _Grid(GridSampler):
+    """The grid without its end: `Study.stop` is for Optuna's own loop, ours counts settings."""
+
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Let the study go on."""
 
 
 def sampler(  # noqa: PLR0911  # a return a name
@@ -60,7 +68,7 @@ def sampler(  # noqa: PLR0911  # a return a name
             case SamplerName.RANDOM:
                 return RandomSampler(seed=seed)
             case SamplerName.GRID:
-                return GridSampler({one.name: _listed(one) for one in space}, seed=settings.sampler_seed)
+                return _Grid({one.name: _listed(one) for one in space}, seed=settings.sampler_seed)
 
 
 def pruner(settings: SearchSettings, total_steps: int) -> BasePruner:

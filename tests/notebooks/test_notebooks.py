@@ -1,6 +1,7 @@
 """The notebooks run on real runs, made once for all of them, and what git holds of them is text."""
 
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +23,7 @@ from tests.analysis.wandb_server import ENTITY, WandbServer
 from tests.configs import QUICK
 
 PROJECT = "pulled"
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 
 
@@ -36,6 +38,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 config = compose_run((*axes, "tracking=none", *QUICK))
                 directory = RunStore(root).create(run_id(config), config)
                 assert run_job(directory, "notebooks", []) is RunStatus.DONE
+    search = ("hydra/sweeper=optuna", "search.sampler=grid", "search.n_trials=2", "sweep.name=found")
+    space = ("algorithm.quantile_k=choice(-1,0.4)", "seed=0,1", "tracking=none", f"sweep.root={root}")
+    subprocess.run([sys.executable, "sweep.py", "-m", *search, *space, *QUICK], cwd=ROOT, check=True, timeout=120)
     return root
 
 
@@ -133,6 +138,8 @@ def test_what_to_do_next_is_advised_and_refined(executions: Executions) -> None:
     assert "Zero advantages: predicted from the success rates" in text
     assert "collapse at -10%" in text
     assert "seeds needed" in text
+    assert "n = 8 runs. A good run ends with pass@1 at least 0.1 above its first evaluation." in text
+    assert "quantile_k=0.4" in text
     assert "K = 0.4, clip_symmetric - mean, clip_symmetric" in text
 
 
