@@ -1,8 +1,8 @@
 """A search against the grid on the embedded task: does it find as good a K with at most half of the training steps?
 
-The grid is eight K (or those of ``--ks``) with three seeds. Each repetition is the search with another seed of the sampler over the
-same K and run seeds. Its runs are runs of the grid, which are in the store already, so a repetition trains nothing;
-what it would have trained in a store of its own is counted.
+The grid is eight K (or those of ``--ks``) with three seeds. Each repetition is the search with another seed of the
+sampler over the same K and run seeds. Its runs are runs of the grid, which are in the store already, so a repetition
+trains nothing; what it would have trained in a store of its own is counted.
 """
 
 import argparse
