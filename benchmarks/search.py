@@ -1,13 +1,14 @@
 """A search against the grid on the embedded task: does it find as good a K with at most half of the training steps?
 
-The grid is eight K with three seeds, 24 runs. Each repetition is the search with another seed of the sampler over the
-same K and run seeds. Its runs are runs of the grid, which are in the store already, so a repetition trains nothing;
-what it would have trained in a store of its own is counted.
+The grid is eight K (or those of ``--ks``) with three seeds. Each repetition is the search with another seed of the
+sampler over the same K and run seeds. Its runs are runs of the grid, which are in the store already, so a repetition
+trains nothing; what it would have trained in a store of its own is counted.
 """
 
 import argparse
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +20,11 @@ from analysis.statistics.intervals import Estimate
 from qae.run_directory import RunStatus
 from qae.search_record import TrialNote
 
-KS = tuple(round(0.1 * i, 1) for i in range(1, 9))
+KS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 RUN_SEEDS = (11, 12, 13)
 SAMPLER_SEEDS = (100, 101, 102, 103, 104)  # settings of the search were chosen on 0 to 9
 STEPS = 60
-GRID_STEPS = STEPS * len(KS) * len(RUN_SEEDS)
-SEARCH = ("search.sampler=tpe", "search.pruner=wilcoxon", "search.n_trials=40", f"search.max_steps={GRID_STEPS // 2}")
+SEARCH = ("search.pruner=wilcoxon", "search.startup_trials=2", "search.n_trials=30", "search.n_jobs=1")
 
 
 @dataclass(frozen=True)
@@ -41,21 +41,24 @@ def main() -> int:
     """Run the grid, search it, print the table; status 1 with ``--check`` where a repetition misses."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path("runs/benchmark-search"), help="run store")
+    parser.add_argument("--ks", type=float, nargs="+", default=KS, help="K of the grid, equally far apart")
     parser.add_argument("--sampler-seeds", type=int, nargs="+", default=SAMPLER_SEEDS)
     parser.add_argument("--search", nargs="*", default=[], metavar="KEY=VALUE", help="other settings of the search")
     parser.add_argument("--check", action="store_true", help="fail where a repetition misses")
     options = parser.parse_args()
     seeds = f"seed={','.join(map(str, RUN_SEEDS))}"
     common = (seeds, f"sweep.root={options.root}", "tracking=none")
-    _sweep(f"algorithm.quantile_k={','.join(map(str, KS))}", *common, "sweep.name=grid")
-    grid = _grid(options.root)
+    _sweep(f"algorithm.quantile_k={','.join(map(str, options.ks))}", *common, "sweep.name=grid")
+    grid = _grid(options.root, options.ks)
+    grid_steps = STEPS * len(grid) * len(RUN_SEEDS)
+    space = f"algorithm.quantile_k=range({_range(options.ks)})"
+    search = ("hydra/sweeper=optuna", space, *common, *SEARCH, f"search.max_steps={grid_steps // 2}", *options.search)
     repetitions = []
     for seed in options.sampler_seeds:
         name = f"repetition-{seed}"
-        space = ("hydra/sweeper=optuna", f"algorithm.quantile_k=range(0.1,{KS[-1] + 0.1:.1f},0.1)")
-        _sweep(*space, *common, *SEARCH, *options.search, f"search.sampler_seed={seed}", f"sweep.name={name}")
+        _sweep(*search, f"search.sampler_seed={seed}", f"sweep.name={name}")
         repetitions.append(_repetition(options.root, name, seed))
-    missed = _show(grid, repetitions)
+    missed = _show(grid, grid_steps, repetitions)
     return int(options.check and missed > 0)
 
 
@@ -63,7 +66,13 @@ def _sweep(*arguments: str) -> None:
     subprocess.run([sys.executable, "sweep.py", "-m", *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
 
-def _grid(root: Path) -> dict[float, Estimate]:
+def _range(ks: Sequence[float]) -> str:
+    """Values equally far apart as Hydra's range, whose end is not among them."""
+    step = round(ks[1] - ks[0], 6)
+    return f"{ks[0]},{round(ks[-1] + step, 6)},{step}"
+
+
+def _grid(root: Path, ks: Sequence[float]) -> dict[float, Estimate]:
     """pass@1 of every K over the grid's seeds."""
     manifest = yaml.safe_load((root / "sweeps" / "grid.json").read_text())
     runs = run_store.load(root, [run["id"] for run in manifest["runs"]])
@@ -75,7 +84,7 @@ def _grid(root: Path) -> dict[float, Estimate]:
         assert arm.k is not None
         assert estimate is not None
         found[arm.k] = estimate
-    return found
+    return {k: found[k] for k in ks}
 
 
 def _repetition(root: Path, name: str, sampler_seed: int) -> Repetition:
@@ -89,7 +98,7 @@ def _repetition(root: Path, name: str, sampler_seed: int) -> Repetition:
     return Repetition(sampler_seed, float(override.partition("=")[2]), len(result.settings), STEPS * len(runs))
 
 
-def _show(grid: dict[float, Estimate], repetitions: list[Repetition]) -> int:
+def _show(grid: dict[float, Estimate], grid_steps: int, repetitions: list[Repetition]) -> int:
     """Print both tables; how many repetitions missed."""
     best = max(grid.values(), key=lambda estimate: estimate.value)
     print(f"| K | pass@1, {len(RUN_SEEDS)} seeds | in the interval of the best |\n| --: | --: | :-- |")
@@ -100,12 +109,12 @@ def _show(grid: dict[float, Estimate], repetitions: list[Repetition]) -> int:
     print("| --: | --: | --: | :-- | --: | --: | --: |")
     for one in repetitions:
         answer = "yes" if inside[one.found] else "no"
-        share = f"{one.steps / GRID_STEPS:.0%}"
+        share = f"{one.steps / grid_steps:.0%}"
         print(
             f"| {one.sampler_seed} | {one.found} | {grid[one.found].value:.3f} | {answer} | {one.settings} "
             f"| {one.steps} | {share} |"
         )
-    missed = sum(not inside[one.found] or one.steps > GRID_STEPS / 2 for one in repetitions)
+    missed = sum(not inside[one.found] or one.steps > grid_steps / 2 for one in repetitions)
     print(f"\n{len(repetitions) - missed} of {len(repetitions)} repetitions find a K in the interval of the best.")
     return missed
 
