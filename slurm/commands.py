@@ -116,7 +116,7 @@ def retry(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, faile
 
     if not (targets or where or failed or oom):
         raise MistakeError("name sweeps or runs, or choose some with --failed, --oom or --where")
-    again = (RunStatus.FAILED, RunStatus.STOPPED_BY_GUARD)
+    again = (RunStatus.FAILED,) if failed else (RunStatus.FAILED, RunStatus.STOPPED_BY_GUARD)
     memory = (ExitReason.HOST_MEMORY, ExitReason.CUDA_MEMORY)
     runs = [
         run

@@ -65,8 +65,7 @@ def make(config: Mapping[str, object], directory: RunDirectory, before: int, k: 
         with tempfile.TemporaryDirectory(prefix=".fork-", dir=directory.path.parent, ignore_cleanup_errors=True) as new:
             _fill(RunDirectory(Path(new)), changed, directory, step, checkpoint)
             Path(new).chmod(directory.path.stat().st_mode)  # a temporary folder is its owner's alone
-            with suppress(FileExistsError):
-                Path(new).rename(fork.path)
+            Path(new).rename(fork.path)
     return Fork(fork.run_id, step, k)
 
 
