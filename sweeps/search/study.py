@@ -194,8 +194,7 @@ class SharedStudy:
             state: complete, pruned or failed.
             values: one an objective, for a complete one.
         """
-        if self._settings.sampler is not SamplerName.GRID:  # which would stop a loop of Optuna's own after its last
-            self._study.sampler = samplers.sampler(self._settings, self._definition.space, number)
+        self._study.sampler = samplers.sampler(self._settings, self._definition.space, number)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             self._study.tell(number, values, state)
