@@ -68,6 +68,8 @@ def main() -> int:
         "fresh": [one for one in seeds if one.seed not in arguments.development],
     }
     judged = {name: [one for one in of if set(KS) <= set(one.values)] for name, of in sets.items()}
+    if not judged["development"]:
+        parser.error(f"no development seed has finished runs with the mean and K = {KS}; `make paper` makes them")
     collapse = choose(judged["development"])
     print_choice(judged["development"], collapse)
     print_seeds(sets, Thresholds(collapse))
@@ -225,6 +227,8 @@ def shown_errors(errors: Sequence[float]) -> str:
 
 def shown_mean(values: Sequence[float]) -> str:
     """Mean with its t-interval."""
+    if not values:
+        return "—"
     mean = mean_over_seeds(values)
     return f"{mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}]" if mean.seeds > 1 else f"{mean.value:.3f}"
 
