@@ -155,7 +155,13 @@ def test_a_pruned_run_ends_with_its_checkpoint(runs: Path) -> None:
 
 
 def test_the_wilcoxon_test_spares_further_seeds_of_a_bad_setting(runs: Path) -> None:
-    arguments = ("search.pruner=wilcoxon", "seed=0,1,2", "trainer.total_training_steps=12", "sweep.name=w")
+    arguments = (
+        "search.pruner=wilcoxon",
+        "search.startup_trials=0",
+        "seed=0,1,2",
+        "trainer.total_training_steps=12",
+        "sweep.name=w",
+    )
     outcome, output = run_search(runs, *BAD_LAST, *arguments)
     assert outcome.exit_code == 0, output
     good, bad = load(runs, "w").trials
