@@ -71,10 +71,12 @@ def test_killed_ten_times_at_any_point_it_loses_no_trial(runs: Path, whole: Path
     chance = random.Random(5)
     for kill in range(10):
         process = FORK.Process(target=run_search, args=(runs, *arguments))
+        wanted = lines(runs, "s") + chance.randint(1, 7)
         process.start()
-        time.sleep(0.3 + 0.7 * chance.random())
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
+        while process.is_alive() and lines(runs, "s") < wanted:
+            time.sleep(0.002)
+        time.sleep(0.05 * chance.random())
+        process.kill()
         process.join()
         for directory in RunStore(runs).runs() if kill % 2 else ():  # and its workers, or they go on without it
             state = directory.read_state()
@@ -88,6 +90,12 @@ def test_killed_ten_times_at_any_point_it_loses_no_trial(runs: Path, whole: Path
     ]
     assert set(told(runs, "s").values()) == {1}
     assert len(RunStore(runs).runs()) == 12
+
+
+def lines(root: Path, name: str) -> int:
+    """Lines of a search's journal so far."""
+    path = search_record.journal(root, name)
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def _kill(pid: int) -> None:
