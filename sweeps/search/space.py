@@ -140,7 +140,7 @@ def _of_interval(override: Override, sweep: IntervalSweep) -> BaseDistribution:
     if unknown := sorted(sweep.tags - set(_TAGS)):
         raise _refused(override, f"the tag {unknown[0]} is not known; use {' or '.join(_TAGS)}")
     low, high, log = sweep.start, sweep.end, "log" in sweep.tags
-    whole = "int" in sweep.tags or (isinstance(low, int) and isinstance(high, int))
+    whole = "int" in sweep.tags or all(isinstance(end, int) for end in (low, high))
     if low is None or high is None or not low < high:
         raise _refused(override, "the first end must be below the second")
     if log and not low > 0:
