@@ -163,10 +163,12 @@ def _by_overrides(trials: Sequence[FrozenTrial]) -> list[list[FrozenTrial]]:
     groups: dict[tuple[str, ...], list[FrozenTrial]] = {}
     for trial in trials:
         groups.setdefault(tuple(trial.user_attrs[TrialNote.OVERRIDES]), []).append(trial)
-    # Who was asked for last has the newest numbers: later trials of a setting find its runs done.
-    return [
-        sorted(group, key=lambda trial: trial.state is TrialState.COMPLETE, reverse=True) for group in groups.values()
-    ]
+    return [sorted(group, key=_weight, reverse=True) for group in groups.values()]
+
+
+def _weight(trial: FrozenTrial) -> tuple[bool, int]:
+    """Of several trials of a setting the one with the most seeds speaks for it."""
+    return trial.state is TrialState.COMPLETE, len(trial.user_attrs.get(TrialNote.RUNS, {}))
 
 
 def _setting(group: Sequence[FrozenTrial], objectives: Sequence[str], judged: _Judged, front: set[int]) -> Setting:

@@ -24,7 +24,7 @@ KS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 RUN_SEEDS = (11, 12, 13)
 SAMPLER_SEEDS = (100, 101, 102, 103, 104)  # settings of the search were chosen on 0 to 9
 STEPS = 60
-SEARCH = ("search.pruner=wilcoxon", "search.startup_trials=2", "search.n_trials=30", "search.n_jobs=1")
+SEARCH = ("search.pruner=wilcoxon", "search.n_trials=30", "search.n_jobs=1")
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Progress:
             status = run.state.status
             if before.get(run.run_id, status) is not status or (due and status is RunStatus.RUNNING):
                 self._console.print(_line(run, now), highlight=False, markup=False, soft_wrap=True)
-        if due:
+        if due and runs:
             self._console.print(tables.sweep_line(runs, self._parallel, now), highlight=False, soft_wrap=True)
             self._shown = now
 

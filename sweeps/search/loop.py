@@ -148,10 +148,14 @@ class SearchLoop:
         except MeasureError as error:
             self._end(flight, TrialState.FAIL, str(error))
             return []
-        if waiting and not worse and self._affordable(1):
+        # At first many settings are seen by one seed each; a good one is proposed again and gets its others then.
+        first_look = wilcoxon and number < self._settings.startup_trials
+        if waiting and not (worse or first_look) and self._affordable(1):
             return self._start(flight, waiting[:1])
         if waiting:
-            reason = "worse than the best by the Wilcoxon test" if worse else "no more steps (search.max_steps)"
+            reason = "no more steps (search.max_steps)"
+            if first_look or worse:
+                reason = "a first look" if first_look else "worse than the best by the Wilcoxon test"
             self._study.note(number, TrialNote.SPARED, f"{reason} after {len(runs)} of {len(self._seeds)} seeds")
         if self._settings.constraints:
             self._study.note(number, TrialNote.CONSTRAINTS, verdict.constraints)

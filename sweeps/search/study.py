@@ -180,10 +180,15 @@ class SharedStudy:
 
     def best_runs(self) -> Mapping[str, str]:
         """Run ids by seed of the best setting so far that keeps the constraints; none where there is none."""
-        try:
-            runs: Mapping[str, str] = self._study.best_trial.user_attrs[TrialNote.RUNS]
-        except ValueError:
+        judged: dict[tuple[str, ...], FrozenTrial] = {}
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            setting = tuple(trial.user_attrs[TrialNote.OVERRIDES])
+            keeps = all(violation <= 0 for violation in trial.user_attrs.get(TrialNote.CONSTRAINTS, ()))
+            if keeps and (setting not in judged or _seeds(trial) >= _seeds(judged[setting])):
+                judged[setting] = trial
+        if not judged:
             return {}
+        runs: Mapping[str, str] = max(judged.values(), key=lambda trial: trial.values[0]).user_attrs[TrialNote.RUNS]
         return runs
 
     def tell(self, number: int, state: TrialState, values: Sequence[float] | None = None) -> None:
@@ -287,3 +292,8 @@ def _suggested(trial: Trial, one: Parameter) -> Value:
         case FloatDistribution(low=low, high=high, step=step, log=log):
             return trial.suggest_float(one.name, low, high, step=step, log=log)
     raise TypeError(f"{distribution} is no distribution of a search space")
+
+
+def _seeds(trial: FrozenTrial) -> int:
+    """How many runs a trial's numbers rest on."""
+    return len(trial.user_attrs.get(TrialNote.RUNS, {}))
