@@ -142,7 +142,7 @@ def test_another_search_of_the_same_name_is_refused(whole: Path) -> None:
 
 
 LEARNING_RATES = "actor_rollout_ref.actor.optim.lr=choice(0.0004,0.3)"
-BAD_LAST = ("search.sampler=grid", "search.sampler_seed=0", "search.n_jobs=1", LEARNING_RATES)
+BAD_LAST = ("search.sampler=grid", "search.sampler_seed=1", "search.n_jobs=1", LEARNING_RATES)
 
 
 def test_a_pruned_run_ends_with_its_checkpoint(runs: Path) -> None:
