@@ -101,6 +101,27 @@ def test_a_directory_is_all_that_a_job_needs(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_run_that_is_asked_to_end_does_so_with_a_checkpoint_and_the_next_launch_continues_it(tmp_path: Path) -> None:
+    directory = planned(tmp_path, "trainer.total_training_steps=2000", "trainer.save_freq=-1", "trainer.test_freq=-1")
+    process = subprocess.Popen([sys.executable, "-c", WORKER, str(directory.path), "0"], cwd=ROOT)
+    deadline = time.monotonic() + 100
+    while directory.read_state().step < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    directory.request_end("search s, trial 1: pruned after step 2")
+    assert process.wait(60) == Exit.ENDED
+    state = directory.read_state()
+    assert (state.status, state.reason) == (RunStatus.CANCELLED, "search s, trial 1: pruned after step 2")
+    assert 2 <= state.step < 2000
+    assert [path.name for path in directory.checkpoints.iterdir()] == [f"step-{state.step:06d}.pt"]
+    assert work(directory, state.attempt).returncode == Exit.ENDED  # a job that comes late
+    assert directory.read_state().attempt == 1
+    config = tiny_mapping(*QUICK, "tracking.backend=none", "trainer.total_training_steps=2000")
+    RunStore(tmp_path / "runs").create(directory.run_id, config)
+    assert directory.requested_end() is None
+
+
+@pytest.mark.slow
 def test_a_run_that_failed_since_it_was_planned_is_left_alone_and_a_retry_is_not(tmp_path: Path) -> None:
     directory = planned(tmp_path, "data.reward_noise.random=1.0")
     assert work(directory).returncode == Exit.FAILED

@@ -155,6 +155,35 @@ def test_a_collapsed_policy_counts_as_pruned(runs: Path) -> None:
     assert "nothing to learn from" in bad.user_attrs[TrialNote.ENDING]["reason"]
 
 
+def test_a_setting_that_lags_behind_is_pruned_with_its_checkpoint(runs: Path) -> None:
+    arguments = (
+        "search.sampler=grid",
+        "search.sampler_seed=1",
+        "search.n_jobs=1",
+        "search.n_trials=2",
+        "search.pruner=median",
+        "search.pruner_trials=1",
+        "search.pruner_warmup=4",
+        "data.reward_noise.flip=0.0,0.5",
+        "trainer.total_training_steps=60",
+        "trainer.test_freq=2",
+        "trainer.save_freq=1000",
+        "sweep.name=p",
+    )
+    outcome, output = run_search(runs, *arguments)
+    assert outcome.exit_code == 0, output
+    first, second = load(runs, "p").trials
+    assert (first.state, second.state) == (TrialState.COMPLETE, TrialState.PRUNED), output
+    (run_id,) = second.user_attrs[TrialNote.RUNS].values()
+    run = RunStore(runs).directory(run_id)
+    state = run.read_state()
+    assert state.status is RunStatus.CANCELLED
+    assert 4 <= state.step < 60
+    assert state.reason is not None
+    assert state.reason.startswith("search p, trial 1: pruned after step")
+    assert [path.name for path in run.checkpoints.iterdir()] == [f"step-{state.step:06d}.pt"]
+
+
 def test_a_budget_of_training_steps_is_kept(runs: Path) -> None:
     outcome, output = run_search(runs, *RANDOM, "search.max_steps=9", "sweep.name=b")
     assert outcome.exit_code == 0, output
