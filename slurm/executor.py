@@ -20,7 +20,7 @@ from slurm.request import Request, grouped
 from slurm.script import Array
 from slurm.states import Phase
 from slurm.submit import Submission, Submitter, patiently
-from sweeps import backends, checkout, snapshot, tables
+from sweeps import backends, checkout, forks, snapshot, tables
 from sweeps.executor import Execution, Feed, no_more
 from sweeps.needs import Needs
 from sweeps.plan import Action, Plan, PlannedRun
@@ -59,9 +59,10 @@ class SlurmExecutor:
                 raise
             self._unknown = f"What is in the queue is not known: {error}."
             return frozenset()
-        return frozenset(
-            run_id for run_id, job in jobs.items() if job.state.phase is Phase.WAITING or not _is_final(root, run_id)
-        )
+        store = RunStore(root)
+        forked = {forks.last_of(store.directory(run_id)).run_id for run_id in jobs}  # the job goes on with the fork
+        waiting = {run_id for run_id, job in jobs.items() if job.state.phase is Phase.WAITING}
+        return frozenset(run_id for run_id in jobs.keys() | forked if run_id in waiting or not _is_final(root, run_id))
 
     def check(self, runs: Sequence[PlannedRun]) -> None:
         """Refuse requests that sbatch could not use, and files that jobs would not find."""

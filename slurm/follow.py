@@ -10,8 +10,9 @@ from slurm.batches import BatchStore
 from slurm.client import QueuedJob, SlurmError
 from slurm.states import JobState
 from sweeps.executor import Feed, no_more
+from sweeps.forks import parent_of
 from sweeps.locking import is_locked
-from sweeps.plan import PlannedRun
+from sweeps.plan import PlannedRun, forks_of
 from sweeps.watch import Watch
 
 # squeue is asked soon after something has changed and ever more rarely while nothing does.
@@ -77,6 +78,8 @@ class Follower:
         self.fed = ()
         while True:
             fresh = self._watch.fresh(runs)
+            # A run that its guard forked goes on as another one in the same job.
+            fresh += self._watch.fresh(forks_of(fresh))
             self.show(fresh)
             for run in fresh:
                 if run.run_id not in over and run.state.status.is_final:
@@ -85,7 +88,7 @@ class Follower:
                 return False
             if self._take():
                 return False
-            if not self._more_to_come and all(run.run_id in over for run in runs):
+            if not self._more_to_come and all(run.run_id in over for run in fresh):
                 return True
             statuses = [run.state.status for run in fresh]
             if statuses != before:
@@ -110,7 +113,7 @@ class Follower:
     def _look(self, runs: Sequence[PlannedRun], over: set[str]) -> None:
         """Ask the queue: who is in it is not over, whoever is missing twice and runs nowhere is."""
         try:
-            jobs = self.batches.queued(client.queue())
+            jobs = _with_forks(self.batches.queued(client.queue()), runs)
         except SlurmError as error:
             self._tell("queue", f"{error}; the jobs go on, and so does looking.")
             return
@@ -177,3 +180,9 @@ class Follower:
         if about not in self._told:
             self._told.add(about)
             self.say(sentence)
+
+
+def _with_forks(jobs: Mapping[str, QueuedJob], runs: Sequence[PlannedRun]) -> dict[str, QueuedJob]:
+    """Jobs by run id; a fork without one of its own has its parent's."""
+    own = {run.run_id: job for run in runs if (job := jobs.get(parent_of(run.config) or "")) is not None}
+    return {**own, **jobs}

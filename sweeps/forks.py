@@ -82,6 +82,12 @@ def step_of(config: Mapping[str, object]) -> int:
     return int(cast("int", section["step"])) if isinstance(section, Mapping) else -1
 
 
+def parent_of(config: Mapping[str, object]) -> str | None:
+    """The id of the run that a fork comes from; None where the run is none."""
+    section = config.get(SECTION)
+    return str(section["run"]) if isinstance(section, Mapping) else None
+
+
 def fork_of(directory: RunDirectory) -> Fork | None:
     """The run that goes on instead of one that the guard ended; None where none does."""
     decision = decisions.ending(decisions.read(directory))

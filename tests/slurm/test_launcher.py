@@ -22,6 +22,7 @@ from slurm import client
 from slurm.batches import Batch, BatchStore
 from sweeps.store import RunStore
 from tests.configs import QUICK
+from tests.guard.test_live import AT_STEP_4
 from tests.slurm import matrix
 from tests.slurm.conftest import Cluster
 
@@ -34,6 +35,7 @@ WAIT_SECONDS = 300
 HOSTILE_FOLDER = "runs %j 'q' $(touch pwned) #x"
 HOSTILE_TEXT = "x'; $(touch pwned) \\\"#"
 LAUNCH = ("-m", "hydra/launcher=slurm", "site=local", *QUICK)
+FORKS_AT_STEP_4 = ("guard=entropy", "guard.collapse.action=fork", *AT_STEP_4)
 PLAIN = ("tracking=none", "sweep.parts=[]", "resources.memory=1G")
 
 # What sbatch is replaced by: the real one, and the launcher's death around it.
@@ -115,6 +117,7 @@ class Played:
         self.crowded = self._launch("crowded", "seed=0,1", *PLAIN, f"slurm.account={CROWDED}")
         space = ("hydra/sweeper=optuna", "algorithm.quantile_k=interval(0.1,0.9)", "search.n_trials=2")
         self.search = self._launch("search", *space, "search.n_jobs=2", "seed=0", "sweep.name=s", *PLAIN)
+        self.forked = self._launch("forked", "seed=0", "algorithm.quantile_k=0.8", *FORKS_AT_STEP_4, *PLAIN)
         self.outputs: dict[str, tuple[int, str]] = {}
         self.killed_by: dict[str, int] = {}
         self.jobs_after_death: dict[str, int] = {}
@@ -124,6 +127,7 @@ class Played:
         leaving = self.restarted.start("seed=0")
         crowded = self.crowded.start()
         searching = self.search.start()
+        forking = self.forked.start()
         for when, process in dying.items():
             self.killed_by[when] = ended(process)[0]
         again = {when: launch.start("sweep.wait=false") for when, launch in self.dead.items()}
@@ -136,6 +140,7 @@ class Played:
         self.outputs["killed search"] = ended(searching)
         self.outputs["search"] = ended(self.search.start())
         self.outputs["mixed"] = ended(mixed)
+        self.outputs["forked"] = ended(forking)
         self.outputs["twice-0"], self.outputs["twice-1"] = ended(both[0]), ended(both[1])
         self.outputs["crowded"] = ended(crowded)
         everything = [*self.dead.values(), self.restarted]
@@ -321,3 +326,14 @@ def test_a_search_that_was_killed_goes_on_with_its_jobs(played: Played) -> None:
     assert [state.status for state in played.search.states] == [RunStatus.DONE] * 2
     assert [state.attempt for state in played.search.states] == [1, 1]
     assert len(played.search.jobs()) == len(played.search.batches)
+
+
+def test_a_run_that_its_guard_forks_goes_on_in_its_job_and_is_followed(played: Played) -> None:
+    code, output = played.outputs["forked"]
+    assert code == 0, output
+    fork, parent = sorted(played.forked.runs, key=lambda run: run.read_state().status is RunStatus.STOPPED_BY_GUARD)
+    assert parent.read_state().status is RunStatus.STOPPED_BY_GUARD
+    assert (fork.read_state().status, fork.read_state().job) == (RunStatus.DONE, parent.read_state().job)
+    assert f"run {fork.run_id} goes on from step 2 with K = 0.6" in str(parent.read_state().reason)
+    assert f"{fork.run_id} K=0.6, fork of {parent.run_id}: done" in output
+    assert len(played.forked.batches) == len(played.forked.jobs()) == 1
