@@ -1,7 +1,8 @@
 """Searches inside test processes: the real search, journal, job body and trainer, with workers forked from here.
 
 The launchers of the command line start a Python that imports the trainer first; tests that kill searches again and
-again fork processes that have it.
+again fork processes that have it. A server forks them: pytest's own process may have threads of torch, which a fork
+would wait for in vain.
 """
 
 import io
@@ -9,10 +10,12 @@ import multiprocessing
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
 import optuna
+import torch
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -26,7 +29,9 @@ from sweeps.plan import Plan, PlannedRun
 from sweeps.search.command import search
 from tests.configs import QUICK, tiny_mapping
 
-FORK = multiprocessing.get_context("fork")
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["sweeps.warm", __name__])
+_FORK = multiprocessing.get_context("fork")
 SHORT = (*QUICK, "trainer.total_training_steps=2", "trainer.test_freq=1", "tracking=none")
 
 
@@ -54,7 +59,7 @@ class ForkExecutor:
             waiting += more or ()
             while waiting and len(running) < self.parallel:
                 run = waiting.pop(0)
-                process = FORK.Process(
+                process = _FORK.Process(
                     target=run_in_worker, args=(str(run.directory.path), plan.name, run.state.attempt)
                 )
                 process.start()
@@ -71,7 +76,26 @@ class ForkExecutor:
 
 
 def run_search(root: Path, *overrides: str, parallel: int = 2) -> tuple[Outcome, str]:
-    """Search with the overrides of a command line; gives its outcome and what it printed."""
+    """Search in a process of its own, see `search_here`."""
+    receiving, sending = SERVER.Pipe(duplex=False)
+    process = SERVER.Process(target=_search_there, args=(sending, root, overrides, parallel))
+    process.start()
+    sending.close()
+    result: tuple[Outcome, str] = receiving.recv()
+    process.join()
+    return result
+
+
+def _search_there(sending: Connection, root: Path, overrides: Sequence[str], parallel: int) -> None:
+    sending.send(search_here(root, *overrides, parallel=parallel))
+
+
+def search_here(root: Path, *overrides: str, parallel: int = 2) -> tuple[Outcome, str]:
+    """Search with the overrides of a command line; gives its outcome and what it printed.
+
+    The runs are forks of this process.
+    """
+    torch.set_num_threads(1)  # a Gaussian process as sampler would start threads
     typed = OverridesParser.create().parse_overrides([*SHORT, f"sweep.root={root}", *overrides])
     fixed = [str(one.input_line) for one in typed if not one.is_sweep_override()]
     output = io.StringIO()

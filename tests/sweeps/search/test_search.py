@@ -16,7 +16,7 @@ from qae.errors import ConfigError
 from qae.run_directory import RunStatus
 from qae.search_record import TrialNote
 from sweeps.store import RunStore
-from tests.sweeps.search.searching import FORK, load, run_search
+from tests.sweeps.search.searching import SERVER, load, run_search, search_here
 
 SPACE = "algorithm.quantile_k=interval(0.1,0.9)"
 RANDOM = ("search.sampler=random", "search.n_jobs=3", "seed=0,1", SPACE)
@@ -70,7 +70,7 @@ def test_killed_ten_times_at_any_point_it_loses_no_trial(runs: Path, whole: Path
     arguments = (*RANDOM, "search.n_trials=6", "sweep.name=s")
     chance = random.Random(5)
     for kill in range(10):
-        process = FORK.Process(target=run_search, args=(runs, *arguments))
+        process = SERVER.Process(target=search_here, args=(runs, *arguments))
         wanted = lines(runs, "s") + chance.randint(1, 7)
         process.start()
         while process.is_alive() and lines(runs, "s") < wanted:
@@ -107,7 +107,7 @@ def _kill(pid: int) -> None:
 
 def test_two_processes_share_a_study(runs: Path) -> None:
     arguments = (*RANDOM, "search.n_trials=5", "sweep.name=s", "search.n_jobs=2")
-    both = [FORK.Process(target=run_search, args=(runs, *arguments)) for _ in range(2)]
+    both = [SERVER.Process(target=search_here, args=(runs, *arguments)) for _ in range(2)]
     for process in both:
         process.start()
     for process in both:
@@ -138,7 +138,7 @@ def test_runs_that_are_there_start_a_study(whole: Path) -> None:
 
 def test_another_search_of_the_same_name_is_refused(whole: Path) -> None:
     with pytest.raises(ConfigError, match="the search of that name differs in seeds; give this one another"):
-        run_search(whole, SPACE, "sweep.name=s", "seed=0,1,2")
+        search_here(whole, SPACE, "sweep.name=s", "seed=0,1,2")
 
 
 LEARNING_RATES = "actor_rollout_ref.actor.optim.lr=choice(0.0004,0.3)"
