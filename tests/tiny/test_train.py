@@ -185,7 +185,9 @@ def test_clip_cov_draws_the_same_after_a_kill(cache: Path, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_an_adapted_k_follows_its_rule_and_goes_on_from_a_checkpoint(cache: Path, tmp_path: Path) -> None:
-    controller = ("controller=entropy_band", "algorithm.quantile_k=0.5")
+    band = {"low": 0.25, "high": 0.5, "gain": 0.1, "k_low": 0.1, "k_high": 0.9}
+    keys = [f"algorithm.quantile_controller.{key}={value}" for key, value in band.items()]
+    controller = ("algorithm.quantile_k=0.5", *keys)
     run(tmp_path / "whole", cache, *controller)
     run(tmp_path / "stopped", cache, *controller, stop_after=3)
     run(tmp_path / "stopped", cache, *controller)
