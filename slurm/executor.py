@@ -62,7 +62,7 @@ class SlurmExecutor:
         store = RunStore(root)
         forked = {forks.last_of(store.directory(run_id)).run_id for run_id in jobs}  # the job goes on with the fork
         waiting = {run_id for run_id, job in jobs.items() if job.state.phase is Phase.WAITING}
-        return frozenset(run_id for run_id in jobs.keys() | forked if run_id in waiting or not _is_final(root, run_id))
+        return frozenset(run_id for run_id in jobs.keys() | forked if run_id in waiting or not _is_final(store, run_id))
 
     def check(self, runs: Sequence[PlannedRun]) -> None:
         """Refuse requests that sbatch could not use, and files that jobs would not find."""
@@ -168,8 +168,7 @@ def _come_back(sweep: str, root: Path) -> str:
     )
 
 
-def _is_final(root: Path, run_id: str) -> bool:
-    store = RunStore(root)
+def _is_final(store: RunStore, run_id: str) -> bool:
     return store.state(store.directory(run_id)).status.is_final
 
 

@@ -12,7 +12,7 @@ from slurm.states import JobState
 from sweeps.executor import Feed, no_more
 from sweeps.forks import parent_of
 from sweeps.locking import is_locked
-from sweeps.plan import PlannedRun, forks_of
+from sweeps.plan import PlannedRun, fresh_with_forks
 from sweeps.watch import Watch
 
 # squeue is asked soon after something has changed and ever more rarely while nothing does.
@@ -77,9 +77,7 @@ class Follower:
         before: list[RunStatus] = []
         self.fed = ()
         while True:
-            fresh = self._watch.fresh(runs)
-            # A run that its guard forked goes on as another one in the same job.
-            fresh += self._watch.fresh(forks_of(fresh))
+            fresh = fresh_with_forks(self._watch, runs)
             self.show(fresh)
             for run in fresh:
                 if run.run_id not in over and run.state.status.is_final:

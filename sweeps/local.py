@@ -23,7 +23,7 @@ from sweeps import backends, forks, tables, tracking
 from sweeps.executor import Execution, Feed, no_more
 from sweeps.job import Exit, run_in_worker
 from sweeps.locking import is_locked
-from sweeps.plan import Action, Plan, PlannedRun, forks_of
+from sweeps.plan import Action, Plan, PlannedRun, fresh_with_forks
 from sweeps.progress import Progress
 from sweeps.watch import Watch
 
@@ -108,20 +108,14 @@ def launch(plan: Plan, parallel: int, show: Callable[[Sequence[PlannedRun]], Non
             if not pool.unfinished() and (fed is None or pool.stop_requests):
                 break
             pool.advance()
-            show(_with_forks(watch, runs))
+            show(fresh_with_forks(watch, runs))
             pool.wait(_POLL_SECONDS)
     finally:
         pool.kill()
         for number, handler in previous.items():
             signal.signal(number, handler)
-    show(_with_forks(watch, runs))
+    show(fresh_with_forks(watch, runs))
     return Execution(pool.failed, pool.stop_requests > 0)
-
-
-def _with_forks(watch: Watch, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """The runs as they stand, and the forks that their workers have gone on to."""
-    fresh = watch.fresh(runs)
-    return [*fresh, *watch.fresh(forks_of(fresh))]
 
 
 class _Pool:

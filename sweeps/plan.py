@@ -5,12 +5,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from sweeps import backends, estimate, forks
 from sweeps.identity import run_id
 from sweeps.locking import is_locked
 from sweeps.store import ManifestRun, RunStore, axes, label
+
+if TYPE_CHECKING:
+    from sweeps.watch import Watch
 
 # What tells a fork from its parent.
 _FORK_KEYS = {"algorithm.quantile_k": (), "fork.run": ()}
@@ -173,6 +177,12 @@ def forks_of(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
             words = f"K={fork.k:g}, fork of {run.run_id}"
             found.append(replace(forked, directory=forks.last_of(run.directory), label=words))
     return found
+
+
+def fresh_with_forks(watch: "Watch", runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """The runs as they stand, and the forks that their workers or jobs have gone on to."""
+    fresh = watch.fresh(runs)
+    return [*fresh, *watch.fresh(forks_of(fresh))]
 
 
 def _action(directory: RunDirectory, state: RunState, *, retry: bool) -> Action:
