@@ -161,16 +161,17 @@ def _fork_job(job: Job, parent: str, fork: forks.Fork) -> Job:
     return Job(forks.overrides_of(job.overrides, parent, fork), config)
 
 
-def forks_of(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+def forks_of(runs: Sequence[PlannedRun], watch: "Watch") -> list[PlannedRun]:
     """Runs that go on instead of those that their guard has stopped since the plan was made.
 
     Args:
         runs: of the plan, with fresh states.
+        watch: of the launch.
     """
     known = {run.run_id for run in runs}
     found = []
     for run in runs:
-        fork = forks.fork_of(run.directory) if run.state.status is RunStatus.STOPPED_BY_GUARD else None
+        fork = watch.fork(run) if run.state.status is RunStatus.STOPPED_BY_GUARD else None
         if fork is not None and fork.run_id not in known:
             job = _fork_job(Job(run.overrides, run.config), run.run_id, fork)
             forked = replace(run, run_id=fork.run_id, overrides=job.overrides, config=job.config)
@@ -182,7 +183,7 @@ def forks_of(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
 def fresh_with_forks(watch: "Watch", runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     """The runs as they stand, and the forks that their workers or jobs have gone on to."""
     fresh = watch.fresh(runs)
-    return [*fresh, *watch.fresh(forks_of(fresh))]
+    return [*fresh, *watch.fresh(forks_of(fresh, watch))]
 
 
 def _action(directory: RunDirectory, state: RunState, *, retry: bool) -> Action:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
+from sweeps import forks
 from sweeps.locking import standing
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[_Stamp, RunState]] = {}
+        self._forks: dict[tuple[str, int], forks.Fork | None] = {}
 
     def fresh(self, runs: "Iterable[PlannedRun]") -> "list[PlannedRun]":
         """The runs with their states as they are now."""
@@ -36,6 +38,13 @@ class Watch:
             known = (stamp, directory.read_state())
             self._known[directory.run_id] = known
         return standing(directory, known[1])
+
+    def fork(self, run: "PlannedRun") -> forks.Fork | None:
+        """The run that goes on instead of one that its guard stopped; read once an attempt, which decides once."""
+        attempt = (run.run_id, run.state.attempt)
+        if attempt not in self._forks:
+            self._forks[attempt] = forks.fork_of(run.directory)
+        return self._forks[attempt]
 
 
 def sweep_seconds_left(runs: "Iterable[PlannedRun]", parallel: int, now: float) -> float | None:

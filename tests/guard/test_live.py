@@ -22,6 +22,7 @@ from sweeps.job import run_job
 from sweeps.local import LocalExecutor
 from sweeps.plan import Action, Job, Plan, forks_of, make_plan
 from sweeps.store import ManifestRun, RunStore
+from sweeps.watch import Watch
 from tests.configs import QUICK, tiny_mapping, verl_mapping
 
 ROOT = Path(__file__).parents[2]
@@ -171,9 +172,10 @@ def test_a_fork_goes_on_from_before_the_evidence_in_the_same_process(store: RunS
         parent_run, forked = plan(store, config, retry=retry).runs
         assert (parent_run.action, forked.action) == (Action.SKIP_STOPPED, Action.RESUME)
         assert run_id(forked.config) == forked.run_id == fork.run_id
-    (shown,) = forks_of([parent_run])
+    watch = Watch()
+    (shown,) = forks_of([parent_run], watch)
     assert (shown.run_id, shown.label) == (fork.run_id, f"K=0.6, fork of {directory.run_id}")
-    assert forks_of([parent_run, forked]) == []
+    assert forks_of([parent_run, forked], watch) == []
     backends.check(forked.config)
 
 

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from qae import metrics
 from qae.config import AdvantageConfig
+from qae.guard import decisions
 from qae.run_directory import RunDirectory, RunStatus, read_evaluations, read_metrics
-from sweeps.job import Exit
+from sweeps.job import Exit, log_path
 from sweeps.verl_checkpoints import resume_step
 from tests.configs import verl_mapping
 
@@ -177,12 +179,34 @@ def test_a_killed_ray_worker_fails_the_run_which_goes_on_when_told_until_ctrl_c(
     assert not directory.stop_request.exists()
 
 
-def test_gspo_trains_in_verl_and_entropy_stays_the_token_mean(tmp_path: Path) -> None:
+def test_gspo_trains_in_verl_and_its_guard_forks_it_to_another_k(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    code, output = finish(start(runs, "regularizer=gspo", *SHORT, "trainer.save_freq=-1"))
+    # At step 3 entropy is above its start or below it, so that one of the two fires.
+    both = ("steps=1", "start_steps=2", "pass_gain=null", "action=fork", "fork_k=0.6")
+    rules = [f"guard.{rule}.{setting}" for rule in ("explosion", "collapse") for setting in both]
+    bounds = ("guard.explosion.ratio=1", "guard.collapse.fraction=0.99999", "guard.collapse.kept=null")
+    guarded = ("guard=entropy", *rules, *bounds)
+    code, output = finish(start(runs, "regularizer=gspo", *SHORT, "trainer.total_training_steps=5", *guarded))
     assert code == 0, output
-    rows = read_metrics(only_run(runs)).records
-    assert [row["step"] for row in rows] == [1, 2]
-    for row in rows:
+    found = {path.parent.name: RunDirectory(path.parent) for path in runs.glob("*/config.yaml")}
+    (parent,) = [run for run in found.values() if "fork" not in OmegaConf.load(run.config)]
+    (decision,) = decisions.read(parent).values()
+    assert (decision.step, decision.first_step, decision.fork_step) == (3, 3, 2)
+    assert f"run {decision.fork} goes on from step 2 with K = 0.6" in output
+
+    state = parent.read_state()
+    assert state.status is RunStatus.STOPPED_BY_GUARD
+    assert 3 <= state.step < 5
+    assert steps(parent) == list(range(1, state.step + 1))
+    assert resume_step(parent.checkpoints) == state.step
+    fork = found[str(decision.fork)]
+    state = fork.read_state()
+    assert (state.status, state.step, state.attempt) == (RunStatus.DONE, 5, 1)
+    assert steps(fork) == [1, 2, 3, 4, 5]
+    rows = read_metrics(parent).records
+    assert read_metrics(fork).records[:2] == rows[:2]
+    assert "'quantile_k': 0.6" in log_path(fork, 1).read_text()  # what verl says that it runs with
+
+    for row in [*rows, *read_metrics(fork).records]:
         assert math.isfinite(float(str(row[metrics.POLICY_LOSS.name])))
         assert row[metrics.ENTROPY_LOSS_MEAN.name] == pytest.approx(row[metrics.ENTROPY_SEQUENCE.name], rel=1e-3)

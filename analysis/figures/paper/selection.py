@@ -24,6 +24,7 @@ _REGULARIZERS: dict[str, tuple[str, float | None]] = {
     "kl_cov": ("kl_cov", None),
     "gspo": ("gspo", None),
 }
+_TWO_SEEDS = frozenset({"clip_cov", "kl_cov", "gspo"})  # so that all runs of the paper fit into an hour on two cores
 # Keys by which the paper's arms differ; runs that differ in any other one are not compared.
 _AXES = frozenset(
     {
@@ -109,6 +110,11 @@ class Selection:
 def needs(experiment: str, arms: Iterable[Arm], *, seeds: int = 3, larger_model: bool = False) -> Needs:
     """Needs with as many seeds of every arm."""
     return Needs(experiment, dict.fromkeys(arms, seeds), larger_model)
+
+
+def needs_by_regularizer(experiment: str, arms: Iterable[Arm]) -> Needs:
+    """Needs of figures that compare regularizers: two seeds of those other than the upper clip, three of the rest."""
+    return Needs(experiment, {arm: 2 if arm.regularizer in _TWO_SEEDS else 3 for arm in arms})
 
 
 def select(runs: Runs, wanted: Needs) -> Selection:
