@@ -1,6 +1,7 @@
 """The entropy guard beside a run that trains: judges each step, writes down what it decides and does it."""
 
 import logging
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -61,6 +62,14 @@ class Guard:
         for verdict in self._judge.take(step_record(step, values)):
             if not self.ending:
                 self._decide(verdict)
+
+    def come_too_late(self) -> None:
+        """Take back the decision to end a run that made its last step meanwhile: verl is a step ahead."""
+        forked = forks.last_of(self._directory)
+        if forked.run_id != self._directory.run_id and forked.read_state().attempt == 0:
+            shutil.rmtree(forked.path, ignore_errors=True)
+        overrule(self._directory)
+        self._decisions = decisions.read(self._directory)
 
     def _decide(self, verdict: Verdict) -> None:
         finding = verdict.finding

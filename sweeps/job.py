@@ -244,6 +244,8 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
         tracker.finish(failed=True)
         return status
     if step >= state.total_steps:
+        if guard.ending:
+            guard.come_too_late()
         status = progress.end(RunStatus.DONE, sentence=guard.reason)
     elif guard.ending:
         status = progress.end(RunStatus.STOPPED_BY_GUARD, sentence=guard.reason)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from sweeps.job import run_job
 from sweeps.local import LocalExecutor
 from sweeps.plan import Action, Job, Plan, forks_of, make_plan
 from sweeps.store import ManifestRun, RunStore
+from sweeps.tracking import NoTracker
 from sweeps.watch import Watch
 from tests.configs import QUICK, tiny_mapping, verl_mapping
 
@@ -196,6 +198,31 @@ def test_a_run_without_a_checkpoint_from_before_is_stopped_and_says_so(store: Ru
     with pytest.raises(forks.NoForkError, match="it is a fork itself"):
         forks.make(forks.config_of(config, directory.run_id, 2, 0.4), forked, 3, 0.6)
     assert [path.name for path in store.root.glob(".*")] == []
+
+
+def test_a_decision_after_which_the_run_ended_by_itself_is_taken_back_with_its_fork(store: RunStore) -> None:
+    config = mapping(*AT_STEP_4, "guard.collapse.action=fork", "algorithm.quantile_k=0.8")
+    directory = planned(store, config)
+    directory.checkpoints.mkdir()
+    (directory.checkpoints / "step-000002.pt").write_bytes(b"weights")
+    watching = guard.Guard(config, directory, 6, NoTracker())
+    for step in range(1, 5):
+        watching.step(step, {"actor/entropy": 1.0, "qae/generated_group_fraction_kept": 0.5})
+    assert watching.ending is not None
+    fork = forks.last_of(directory)
+    assert fork.config.exists()
+    watching.come_too_late()
+    assert watching.ending is None
+    assert watching.reason is None
+    assert only_decision(directory).overruled
+    assert not fork.path.exists()
+    # What a fork of the same id has computed before is not thrown away.
+    forks.make(config, directory, 4, 0.6)
+    fork.write_state(fork.read_state().with_(attempt=1))
+    decisions.append(directory, replace(only_decision(directory), overruled=False))
+    guard.Guard(config, directory, 6, NoTracker()).come_too_late()
+    assert only_decision(directory).overruled
+    assert fork.config.exists()
 
 
 def test_a_fork_of_a_run_of_verl_has_the_whole_checkpoint(store: RunStore) -> None:

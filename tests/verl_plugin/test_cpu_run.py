@@ -48,8 +48,8 @@ def start(runs: Path, *overrides: str) -> "subprocess.Popen[str]":
     )
 
 
-def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    output, _ = process.communicate(timeout=LIMIT)
+def finish(process: "subprocess.Popen[str]", starts: int = 1) -> tuple[int, str]:
+    output, _ = process.communicate(timeout=starts * LIMIT)
     return process.returncode, output
 
 
@@ -181,30 +181,33 @@ def test_a_killed_ray_worker_fails_the_run_which_goes_on_when_told_until_ctrl_c(
 
 def test_gspo_trains_in_verl_and_its_guard_forks_it_to_another_k(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    # At step 3 entropy is above its start or below it, so that one of the two fires.
+    # At step 2 entropy is above the mean of both steps or below it, so that one of the two fires.
     both = ("steps=1", "start_steps=2", "pass_gain=null", "action=fork", "fork_k=0.6")
     rules = [f"guard.{rule}.{setting}" for rule in ("explosion", "collapse") for setting in both]
     bounds = ("guard.explosion.ratio=1", "guard.collapse.fraction=0.99999", "guard.collapse.kept=null")
     guarded = ("guard=entropy", *rules, *bounds)
-    code, output = finish(start(runs, "regularizer=gspo", *SHORT, "trainer.total_training_steps=5", *guarded))
+    code, output = finish(start(runs, "regularizer=gspo", *SHORT, "trainer.total_training_steps=4", *guarded), starts=2)
     assert code == 0, output
     found = {path.parent.name: RunDirectory(path.parent) for path in runs.glob("*/config.yaml")}
     (parent,) = [run for run in found.values() if "fork" not in OmegaConf.load(run.config)]
     (decision,) = decisions.read(parent).values()
-    assert (decision.step, decision.first_step, decision.fork_step) == (3, 3, 2)
-    assert f"run {decision.fork} goes on from step 2 with K = 0.6" in output
+    assert (decision.step, decision.first_step, decision.fork_step) == (2, 2, 1)
+    assert f"run {decision.fork} goes on from step 1 with K = 0.6" in output
 
     state = parent.read_state()
-    assert state.status is RunStatus.STOPPED_BY_GUARD
-    assert 3 <= state.step < 5
-    assert steps(parent) == list(range(1, state.step + 1))
-    assert resume_step(parent.checkpoints) == state.step
+    assert (state.status, state.step) == (RunStatus.STOPPED_BY_GUARD, 3)
+    assert steps(parent) == [1, 2, 3]
+    assert resume_step(parent.checkpoints) == 3
     fork = found[str(decision.fork)]
     state = fork.read_state()
-    assert (state.status, state.step, state.attempt) == (RunStatus.DONE, 5, 1)
-    assert steps(fork) == [1, 2, 3, 4, 5]
+    assert (state.status, state.step, state.attempt) == (RunStatus.DONE, 4, 1)
+    assert steps(fork) == [1, 2, 3, 4]
     rows = read_metrics(parent).records
-    assert read_metrics(fork).records[:2] == rows[:2]
+    assert read_metrics(fork).records[0] == rows[0]
+    # Its own guard fires at step 3, when the last step is under way.
+    (late,) = decisions.read(fork).values()
+    assert (late.step, late.action, late.overruled) == (3, "stop", True)
+    assert state.reason is None
     assert "'quantile_k': 0.6" in log_path(fork, 1).read_text()  # what verl says that it runs with
 
     for row in [*rows, *read_metrics(fork).records]:
