@@ -61,7 +61,8 @@ ENTROPY_LOSS_MEAN = _metric(
     "qae/entropy_loss_aggregated",
     "Policy entropy (averaged as the loss)",
     "nats/token",
-    "verl's own actor/entropy where actor.loss_agg_mode is not token-mean; actor/entropy is always the token mean",
+    "verl's own actor/entropy where actor.loss_agg_mode is not token-mean, summed in the model's precision (bfloat16 "
+    "rounds it by up to .2 %); actor/entropy is always the token mean, in float32",
     "verl trainer_base.py _compute_old_log_prob",
 )
 POLICY_LOSS = _metric("actor/pg_loss", "Policy loss", "1", "Policy loss, mean over the step's updates", _VERL)

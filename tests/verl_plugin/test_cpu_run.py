@@ -31,6 +31,8 @@ SHORT = (
     "trainer.val_before_train=false",
 )
 LIMIT = 600
+# verl sums a response's entropies in the model's precision, which rounds the sum by up to half of this share of it.
+BFLOAT16 = 2**-8
 
 
 def environment(runs: Path) -> dict[str, str]:
@@ -212,4 +214,5 @@ def test_gspo_trains_in_verl_and_its_guard_forks_it_to_another_k(tmp_path: Path)
 
     for row in [*rows, *read_metrics(fork).records]:
         assert math.isfinite(float(str(row[metrics.POLICY_LOSS.name])))
-        assert row[metrics.ENTROPY_LOSS_MEAN.name] == pytest.approx(row[metrics.ENTROPY_SEQUENCE.name], rel=1e-3)
+        own = row[metrics.ENTROPY_SEQUENCE.name]
+        assert row[metrics.ENTROPY_LOSS_MEAN.name] == pytest.approx(own, rel=BFLOAT16)
