@@ -1,6 +1,6 @@
 """Runs at hand: a record each, and their numbers as tidy frames. Every source returns this."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -106,6 +106,17 @@ class Runs:
         for record in self.records:
             arms.setdefault(record.arm, []).append(record)
         return arms
+
+    def only(self, records: Iterable[RunRecord]) -> "Runs":
+        """These runs, which may have other names of their arms, with their numbers and the notes that name them."""
+        kept = tuple(records)
+        ids = {record.id for record in kept}
+        return Runs(
+            kept,
+            self.metrics[self.metrics["run"].isin(ids)],
+            self.evaluations[self.evaluations["run"].isin(ids)],
+            tuple(note for note in self.notes if any(run in note for run in ids)),
+        )
 
     def series(self, arm: ArmName, name: str) -> pd.DataFrame:
         """A metric of an arm: index step, a column a run; steps that a run lacks are NaN, runs without it absent."""

@@ -7,7 +7,7 @@ the logged one. Nothing is trained. Run ``python -m benchmarks.advice RUN_STORE.
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def run_of(runs: Runs, arm: ArmName, seed: int) -> RunRecord | None:
 
 def seed_of(runs: Runs, seed: int, arms: Mapping[float | None, ArmName], own: Mapping[float | None, RunRecord]) -> Seed:
     """The numbers of a seed."""
-    of_seed = only(runs, own.values())
+    of_seed = runs.only(own.values())
     labels = own[None].labels
     return Seed(
         ", ".join([labels["regularizer"], *([labels["model"]] if labels["model"] != "tiny" else [])]),
@@ -119,14 +119,6 @@ def seed_of(runs: Runs, seed: int, arms: Mapping[float | None, ArmName], own: Ma
             if (zero := evidence.measured_zero_share(of_seed, arms[k], steps)) is not None
         },
     )
-
-
-def only(runs: Runs, records: Iterable[RunRecord]) -> Runs:
-    """These runs and their numbers."""
-    kept = tuple(records)
-    ids = {record.id for record in kept}
-    metrics, evaluations = (frame[frame["run"].isin(ids)] for frame in (runs.metrics, runs.evaluations))
-    return Runs(kept, metrics, evaluations)
 
 
 def called(seed: Seed, steps: int, thresholds: Thresholds) -> float:

@@ -1,4 +1,7 @@
-"""`hydra/sweeper=parts`: the union of products that `sweep.parts` lists; the logic is in `sweeps.parts`."""
+"""`hydra/sweeper=parts`: the union of products that `sweep.parts` lists; the logic is in `sweeps.parts`.
+
+What it shares with `hydra/sweeper=optuna` is here too: both make the launcher that the configuration names.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,8 +28,8 @@ class PartsSweeperConf:
 ConfigStore.instance().store(group="hydra/sweeper", name="parts", node=PartsSweeperConf, provider="qae")
 
 
-class PartsSweeper(Sweeper):
-    """Expands the command line and the configured parts into jobs and hands them to the launcher at once."""
+class LaunchingSweeper(Sweeper):
+    """A sweeper that keeps what Hydra gives it, and makes the launcher."""
 
     def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:
         """Keep what Hydra gives and make the launcher."""
@@ -37,6 +40,10 @@ class PartsSweeper(Sweeper):
         self._launcher: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+
+
+class PartsSweeper(LaunchingSweeper):
+    """Expands the command line and the configured parts into jobs and hands them to the launcher at once."""
 
     def sweep(self, arguments: list[str]) -> "Sequence[JobReturn]":
         """Launch every job of the sweep."""

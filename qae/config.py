@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
+from qae.checks import boolean, is_number
 from qae.controller import KEY as CONTROLLER_KEY
 from qae.controller import QuantileController
 from qae.errors import ConfigError
@@ -60,7 +61,7 @@ class AdvantageConfig:
     controller: QuantileController | None = None
 
     def __post_init__(self) -> None:
-        if isinstance(self.quantile_k, bool) or not isinstance(self.quantile_k, int | float):
+        if not is_number(self.quantile_k):
             raise ConfigError(
                 "algorithm.quantile_k",
                 self.quantile_k,
@@ -128,7 +129,7 @@ class AdvantageConfig:
                 "algorithm.quantile_definition",
                 algorithm.get("quantile_definition", "inverse_cdf"),
             ),
-            norm_by_std=_boolean("algorithm.norm_adv_by_std_in_grpo", algorithm.get("norm_adv_by_std_in_grpo", True)),
+            norm_by_std=boolean("algorithm.norm_adv_by_std_in_grpo", algorithm.get("norm_adv_by_std_in_grpo", True)),
             quantile_on=_member(QuantileOn, "algorithm.quantile_on", algorithm.get("quantile_on", "score")),
             controller=QuantileController.from_mapping(algorithm.get("quantile_controller")),
         )
@@ -142,9 +143,3 @@ def _member(kind: type[_E], key: str, value: object) -> _E:
         return kind(value)  # type: ignore[arg-type]  # a non-string is no member and ends below
     except ValueError:
         raise ConfigError(key, value, f"choose one of {', '.join(kind)}") from None
-
-
-def _boolean(key: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ConfigError(key, value, "give true or false")
-    return value

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Self
 
+from qae.checks import is_number
 from qae.errors import ConfigError
 
 KEY = "algorithm.quantile_controller"
@@ -35,8 +36,7 @@ class QuantileController:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            if not number or value <= 0:
+            if not is_number(value) or not math.isfinite(value) or value <= 0:
                 raise ConfigError(f"{KEY}.{field.name}", value, "give a number above 0")
         if self.low > self.high:
             raise ConfigError(f"{KEY}.low", self.low, f"it must not be above {KEY}.high={self.high}")

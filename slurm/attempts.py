@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from qae.checks import whole_number_or_null
 from qae.errors import ConfigError
 from qae.run_directory import RunState
 from sweeps.reasons import ExitReason
@@ -43,11 +44,10 @@ def limits(settings: object) -> dict[ExitReason, int | None]:
     if not isinstance(settings, Mapping):
         raise ConfigError("slurm.attempts", settings, "give a mapping from reasons to counts, such as {crash: 3}")
     for key, value in settings.items():
+        name = f"slurm.attempts.{key}"
         if key not in _BY_KEY:
-            raise ConfigError(f"slurm.attempts.{key}", value, f"the reasons are {', '.join(_BY_KEY)}")
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ConfigError(f"slurm.attempts.{key}", value, "give a whole number of at least 1, or null for no limit")
-        found[_BY_KEY[key]] = value
+            raise ConfigError(name, value, f"the reasons are {', '.join(_BY_KEY)}")
+        found[_BY_KEY[key]] = whole_number_or_null(name, value, 1, " for no limit")
     return found
 
 

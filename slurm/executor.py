@@ -11,6 +11,7 @@ from typing import cast
 
 from rich.console import Console
 
+from qae.checks import boolean
 from qae.errors import ConfigError
 from slurm import client
 from slurm.batches import BatchStore
@@ -190,10 +191,7 @@ def _check_paths(config: Mapping[str, object]) -> None:
 
 def _switch(config: Mapping[str, object], section: str, key: str) -> bool:
     values = config.get(section)
-    value = values.get(key) if isinstance(values, Mapping) else None
-    if not isinstance(value, bool):
-        raise ConfigError(f"{section}.{key}", value, "give true or false")
-    return value
+    return boolean(f"{section}.{key}", values.get(key) if isinstance(values, Mapping) else None)
 
 
 def _to_stderr(sentence: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
+from qae.checks import whole_number_or_null
 from qae.errors import ConfigError
 from slurm import attempts
 from sweeps import backends
@@ -153,12 +154,7 @@ def _checked(key: str, value: object) -> str:
 
 
 def _whole(section: Mapping[str, object], key: str, least: int = 1) -> int | None:
-    value = section.get(key.rpartition(".")[2])
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(key, value, f"give a whole number of at least {least}, or null")
-    return value
+    return whole_number_or_null(key, section.get(key.rpartition(".")[2]), least)
 
 
 def _walltime(value: object) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
+from qae.checks import is_number
 from qae.errors import ConfigError
 from sweeps.plan import Plan
 
@@ -32,7 +33,7 @@ class Confirmation:
             ConfigError: a limit that is no number of hours, or an answer that is none.
         """
         above, confirm = sweep.get("confirm_above"), sweep.get("confirm", _ASK)
-        if above is not None and (isinstance(above, bool) or not isinstance(above, int | float) or not above >= 0):
+        if above is not None and not (is_number(above) and above >= 0):
             raise ConfigError("sweep.confirm_above", above, "give a number of GPU hours, or null to never ask")
         if confirm is not True and confirm != _ASK:
             raise ConfigError("sweep.confirm", confirm, f"give {_ASK}, or true to launch without being asked")

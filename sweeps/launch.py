@@ -8,7 +8,7 @@ from typing import cast
 
 from rich.console import Console
 
-from qae.errors import ConfigError
+from qae.checks import boolean
 from qae.run_directory import RunStatus
 from sweeps import forks, guard, tables, tracking
 from sweeps.confirm import Confirmation
@@ -60,11 +60,11 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
         jobs,
         store,
         name=checked_name(sweep["name"]),
-        retry=_flag(sweep, "retry"),
+        retry=boolean("sweep.retry", sweep["retry"]),
         in_flight=executor.in_flight(store.root),
     )
     _show_plan(plan, console, (*notes, *plan.warnings, *executor.describe(plan)))
-    if _flag(sweep, "dry_run"):
+    if boolean("sweep.dry_run", sweep["dry_run"]):
         console.print("sweep.dry_run=true: nothing was started.")
         return Outcome(store.root, plan.name, (), 0)
     starting = [run for run in plan.runs if run.action.runs]
@@ -120,10 +120,3 @@ def _show_plan(plan: Plan, console: Console, sentences: Sequence[str]) -> None:
     console.print(tables.plan_table(plan))
     for sentence in sentences:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
-
-
-def _flag(section: Mapping[str, object], key: str) -> bool:
-    value = section[key]
-    if not isinstance(value, bool):
-        raise ConfigError(f"sweep.{key}", value, "give true or false")
-    return value

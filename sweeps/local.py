@@ -17,7 +17,7 @@ from typing import cast
 
 from rich.console import Console
 
-from qae.errors import ConfigError
+from qae.checks import whole_number, whole_number_or_null
 from qae.run_directory import RunStatus
 from sweeps import backends, forks, tables, tracking
 from sweeps.executor import Execution, Feed, no_more
@@ -68,16 +68,12 @@ def side_by_side(config: Mapping[str, object]) -> int:
     Raises:
         ConfigError: a count below 1.
     """
-    resources = cast("Mapping[str, int | None]", config.get("resources", {}))
-    for key in ("threads", "parallel"):
-        value = resources.get(key)
-        wrong = value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1)
-        if wrong or (value is None and key == "threads"):
-            raise ConfigError(f"resources.{key}", value, "give a whole number of at least 1")
+    resources = cast("Mapping[str, object]", config.get("resources", {}))
+    threads = whole_number("resources.threads", resources.get("threads"), 1)
+    parallel = whole_number_or_null("resources.parallel", resources.get("parallel"), 1)
     if backends.is_verl(config):
-        return resources["parallel"] or 1  # its resources are a whole machine's or more
-    threads = resources["threads"] or 1
-    return resources["parallel"] or max(1, len(os.sched_getaffinity(0)) // threads)
+        return parallel or 1  # its resources are a whole machine's or more
+    return parallel or max(1, len(os.sched_getaffinity(0)) // threads)
 
 
 def launch(plan: Plan, parallel: int, show: Callable[[Sequence[PlannedRun]], None], feed: Feed = no_more) -> Execution:

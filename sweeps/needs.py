@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from qae.errors import ConfigError
+from qae.checks import whole_number
 from sweeps import backends, tracking
 
 GIB = 2**30
@@ -91,9 +91,7 @@ def _whole(config: Mapping[str, object], *keys: str, otherwise: int) -> int:
         value = _at(config, key)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise ConfigError(key, value, "give a whole number, 0 or more")
-        return value
+        return whole_number(key, value, 0)
     return otherwise
 
 

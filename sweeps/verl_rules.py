@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from qae.checks import boolean, is_number, is_whole, whole_number
 from qae.errors import ConfigError
 from sweeps import verl_source
 from sweeps.verl_overrides import engine, verl_values
@@ -72,16 +73,13 @@ class _Run:
     def number(self, key: str) -> float:
         """A number that must be there."""
         value = self.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not is_number(value):
             raise ConfigError(key, value, "give a number")
         return value
 
     def count(self, key: str) -> int:
         """A whole number above 0."""
-        value = self.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigError(key, value, "give a whole number above 0")
-        return value
+        return whole_number(key, self.get(key), 1)
 
     def require(self, holds: object, key: str, fix: str) -> None:
         """Refuse the value of a key where a condition does not hold."""
@@ -151,10 +149,9 @@ def _place(defaults: Mapping[str, object], key: str) -> _Place | None:
 def _check_kind(key: str, value: object, place: _Place) -> None:
     default = place.default
     if isinstance(default, bool):
-        if not isinstance(value, bool):
-            raise ConfigError(key, value, "give true or false")
+        boolean(key, value)
     elif isinstance(default, int | float):
-        if isinstance(value, bool) or not isinstance(value, int | float | None):
+        if value is not None and not is_number(value):
             raise ConfigError(key, value, "give a number")
     elif isinstance(default, Mapping) and default and not isinstance(value, Mapping):
         raise ConfigError(key, value, f"this is a section; it has {', '.join(map(str, default))}")
@@ -339,7 +336,7 @@ def _reward(run: _Run) -> None:
 def _steps(run: _Run) -> None:
     value = run.get("trainer.total_training_steps")
     run.require(
-        isinstance(value, int) and not isinstance(value, bool) and value > 0,
+        is_whole(value) and value > 0,
         "trainer.total_training_steps",
         "give a whole number above 0; plan, progress and resuming count them",
     )

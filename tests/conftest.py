@@ -2,6 +2,8 @@
 
 import os
 import signal
+from collections.abc import Callable
+from pathlib import Path
 
 # Tests share few cores with the processes that they start: waiting threads must not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -38,6 +40,20 @@ class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """How tests are shared out where they run side by side (`make test`)."""
     return _ByFile(config, log)
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Makes the folder of a run store in a folder; they all share one cache, so that a model is pretrained once."""
+    cache = tmp_path_factory.mktemp("pretrained")
+
+    def make(folder: Path) -> Path:
+        root = folder / "runs"
+        root.mkdir()
+        (root / "cache").symlink_to(cache)
+        return root
+
+    return make
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -82,7 +82,5 @@ def separated_best(differences: Sequence[Difference]) -> Difference | None:
 def _estimate(runs: Runs, arm: ArmName, measure: Measure) -> Estimate | None:
     lasts = last_steps_of(runs, arm)
     ended = set(lasts.index[lasts == lasts.max()])
-    kept = [record for record in runs.arms[arm] if record.id in ended]
-    of_ended = Runs(tuple(kept), runs.metrics, runs.evaluations)
-    table = measure.table(of_ended, arm)
+    table = measure.table(runs.only(record for record in runs.arms[arm] if record.id in ended), arm)
     return statistics.bootstrap_interval(table.to_numpy(), bounds=(0.0, 1.0)) if table.size else None

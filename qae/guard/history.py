@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from qae.checks import is_number
 from qae.run_directory import RunDirectory, read_metrics
 
 
@@ -31,7 +32,7 @@ def step_record(step: int, values: Mapping[str, object]) -> StepRecord:
         step: global step.
         values: by metric name; what is neither a number nor null is left out.
     """
-    numbers = {name: _number(value) for name, value in values.items() if value is None or _is_number(value)}
+    numbers = {name: _number(value) for name, value in values.items() if value is None or is_number(value)}
     return StepRecord(step, numbers)
 
 
@@ -66,10 +67,6 @@ def values_of(records: Iterable[StepRecord], name: str) -> list[float] | None:
     """A metric over records; None where one has no finite number of it."""
     found = [record.values.get(name, math.nan) for record in records]
     return None if any(math.isnan(value) for value in found) else found
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _number(value: object) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import cast
 
+from qae.checks import is_number
 from qae.errors import ConfigError
 from qae.guard.rules import RULES, Rule
 
@@ -100,6 +101,6 @@ def _number(name: str, key: str, value: object) -> float | None:
     if value is None and key in _OPTIONAL:
         return None
     holds, fix = _CHECKS[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
+    if not is_number(value) or not holds(value):
         raise ConfigError(f"guard.{name}.{key}", value, fix)
     return int(value) if key in ("steps", "start_steps") else value

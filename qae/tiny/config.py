@@ -19,6 +19,7 @@ from omegaconf.errors import (
     ValidationError,
 )
 
+from qae.checks import is_whole
 from qae.config import AdvantageConfig
 from qae.errors import ConfigError
 
@@ -261,7 +262,7 @@ class TinyConfig:
 
 
 def _integer(key: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    if not is_whole(value):
         raise ConfigError(key, value, "give a whole number")
     return value
 

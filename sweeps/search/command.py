@@ -9,6 +9,7 @@ from hydra.core.override_parser.types import Override
 from optuna.trial import TrialState
 from rich.console import Console
 
+from qae.checks import boolean
 from qae.errors import ConfigError
 from sweeps import tables, tracking
 from sweeps.app import axes
@@ -126,13 +127,18 @@ def _read(typed: Sequence[Override], config: Mapping[str, object], compose: Comp
         fixed=(*fixed, f"sweep.name={name}"),
         axes=axes(fixed),
         varying=tuple(one.name for one in parameters),
-        retry=_flag(sweep, "retry"),
+        retry=boolean("sweep.retry", sweep.get("retry")),
     )
     first, _ = (planner.plan([one.override(one.ends[end]) for one in parameters], seeds) for end in (0, 1))
     kept = set(planner.varying) | {"seed"}
     base = {key: value for key, value in identity(config).items() if key not in kept}
     return _Search(
-        planner, settings, Definition(parameters, seeds, base), first, _flag(sweep, "dry_run"), Confirmation.of(sweep)
+        planner,
+        settings,
+        Definition(parameters, seeds, base),
+        first,
+        boolean("sweep.dry_run", sweep.get("dry_run")),
+        Confirmation.of(sweep),
     )
 
 
@@ -184,10 +190,3 @@ def _name(configured: str, parameters: Sequence[Parameter]) -> str:
         return checked_name(configured)
     words = [one.name.rsplit(".", 1)[-1].replace("/", "-") for one in parameters]
     return checked_name("-".join(["search", *words]))
-
-
-def _flag(section: Mapping[str, object], key: str) -> bool:
-    value = section.get(key)
-    if not isinstance(value, bool):
-        raise ConfigError(f"sweep.{key}", value, "give true or false")
-    return value

@@ -39,21 +39,6 @@ def verdict(runs: Sequence[RunDirectory], settings: SearchSettings) -> Verdict:
     return Verdict(values, constraints)
 
 
-def last_pass(runs: Sequence[RunDirectory], k: int) -> list[float]:
-    """pass@k of every problem of every run at its last evaluation, run after run.
-
-    Raises:
-        MeasureError: a run was never evaluated.
-    """
-    values: list[float] = []
-    for run in runs:
-        by_step = pass_by_step(run, k)
-        if not by_step:
-            raise MeasureError(f"run {run.run_id} was never evaluated; set trainer.test_freq")
-        values += by_step[max(by_step)]
-    return values
-
-
 def is_worse(ours: Sequence[float], theirs: Sequence[float], level: float) -> bool:
     """Whether a setting is worse than another one by Wilcoxon's signed-rank test over problems of the same seeds.
 

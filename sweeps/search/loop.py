@@ -13,9 +13,10 @@ from optuna.trial import TrialState
 from qae.errors import ConfigError
 from qae.run_directory import RunState, RunStatus
 from qae.search_record import TrialNote
+from sweeps import tables
 from sweeps.plan import Action, PlannedRun
 from sweeps.search import judging
-from sweeps.search.measures import MeasureError
+from sweeps.search.measures import MeasureError, last_pass
 from sweeps.search.planner import Planner
 from sweeps.search.settings import PrunerName, SearchSettings
 from sweeps.search.study import Asked, SharedStudy
@@ -164,7 +165,7 @@ class SearchLoop:
             f"{objective.name} {value:.3f}"
             for objective, value in zip(self._settings.objectives, verdict.values, strict=True)
         )
-        seeds = f"{len(runs)} of {len(self._seeds)} seeds" if waiting else f"{len(runs)} seed{'s' * (len(runs) > 1)}"
+        seeds = f"{len(runs)} of {len(self._seeds)} seeds" if waiting else tables.count(len(runs), "seed")
         self._ended(flight, f"{shown} ({seeds})")
         return []
 
@@ -175,8 +176,8 @@ class SearchLoop:
         if not both:
             return False
         store, k = self._planner.store, self._settings.objectives[0].k or 1
-        ours = judging.last_pass([flight.runs[seed].directory for seed in both], k)
-        theirs = judging.last_pass([store.directory(best[str(seed)]) for seed in both], k)
+        ours = [value for seed in both for value in last_pass(flight.runs[seed].directory, k)]
+        theirs = [value for seed in both for value in last_pass(store.directory(best[str(seed)]), k)]
         return judging.is_worse(ours, theirs, self._settings.pruner_p)
 
     def _look(self, flight: _Flight, states: Mapping[int, RunState]) -> None:

@@ -9,6 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from qae import metrics
+from qae.checks import is_number
 from qae.errors import ConfigError
 from qae.pass_at_k import pass_at_k
 from qae.run_directory import RunDirectory, read_evaluations, read_metrics
@@ -79,10 +80,7 @@ class Objective:
         """
         if self.k is None:
             return -EntropyMeasure.PEAK.of(directory)
-        by_step = pass_by_step(directory, self.k)
-        if not by_step:
-            raise MeasureError(f"run {directory.run_id} was never evaluated; set trainer.test_freq")
-        return float(np.mean(by_step[max(by_step)]))
+        return float(np.mean(last_pass(directory, self.k)))
 
 
 @dataclass(frozen=True)
@@ -117,6 +115,18 @@ class Bound:
         return below + ([] if self.high is None else [value - self.high])
 
 
+def last_pass(directory: RunDirectory, k: int) -> Sequence[float]:
+    """pass@k of every problem, in the problems' order, at a run's last evaluation.
+
+    Raises:
+        MeasureError: the run was never evaluated, or a problem has fewer than k samples.
+    """
+    by_step = pass_by_step(directory, k)
+    if not by_step:
+        raise MeasureError(f"run {directory.run_id} was never evaluated; set trainer.test_freq")
+    return by_step[max(by_step)]
+
+
 def pass_by_step(directory: RunDirectory, k: int) -> Mapping[int, Sequence[float]]:
     """pass@k of every problem, in the problems' order, at each step with a whole evaluation.
 
@@ -143,7 +153,7 @@ def pass_by_step(directory: RunDirectory, k: int) -> Mapping[int, Sequence[float
 def _end(measure: EntropyMeasure, ends: object, end: object) -> float | None:
     if end is None:
         return None
-    if isinstance(end, bool) or not isinstance(end, int | float) or not math.isfinite(end):
+    if not is_number(end) or not math.isfinite(end):
         raise _no_ends(measure, ends)
     return float(end)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from qae.checks import boolean, is_number, whole_number
 from qae.errors import ConfigError
 from sweeps.search.measures import Bound, Objective
 
@@ -83,9 +84,7 @@ class SearchSettings:
             ConfigError: a value that cannot be used.
         """
         section, sweep = _section(config, "search"), _section(config, "sweep")
-        warm_start = sweep.get("warm_start")
-        if not isinstance(warm_start, bool):
-            raise ConfigError("sweep.warm_start", warm_start, "give true or false")
+        warm_start = boolean("sweep.warm_start", sweep.get("warm_start"))
         names = section.get("objectives")
         if isinstance(names, str) or not isinstance(names, Sequence) or not names:
             raise ConfigError("search.objectives", names, "give a list of at least one, such as [pass_at_1]")
@@ -140,14 +139,11 @@ def _choice(section: Mapping[str, object], key: str, choices: type[_Choice]) -> 
 
 
 def _whole(section: Mapping[str, object], key: str, least: int) -> int:
-    value = section.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(f"search.{key}", value, f"give a whole number of at least {least}")
-    return value
+    return whole_number(f"search.{key}", section.get(key), least)
 
 
 def _probability(section: Mapping[str, object], key: str) -> float:
     value = section.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1:
+    if not is_number(value) or not 0 < value < 1:
         raise ConfigError(f"search.{key}", value, "give a number between 0 and 1")
     return float(value)

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from qae.checks import is_whole
 from qae.errors import ConfigError
 from qae.operational import is_operational
 
@@ -108,10 +109,10 @@ def seeds(typed: Sequence[Override], default: object) -> tuple[int, ...]:
             if not (override.is_discrete_sweep() or isinstance(override.value(), RangeSweep)):
                 raise _refused(override, "list the seeds, such as seed=0,1,2")
             values = tuple(override.sweep_iterator(lambda value: value))
-            if not all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+            if not all(map(is_whole, values)):
                 raise _refused(override, "seeds are whole numbers, such as seed=0,1,2")
             return tuple(dict.fromkeys(int(str(value)) for value in values))
-    if isinstance(default, bool) or not isinstance(default, int):
+    if not is_whole(default):
         raise ConfigError("seed", default, "give whole numbers, such as seed=0,1,2")
     return (default,)
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,17 +43,9 @@ AT_STEP_4 = (
 )
 
 
-@pytest.fixture(scope="module")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pretrained")
-
-
 @pytest.fixture
-def store(tmp_path: Path, shared_cache: Path) -> RunStore:
-    """A run store that shares the pretrained starts of the other tests."""
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "cache").symlink_to(shared_cache)
-    return RunStore(tmp_path / "runs")
+def store(tmp_path: Path, new_store: Callable[[Path], Path]) -> RunStore:
+    return RunStore(new_store(tmp_path))
 
 
 def mapping(*overrides: str) -> dict[str, object]:

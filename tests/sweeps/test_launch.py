@@ -22,18 +22,9 @@ LONG = (*PLAIN, "trainer.total_training_steps=80", "trainer.test_freq=40", "trai
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pretrained")
-
-
 @pytest.fixture
-def runs(tmp_path: Path, shared_cache: Path) -> Path:
-    """A run store that shares the pretrained starts of the other tests."""
-    path = tmp_path / "runs"
-    path.mkdir()
-    (path / "cache").symlink_to(shared_cache)
-    return path
+def runs(tmp_path: Path, new_store: Callable[[Path], Path]) -> Path:
+    return new_store(tmp_path)
 
 
 def start(runs: Path, *arguments: str) -> subprocess.Popen[str]:
@@ -127,10 +118,8 @@ def test_a_failing_run_does_not_stop_the_others_and_is_retried_on_request_only(r
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory, shared_cache: Path) -> dict[str, object]:
-    path = tmp_path_factory.mktemp("whole") / "runs"
-    path.mkdir()
-    (path / "cache").symlink_to(shared_cache)
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], Path]) -> dict[str, object]:
+    path = new_store(tmp_path_factory.mktemp("whole"))
     code, output = sweep(path, "-m", *LONG, "seed=0,1", "sweep.parts=[]")
     assert code == 0, output
     return {directory.run_id: numbers(directory) for directory in RunStore(path).runs()}

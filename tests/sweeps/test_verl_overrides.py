@@ -187,7 +187,7 @@ R = "actor_rollout_ref.rollout"
         ([f"{A}.ppo_mini_batch_size=33"], "it must divide data.train_batch_size=512"),
         (["resources.gpus_per_node=3", "resources.nodes=2"], "= 4 must divide all 6 GPUs"),
         (["resources.nodes=3"], "its 512 responses must divide evenly over 6 data-parallel ranks"),
-        (["resources.nodes=0"], "give a whole number above 0"),
+        (["resources.nodes=0"], "give a whole number of at least 1"),
         ([f"{A}.use_dynamic_bsz=false"], "without actor_rollout_ref.actor.use_dynamic_bsz=true set this one"),
         (["data.max_response_length=131072"], "a sequence of 133120 tokens must fit on the 4 GPUs"),
         (["actor_rollout_ref.model.use_remove_padding=false"], "ulysses_sequence_parallel_size=4 needs it to be true"),

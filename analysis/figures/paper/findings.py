@@ -15,6 +15,7 @@ from analysis.runs import Runs
 from analysis.sources.token_lines import marker_words
 from analysis.statistics.differences import difference
 from analysis.table import FINAL_STEPS
+from analysis.wording import seeds_in_words
 from qae import metrics
 
 # Alike: the interval lies within this far from zero.
@@ -143,7 +144,7 @@ def near(claim: str, runs: Runs, arm: Arm, measure: Measure, expected: float, to
     apart = mean.low > expected + tolerance or mean.high < expected - tolerance
     verdict = Verdict.SHOWN if inside else Verdict.OPPOSITE if apart else Verdict.OPEN
     text = f"{mean.value:.{measure.digits}f} [{mean.low:.{measure.digits}f}, {mean.high:.{measure.digits}f}]"
-    return Finding(claim, verdict, f"{measure.label} {text}, {_count(mean.seeds)}")
+    return Finding(claim, verdict, f"{measure.label} {text}, {seeds_in_words(mean.seeds)}")
 
 
 def positive(claim: str, values: Sequence[float], label: str, digits: int) -> Finding:
@@ -181,15 +182,11 @@ def _paired(runs: Runs, first: Arm, second: Arm, measure: Measure) -> tuple[floa
 def _numbers(value: float, low: float, high: float, seeds: int, measure: Measure) -> str:
     digits = measure.digits
     interval = f" [{low:+.{digits}f}, {high:+.{digits}f}]" if np.isfinite([low, high]).all() else ""
-    return f"{measure.label} {value:+.{digits}f}{interval}, {_count(seeds)}"
+    return f"{measure.label} {value:+.{digits}f}{interval}, {seeds_in_words(seeds)}"
 
 
 def _differing(measure: Measure) -> Measure:
     return replace(measure, label=f"difference in {measure.label}")
-
-
-def _count(seeds: int) -> str:
-    return f"{seeds} {'seed' if seeds == 1 else 'seeds'}"
 
 
 def _seeds(runs: Runs, arm: Arm) -> dict[str, int]:

@@ -112,9 +112,9 @@ def needs(experiment: str, arms: Iterable[Arm], *, seeds: int = 3, larger_model:
     return Needs(experiment, dict.fromkeys(arms, seeds), larger_model)
 
 
-def needs_by_regularizer(experiment: str, arms: Iterable[Arm]) -> Needs:
-    """Needs of figures that compare regularizers: two seeds of those other than the upper clip, three of the rest."""
-    return Needs(experiment, {arm: 2 if arm.regularizer in _TWO_SEEDS else 3 for arm in arms})
+def usual_seeds(arm: Arm) -> int:
+    """How many seeds of an arm the experiments that compare regularizers make."""
+    return 2 if arm.regularizer in _TWO_SEEDS else 3
 
 
 def select(runs: Runs, wanted: Needs) -> Selection:
@@ -129,7 +129,7 @@ def select(runs: Runs, wanted: Needs) -> Selection:
         MissingDataError: not one of them is there; says which, and how to make them.
     """
     if not wanted.seeds:
-        return Selection(_restricted(runs, {}), "", "")
+        return Selection(runs.only(()), "", "")
     settings: dict[object, dict[Arm, dict[int, RunRecord]]] = {}
     for record in sorted(runs.records, key=_plainness):
         if record.step == 0 or (wanted.larger_model and record.labels.get("model") not in LARGER_MODELS):
@@ -143,7 +143,7 @@ def select(runs: Runs, wanted: Needs) -> Selection:
     found = max(settings.values(), key=lambda arms: _worth(arms, wanted))
     model = next(iter(next(iter(found.values())).values())).labels.get("model", "tiny")
     drawn = {arm: _drawn(found[arm]) for arm in wanted.seeds if arm in found}
-    return Selection(_restricted(runs, drawn), _ended_early(drawn), _missing(wanted, found, model))
+    return Selection(runs.only(_named(drawn)), _ended_early(drawn), _missing(wanted, found, model))
 
 
 def _plainness(record: RunRecord) -> tuple[bool, bool]:
@@ -178,15 +178,9 @@ def _is_result(record: RunRecord) -> bool:
     return record.status is RunStatus.DONE or record.ended_early
 
 
-def _restricted(runs: Runs, drawn: Mapping[Arm, Sequence[RunRecord]]) -> Runs:
-    records = tuple(replace(record, arm=arm.name) for arm, found in drawn.items() for record in found)
-    ids = {record.id for record in records}
-    return Runs(
-        records,
-        runs.metrics[runs.metrics["run"].isin(ids)],
-        runs.evaluations[runs.evaluations["run"].isin(ids)],
-        tuple(note for note in runs.notes if any(run in note for run in ids)),
-    )
+def _named(drawn: Mapping[Arm, Sequence[RunRecord]]) -> Iterable[RunRecord]:
+    """The records, with the names that the figure gives to their arms."""
+    return (replace(record, arm=arm.name) for arm, found in drawn.items() for record in found)
 
 
 def _ended_early(drawn: Mapping[Arm, Sequence[RunRecord]]) -> str:

@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,25 +24,15 @@ RANDOM = ("search.sampler=random", "search.n_jobs=3", "seed=0,1", SPACE)
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("pretrained")
-
-
 @pytest.fixture
-def runs(tmp_path: Path, cache: Path) -> Path:
-    """A run store that shares the pretrained start of the other tests."""
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "cache").symlink_to(cache)
-    return tmp_path / "runs"
+def runs(tmp_path: Path, new_store: Callable[[Path], Path]) -> Path:
+    return new_store(tmp_path)
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+def whole(tmp_path_factory: pytest.TempPathFactory, new_store: Callable[[Path], Path]) -> Path:
     """A store with a search of six settings that nobody disturbed."""
-    root = tmp_path_factory.mktemp("whole") / "runs"
-    root.mkdir()
-    (root / "cache").symlink_to(cache)
+    root = new_store(tmp_path_factory.mktemp("whole"))
     outcome, output = run_search(root, *RANDOM, "search.n_trials=6", "sweep.name=s")
     assert outcome.exit_code == 0, output
     return root
