@@ -24,11 +24,11 @@ from ipywidgets import FloatSlider, IntSlider
 from analysis import method_figures, notebook
 
 
-def k_slider():
+def k_slider() -> FloatSlider:
     return FloatSlider(value=0.4, min=0.05, max=0.95, step=0.05, description="K", continuous_update=False)
 
 
-def group_slider():
+def group_slider() -> IntSlider:
     return IntSlider(value=8, min=2, max=64, description="G", continuous_update=False)
 
 

@@ -24,6 +24,7 @@ SOURCE = ""  # a folder of runs, a sweep, offline files of W&B or entity/project
 
 # %%
 import pandas as pd
+from IPython.display import display
 from rich.console import Console
 
 from analysis import comparison, notebook, study
@@ -57,7 +58,7 @@ print(*left_out, sep="\n")
 
 # %%
 for advice in advices:
-    display(pd.DataFrame(advise.cells(advice), columns=advise.COLUMNS).set_index("K"))  # noqa: F821  # Jupyter's
+    display(pd.DataFrame(advise.cells(advice), columns=advise.COLUMNS).set_index("K"))
     print(advise.caption(advice))
 
 # %% [markdown]
@@ -82,17 +83,17 @@ pd.DataFrame.from_dict(rows, orient="index")
 
 # %%
 question = needs.Question(comparison.PASS_1)
-rows = {}
+pairs = {}
 for need in needs.needs(runs, comparison.default_pairs(runs), question):
     lacking = dict(needs.missing_seeds(need, runs)) if need.needed and need.needed <= question.most else {}
-    rows[f"{need.first} - {need.second}"] = {
+    pairs[f"{need.first} - {need.second}"] = {
         "pass@1": f"{need.of.value:+.3f} [{need.of.low:+.3f}, {need.of.high:+.3f}]",
         "seeds": len(need.seeds),
         "told apart": need.is_separated,
         "seeds needed": need.needed,
         "to train": "; ".join(f"{arm}: {', '.join(map(str, seeds))}" for arm, seeds in lacking.items() if seeds),
     }
-pd.DataFrame.from_dict(rows, orient="index").astype({"seeds needed": "Int64"})
+pd.DataFrame.from_dict(pairs, orient="index").astype({"seeds needed": "Int64"})
 
 # %% [markdown]
 # `qae refine` prints the command for these seeds, after `sweep.py` has planned it for a seed that is there and found
