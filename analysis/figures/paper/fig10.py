@@ -26,6 +26,6 @@ def findings(runs: Runs) -> Sequence[Finding]:
     """Entropy, length and pass@1 of the mean against K = 0.4."""
     return (
         judge.higher("the mean's entropy peaks above K = .4's", runs, _MEAN, _K4, judge.ENTROPY_PEAK),
-        judge.higher("the mean's responses grow longer", runs, _MEAN, _K4, judge.LENGTH_FINAL),
+        judge.higher("the mean ends with longer responses than K = .4", runs, _MEAN, _K4, judge.LENGTH_FINAL),
         judge.higher("K = .4 ends with a higher pass@1 than the mean", runs, _K4, _MEAN, judge.PASS_1),
     )

@@ -24,7 +24,5 @@ def paint(data: pd.DataFrame) -> Figure:
 
 def findings(runs: Runs) -> Sequence[Finding]:
     """Whether anthropomorphic tokens gain weight among the uncertain positions."""
-    change = tokens.class_change(runs, _ARM.name)
-    return (
-        judge.positive("anthropomorphic tokens gain share from step 20 to 200", change, "change of their share", 4),
-    )
+    claim = "under K = .4 anthropomorphic tokens gain share from step 20 to 200"
+    return (judge.positive(claim, tokens.class_change(runs, _ARM.name), "change of their share", 4),)
