@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis import sources
-from analysis.commands import Mistake, chosen_sweep
+from analysis.commands import chosen_sweep
 from analysis.runs import Runs
 from analysis.sources import run_store
 from analysis.wording import shown_source
+from qae.command_line import MistakeError
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def choose(source: str | None, root: Path) -> Choice:
     """The sweep launched last where no source is given, a sweep by its name, or another source.
 
     Raises:
-        Mistake: there is no such sweep or source, or it holds no run.
+        MistakeError: there is no such sweep or source, or it holds no run.
     """
     if source is None or (root / "sweeps" / f"{source}.json").is_file() or not _is_place(source):
         sweep, run_ids = chosen_sweep(root, source)
@@ -41,7 +42,7 @@ def choose(source: str | None, root: Path) -> Choice:
         shown = shown_source(source)
         choice = Choice(_load(source, root), _file_name(source), f"Runs of {shown}", shown)
     if not choice.runs.records:
-        raise Mistake(f"{choice.source} holds no run that can be read; `qae status` lists those of {root}")
+        raise MistakeError(f"{choice.source} holds no run that can be read; `qae status` lists those of {root}")
     return choice
 
 
@@ -49,7 +50,7 @@ def _load(source: str, root: Path) -> Runs:
     try:
         return sources.load(source, root=root)
     except sources.SourceError as error:
-        raise Mistake(str(error)) from error
+        raise MistakeError(str(error)) from error
 
 
 def _is_place(source: str) -> bool:

@@ -1,42 +1,48 @@
 """`qae table`, `compare`, `figures` and `gallery`; registered as entry points of the `qae` command."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from analysis.wording import hint
+from qae.command_line import Command, MistakeError, root_option
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.runs import Runs
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+
+def _form_options(of_a_row: str) -> Callable[[Command], Command]:
+    """``--csv``, ``--json`` and ``--markdown`` of a command that prints a table otherwise."""
+
+    def add(function: Command) -> Command:
+        for form, help_text in (
+            ("markdown", "For a document."),
+            ("json", f"One object {of_a_row}."),
+            ("csv", f"A row {of_a_row}, a column a number."),
+        ):
+            function = click.option(f"--{form}", "form", flag_value=form, help=help_text)(function)
+        return function
+
+    return add
 
 
-class Mistake(click.ClickException):
-    """A sentence for something that the user can put right."""
-
-    exit_code = 2
-
-
-def root_option(function: _F) -> _F:
-    """The option that names the run store."""
-    return click.option(
-        "--root",
-        type=click.Path(path_type=Path),
-        default=lambda: Path(os.environ.get("QAE_RUNS", "runs")),
-        help="Run store (default: $QAE_RUNS or runs).",
-    )(function)
+def _echo(form: str, markdown: str, frame: "pd.DataFrame") -> None:
+    if form == "markdown":
+        click.echo(markdown)
+    elif form == "csv":
+        click.echo(frame.to_csv(index=False), nl=False)
+    else:
+        click.echo(frame.to_json(orient="records", indent=2))
 
 
 @click.command()
 @click.argument("sweep", required=False, metavar="[SWEEP|SOURCE]")
-@click.option("--csv", "form", flag_value="csv", help="A row an arm, a column a number.")
-@click.option("--json", "form", flag_value="json", help="One object an arm.")
-@click.option("--markdown", "form", flag_value="markdown", help="For a document.")
+@_form_options("an arm")
 @root_option
 def table(sweep: str | None, form: str | None, root: Path) -> None:
     """The result table of SWEEP (default: the one launched last), or of a SOURCE as in `qae export`."""
@@ -46,19 +52,15 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
     chosen = choice.choose(sweep, root)
     results = tables.summarise(chosen.runs)
     if not results.rows:
-        raise Mistake(f"no run of {chosen.source} has a step on disk yet; `qae status` shows where they stand")
+        raise MistakeError(f"no run of {chosen.source} has a step on disk yet; `qae status` shows where they stand")
     if form is None:
         from rich.console import Console
 
         from analysis.closing import print_results
 
         print_results(Console(), results)
-    elif form == "markdown":
-        click.echo(tables.markdown(results))
-    elif form == "csv":
-        click.echo(tables.frame(results).to_csv(index=False), nl=False)
     else:
-        click.echo(tables.frame(results).to_json(orient="records", indent=2))
+        _echo(form, tables.markdown(results), tables.frame(results))
 
 
 @click.command()
@@ -66,9 +68,7 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
 @click.option("--against", metavar="ARM", help="Compare every other arm with this one, by its name in `qae table`.")
 @click.option("--measure", "names", multiple=True, help="pass@4, 'peak entropy', …; several times.")
 @click.option("--step", type=click.IntRange(min=1), help="Compare at this step (default: the last that both have).")
-@click.option("--csv", "form", flag_value="csv", help="A row a difference, a column a number.")
-@click.option("--json", "form", flag_value="json", help="One object a difference.")
-@click.option("--markdown", "form", flag_value="markdown", help="For a document.")
+@_form_options("a difference")
 @root_option
 def compare(
     sweep: str | None, against: str | None, names: tuple[str, ...], step: int | None, form: str | None, root: Path
@@ -88,18 +88,20 @@ def compare(
     try:
         measures = comparison.measures_of(runs, names)
     except ValueError as error:
-        raise Mistake(str(error)) from error
+        raise MistakeError(str(error)) from error
     for wanted in names:
         if wanted not in measures:
-            raise Mistake(f"there is no measure '{wanted}'; {hint(wanted, list(measures))}")
+            raise MistakeError(f"there is no measure '{wanted}'; {hint(wanted, list(measures))}")
     arms = {str(arm): arm for arm in runs.arms}
     if against is not None and against not in arms:
-        raise Mistake(f"there is no arm '{against}' in {name}; {hint(against, list(arms))}")
+        raise MistakeError(f"there is no arm '{against}' in {name}; {hint(against, list(arms))}")
     pairs = comparison.default_pairs(runs) if against is None else comparison.against(runs, arms[against])
     chosen = [measures[wanted] for wanted in dict.fromkeys(names)] or comparison.MEASURES
     found = comparison.compare(runs, pairs, chosen, step=step)
     if not found:
-        raise Mistake(f"no two arms of {name} have a seed in common to be compared on; `qae table {name}` shows them")
+        raise MistakeError(
+            f"no two arms of {name} have a seed in common to be compared on; `qae table {name}` shows them"
+        )
     if form is None:
         from rich.console import Console
 
@@ -107,12 +109,8 @@ def compare(
         console.print(comparison.rich_table(found))
         for text in (comparison.caption(found), *runs.notes):
             console.print(text, style="dim", highlight=False)
-    elif form == "markdown":
-        click.echo(comparison.markdown(found))
-    elif form == "csv":
-        click.echo(comparison.records(found).to_csv(index=False), nl=False)
     else:
-        click.echo(comparison.records(found).to_json(orient="records", indent=2))
+        _echo(form, comparison.markdown(found), comparison.records(found))
 
 
 @click.command()
@@ -141,7 +139,7 @@ def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, format
     try:
         wanted = figure_choice.choose(words, chosen, manifests)
     except figure_choice.UnknownNameError as error:
-        raise Mistake(str(error)) from error
+        raise MistakeError(str(error)) from error
     if wanted.of_paper and chosen is None:
         written = figure_choice.draw_paper(root, wanted.names, manifests, out or root / "figures" / "paper", formats)
     else:
@@ -156,7 +154,7 @@ def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, format
     for name, reason in written.left_out.items():
         click.echo(f"{name} left out: {reason}", err=True)
     if not written.paths:
-        raise Mistake("no figure could be drawn from these runs")
+        raise MistakeError("no figure could be drawn from these runs")
 
 
 @click.command()
@@ -184,19 +182,21 @@ def chosen_sweep(root: Path, name: str | None) -> tuple[str, list[str]]:
     """Name and run ids of a sweep, by default of the one launched last.
 
     Raises:
-        Mistake: there is none of that name, or its list of runs cannot be read.
+        MistakeError: there is none of that name, or its list of runs cannot be read.
     """
     known = _manifests(root)
     if not known:
-        raise Mistake(f"there is no sweep in {root}; `python sweep.py -m` makes one")
+        raise MistakeError(f"there is no sweep in {root}; `python sweep.py -m` makes one")
     if name is not None and name not in known:
-        raise Mistake(f"there is no sweep '{name}' in {root}; {hint(name, known)}")
+        raise MistakeError(f"there is no sweep '{name}' in {root}; {hint(name, known)}")
     name = name or known[0]
     try:
         manifest = json.loads((root / "sweeps" / f"{name}.json").read_text())
         return name, [cast("str", run["id"]) for run in manifest["runs"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise Mistake(f"{root / 'sweeps' / name}.json cannot be read ({error!r}); launch the sweep again") from error
+        raise MistakeError(
+            f"{root / 'sweeps' / name}.json cannot be read ({error!r}); launch the sweep again"
+        ) from error
 
 
 def _manifests(root: Path) -> list[str]:

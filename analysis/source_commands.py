@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.commands import Mistake, root_option
+from qae.command_line import MistakeError, root_option
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def export(sources: tuple[str, ...], out: Path, condition: str | None, validatio
     W&B project (entity/project).
     """
     if out.suffix not in (".parquet", ".csv"):
-        raise Mistake(f"--out {out} cannot be written: end its name with .parquet or .csv")
+        raise MistakeError(f"--out {out} cannot be written: end its name with .parquet or .csv")
     sources = tuple(dict.fromkeys(sources))
     loaded = [_load(source, root, condition, validation) for source in sources]
     frame = _table(loaded, sources)
@@ -57,7 +57,7 @@ def pull(project: str, condition: str | None) -> None:
     try:
         loaded = wandb_api.load(project.removeprefix("wandb://"), _filters(condition), progress=count)
     except wandb_api.WandbError as error:
-        raise Mistake(str(error)) from error
+        raise MistakeError(str(error)) from error
     for note in loaded.notes:
         click.echo(note, err=True)
     click.echo(
@@ -94,7 +94,7 @@ def sync(names: tuple[str, ...], root: Path) -> None:
                 repaired = f", {run.repaired} from metrics.jsonl alone" if run.repaired else ""
                 click.echo(f"{run.run_id}: {run.sent} steps sent{late}{repaired} ({run.path})")
     except WandbError as error:
-        raise Mistake(str(error)) from error
+        raise MistakeError(str(error)) from error
     if failed:
         raise click.exceptions.Exit(1)
 
@@ -105,7 +105,7 @@ def _load(source: str, root: Path, condition: str | None, validation: Path | Non
     try:
         return sources.load(source, root=root, filters=_filters(condition), validation=validation)
     except sources.SourceError as error:
-        raise Mistake(str(error)) from error
+        raise MistakeError(str(error)) from error
 
 
 def _filters(condition: str | None) -> dict[str, object] | None:
@@ -114,9 +114,9 @@ def _filters(condition: str | None) -> dict[str, object] | None:
     try:
         filters = json.loads(condition)
     except json.JSONDecodeError as error:
-        raise Mistake(f'--filter {condition} is no JSON ({error}): write e.g. \'{{"group": "fig9"}}\'') from error
+        raise MistakeError(f'--filter {condition} is no JSON ({error}): write e.g. \'{{"group": "fig9"}}\'') from error
     if not isinstance(filters, dict):
-        raise Mistake(f'--filter {condition} is no JSON object: write e.g. \'{{"group": "fig9"}}\'')
+        raise MistakeError(f'--filter {condition} is no JSON object: write e.g. \'{{"group": "fig9"}}\'')
     return filters
 
 
@@ -145,7 +145,7 @@ def _write(frame: "pd.DataFrame", out: Path) -> None:
     try:
         write_atomic(out, content)
     except OSError as error:
-        raise Mistake(f"--out {out} cannot be written ({error.strerror})") from error
+        raise MistakeError(f"--out {out} cannot be written ({error.strerror})") from error
 
 
 def _run_ids(root: Path, names: tuple[str, ...]) -> list[str]:
@@ -154,7 +154,7 @@ def _run_ids(root: Path, names: tuple[str, ...]) -> list[str]:
     runs = sorted(path.parent.name for path in root.glob("*/config.yaml"))
     if not names:
         if not runs:
-            raise Mistake(f"there is no run in {root}; `python sweep.py -m` makes some")
+            raise MistakeError(f"there is no run in {root}; `python sweep.py -m` makes some")
         return runs
     chosen: list[str] = []
     for name in names:
@@ -165,7 +165,7 @@ def _run_ids(root: Path, names: tuple[str, ...]) -> list[str]:
             try:
                 chosen += [run_id for run_id in sweep_runs(manifest) if run_id in runs]
             except SourceError as error:
-                raise Mistake(str(error)) from error
+                raise MistakeError(str(error)) from error
         else:
-            raise Mistake(f"there is no sweep and no run '{name}' in {root}; `qae status` lists them")
+            raise MistakeError(f"there is no sweep and no run '{name}' in {root}; `qae status` lists them")
     return list(dict.fromkeys(chosen))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from analysis.commands import Mistake, root_option
 from analysis.wording import hint
+from qae.command_line import MistakeError, root_option
 
 
 @click.command()
@@ -26,16 +26,16 @@ def study(name: str | None, top: int, root: Path, *, as_json: bool) -> None:
 
     known = studies.names(root)
     if not known:
-        raise Mistake(f"there is no search in {root}; `python sweep.py -m hydra/sweeper=optuna …` makes one")
+        raise MistakeError(f"there is no search in {root}; `python sweep.py -m hydra/sweeper=optuna …` makes one")
     if name is None and len(known) > 1:
-        raise Mistake(f"there are several searches in {root}, name one: {', '.join(known)}")
+        raise MistakeError(f"there are several searches in {root}, name one: {', '.join(known)}")
     name = name or known[0]
     if name not in known:
-        raise Mistake(f"there is no search '{name}' in {root}; {hint(name, known)}")
+        raise MistakeError(f"there is no search '{name}' in {root}; {hint(name, known)}")
     try:
         if as_json:
             click.echo(json.dumps(asdict(studies.read(root, name)), indent=2))
         else:
             studies.show(root, name, Console(), top)
     except (KeyError, ValueError) as error:
-        raise Mistake(f"the study of '{name}' cannot be read ({error})") from error
+        raise MistakeError(f"the study of '{name}' cannot be read ({error})") from error

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from sweeps.run_commands import MistakeError, root_option, selected, where_option
+from qae.command_line import MistakeError, root_option
+from sweeps.run_commands import selected, where_option
 
 if TYPE_CHECKING:
     from slurm.client import QueuedJob

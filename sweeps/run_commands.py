@@ -1,40 +1,24 @@
 """What commands on runs share, and those that need files only: `qae logs` and `qae gc`."""
 
 import codecs
-import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
+
+from qae.command_line import Command, MistakeError, root_option
 
 if TYPE_CHECKING:
     from sweeps.selection import StoredRun
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 _POLL_SECONDS = 0.3
 _CHUNK_BYTES = 1 << 20
 
 
-class MistakeError(click.ClickException):
-    """A sentence for something that the user can put right."""
-
-    exit_code = 2
-
-
-def root_option(function: _F) -> _F:
-    """``--root``: the run store."""
-    return click.option(
-        "--root",
-        type=click.Path(path_type=Path),
-        default=lambda: Path(os.environ.get("QAE_RUNS", "runs")),
-        help="Run store (default: $QAE_RUNS or runs).",
-    )(function)
-
-
-def where_option(function: _F) -> _F:
+def where_option(function: Command) -> Command:
     """``--where CONDITION``, any number of times."""
     return click.option(
         "--where",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from analysis.commands import Mistake, root_option
+from qae.command_line import MistakeError, root_option
 
 
 @click.command()
@@ -26,12 +26,12 @@ def advise(sources: tuple[str, ...], steps: int | None, as_json: bool, root: Pat
     chosen = [choice.choose(source, root) for source in dict.fromkeys(sources or (None,))]
     name, runs = ", ".join(each.source for each in chosen), join([each.runs for each in chosen])
     if not advising.baselines(runs):
-        raise Mistake(
+        raise MistakeError(
             f"no run of {name} has the mean as its baseline; `python sweep.py algorithm.quantile_k=-1` is one"
         )
     found, left_out = advising.advise_all(runs, steps)
     if not found:
-        raise Mistake(left_out[0])
+        raise MistakeError(left_out[0])
     if as_json:
         click.echo(json.dumps([advising.record(advice) for advice in found], indent=2))
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from analysis.commands import Mistake, root_option
+from qae.command_line import MistakeError, root_option
 
 _PROJECT = re.compile(r"(?:wandb://)?([\w.-]+)/([\w.-]+)")
 _name_option = click.option("--name", default="QAE", show_default=True, help="Of the workspace and the report.")
@@ -32,7 +32,7 @@ def push(project: str, name: str) -> None:
     try:
         pushed = wandb_views.push(entity, project_name, name)
     except WandbError as error:
-        raise Mistake(str(error)) from error
+        raise MistakeError(str(error)) from error
     click.echo(f"workspace: {pushed.workspace}")
     click.echo(f"report: {pushed.report}")
 
@@ -54,7 +54,7 @@ def spec(project: str, name: str, out: Path | None) -> None:
     try:
         write_atomic(out, f"{text}\n".encode())
     except OSError as error:
-        raise Mistake(f"--out {out} cannot be written ({error.strerror})") from error
+        raise MistakeError(f"--out {out} cannot be written ({error.strerror})") from error
     click.echo(str(out))
 
 
@@ -66,7 +66,7 @@ def spec(project: str, name: str, out: Path | None) -> None:
 def local(source: str | None, port: int | None, root: Path, *, browser: bool) -> None:
     """Show SWEEP (default: the one launched last), or a SOURCE as for `qae export`, in Trackio until Ctrl-C."""
     if find_spec("trackio") is None:
-        raise Mistake("Trackio is not installed; `uv pip install trackio` (or `make setup`) brings it")
+        raise MistakeError("Trackio is not installed; `uv pip install trackio` (or `make setup`) brings it")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from analysis import choice
     from analysis.dashboard import local as trackio_project
@@ -76,11 +76,11 @@ def local(source: str | None, port: int | None, root: Path, *, browser: bool) ->
     try:
         project = trackio_project.write(chosen.runs, chosen.name, folder)
     except (OSError, sqlite3.Error) as error:
-        raise Mistake(f"Trackio keeps its files in {folder}, which cannot be written ({error})") from error
+        raise MistakeError(f"Trackio keeps its files in {folder}, which cannot be written ({error})") from error
     try:
         served, address = trackio_project.serve(project, folder, port=port, browser=browser)
     except OSError as error:
-        raise Mistake(f"no dashboard at port {port or '7860 and those after it'} ({error})") from error
+        raise MistakeError(f"no dashboard at port {port or '7860 and those after it'} ({error})") from error
     click.echo(f"{len(chosen.runs.records)} runs at {address} (Ctrl-C ends it)")
     try:
         while True:
@@ -92,5 +92,5 @@ def local(source: str | None, port: int | None, root: Path, *, browser: bool) ->
 def _split(project: str) -> tuple[str, str]:
     found = _PROJECT.fullmatch(project)
     if found is None:
-        raise Mistake(f"'{project}' is no W&B project: write entity/project")
+        raise MistakeError(f"'{project}' is no W&B project: write entity/project")
     return found[1], found[2]

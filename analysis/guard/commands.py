@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.commands import Mistake, root_option
+from qae.command_line import MistakeError, root_option
 
 if TYPE_CHECKING:
     from qae.guard.settings import Watch
@@ -74,7 +74,7 @@ def watches_of(settings: Path = ENTROPY, changes: tuple[str, ...] = ()) -> "tupl
         changes: ``RULE.KEY=VALUE``.
 
     Raises:
-        Mistake: the file has no such section, or a rule, key or value is wrong.
+        MistakeError: the file has no such section, or a rule, key or value is wrong.
     """
     import yaml
 
@@ -84,16 +84,16 @@ def watches_of(settings: Path = ENTROPY, changes: tuple[str, ...] = ()) -> "tupl
     try:
         content = yaml.safe_load(settings.read_text())
     except yaml.YAMLError as error:
-        raise Mistake(f"--settings {settings} is not YAML ({str(error).splitlines()[0]})") from error
+        raise MistakeError(f"--settings {settings} is not YAML ({str(error).splitlines()[0]})") from error
     section = content.get("guard") if isinstance(content, Mapping) else None
     if not isinstance(section, Mapping):
-        raise Mistake(f"--settings {settings} has no guard section")
+        raise MistakeError(f"--settings {settings} has no guard section")
     rules = {name: dict(values) if isinstance(values, Mapping) else values for name, values in section.items()}
     for change in changes:
         key, sign, text = change.partition("=")
         rule, dot, name = key.partition(".")
         if not sign or (dot and not isinstance(rules.get(rule), dict)):
-            raise Mistake(f"--set {change} cannot be used: write RULE.KEY=VALUE, with one of {', '.join(rules)}")
+            raise MistakeError(f"--set {change} cannot be used: write RULE.KEY=VALUE, with one of {', '.join(rules)}")
         if dot:
             rules[rule][name] = yaml.safe_load(text)
         else:
@@ -101,7 +101,7 @@ def watches_of(settings: Path = ENTROPY, changes: tuple[str, ...] = ()) -> "tupl
     try:
         found = watches(rules)
     except ConfigError as error:
-        raise Mistake(str(error)) from error
+        raise MistakeError(str(error)) from error
     if not found:
-        raise Mistake("no rule is on; give --settings a file with some")
+        raise MistakeError("no rule is on; give --settings a file with some")
     return found

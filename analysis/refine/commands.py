@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.commands import Mistake, root_option
 from analysis.wording import hint, seeds_in_words
+from qae.command_line import MistakeError, root_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,13 +56,13 @@ def refine(
     try:
         measures = comparison.measures_of(runs, [measure])
     except ValueError as error:
-        raise Mistake(str(error)) from error
+        raise MistakeError(str(error)) from error
     if measure not in measures:
-        raise Mistake(f"there is no measure '{measure}'; {hint(measure, list(measures))}")
+        raise MistakeError(f"there is no measure '{measure}'; {hint(measure, list(measures))}")
     question = Question(measures[measure], confidence, power, difference, most)
     found = needs(runs, _pairs(runs, between, name), question)
     if not found:
-        raise Mistake(f"no two arms of {name} have a seed in common to be compared on; `qae table` shows them")
+        raise MistakeError(f"no two arms of {name} have a seed in common to be compared on; `qae table` shows them")
     missing = _show(found, question, runs)
     try:
         commands = launch.commands(runs, missing, root)
@@ -70,7 +70,7 @@ def refine(
             launch.check(command)
             click.echo(f"\n{command}")
     except launch.UnknownCommandError as error:
-        raise Mistake(str(error)) from error
+        raise MistakeError(str(error)) from error
     if launches and (failed := [status for command in commands if (status := launch.start(command))]):
         raise click.exceptions.Exit(failed[0])
 
@@ -83,9 +83,9 @@ def _pairs(runs: "Runs", between: tuple[str, str] | None, name: str) -> "list[Pa
     arms = {str(arm): arm for arm in runs.arms}
     for wanted in between:
         if wanted not in arms:
-            raise Mistake(f"there is no arm '{wanted}' in {name}; {hint(wanted, list(arms))}")
+            raise MistakeError(f"there is no arm '{wanted}' in {name}; {hint(wanted, list(arms))}")
     if between[0] == between[1]:
-        raise Mistake(f"--between {between[0]} {between[1]}: give two different arms")
+        raise MistakeError(f"--between {between[0]} {between[1]}: give two different arms")
     return [(arms[between[0]], arms[between[1]])]
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from analysis.commands import Mistake, root_option
+from qae.command_line import MistakeError, root_option
 
 
 @click.command()
@@ -20,7 +20,7 @@ def report(source: str | None, out: Path | None, root: Path, *, figures: bool) -
     A SOURCE is what `qae export` takes: a run store, offline files of W&B, a W&B project, files of verl's logger.
     """
     if out is not None and out.suffix not in (".html", ".htm"):
-        raise Mistake(f"--out {out} cannot be written: end its name with .html")
+        raise MistakeError(f"--out {out} cannot be written: end its name with .html")
     from analysis import choice
     from analysis.report import contents, document
     from qae.run_directory import write_atomic
@@ -30,7 +30,7 @@ def report(source: str | None, out: Path | None, root: Path, *, figures: bool) -
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Mistake(f"{path} cannot be written ({error.strerror}); --out names another place") from error
+        raise MistakeError(f"{path} cannot be written ({error.strerror}); --out names another place") from error
     found = contents.collect(chosen.runs, chosen.title, chosen.source, with_figures=figures)
     write_atomic(path, document.html(found).encode())
     click.echo(str(path))
