@@ -186,7 +186,7 @@ def test_gspo_trains_in_verl_and_its_guard_forks_it_to_another_k(tmp_path: Path)
     # At step 2 entropy is above the mean of both steps or below it, so that one of the two fires.
     both = ("steps=1", "start_steps=2", "pass_gain=null", "action=fork", "fork_k=0.6")
     rules = [f"guard.{rule}.{setting}" for rule in ("explosion", "collapse") for setting in both]
-    bounds = ("guard.explosion.ratio=1", "guard.collapse.fraction=0.99999", "guard.collapse.kept=null")
+    bounds = ("guard.explosion.ratio=1", "guard.collapse.fraction=0.99999999", "guard.collapse.kept=null")
     guarded = ("guard=entropy", *rules, *bounds)
     code, output = finish(start(runs, "regularizer=gspo", *SHORT, "trainer.total_training_steps=4", *guarded), starts=2)
     assert code == 0, output
