@@ -1,8 +1,11 @@
 """Checks of configured values that many keys share. Python counts true and false as whole numbers; a user does not."""
 
-from typing import TypeGuard
+from enum import StrEnum
+from typing import TypeGuard, TypeVar
 
 from qae.errors import ConfigError
+
+_Member = TypeVar("_Member", bound=StrEnum)
 
 
 def is_whole(value: object) -> TypeGuard[int]:
@@ -24,6 +27,18 @@ def boolean(key: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise ConfigError(key, value, "give true or false")
     return value
+
+
+def member(kind: type[_Member], key: str, value: object) -> _Member:
+    """The member of a closed set that a key names.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    try:
+        return kind(value)  # type: ignore[arg-type]  # a non-string is no member and ends below
+    except ValueError:
+        raise ConfigError(key, value, f"choose one of {', '.join(kind)}") from None
 
 
 def whole_number(key: str, value: object, least: int) -> int:

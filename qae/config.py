@@ -7,9 +7,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TypeVar
 
-from qae.checks import boolean, is_number
+from qae.checks import boolean, is_number, member
 from qae.controller import KEY as CONTROLLER_KEY
 from qae.controller import QuantileController
 from qae.errors import ConfigError
@@ -123,23 +122,13 @@ class AdvantageConfig:
         quantile_k = algorithm.get("quantile_k", -1.0)
         return cls(
             quantile_k=quantile_k,  # type: ignore[arg-type]  # __post_init__ refuses what is not a number
-            rule=_member(AdvantageRule, "algorithm.advantage", algorithm.get("advantage", "quantile")),
-            definition=_member(
+            rule=member(AdvantageRule, "algorithm.advantage", algorithm.get("advantage", "quantile")),
+            definition=member(
                 QuantileDefinition,
                 "algorithm.quantile_definition",
                 algorithm.get("quantile_definition", "inverse_cdf"),
             ),
             norm_by_std=boolean("algorithm.norm_adv_by_std_in_grpo", algorithm.get("norm_adv_by_std_in_grpo", True)),
-            quantile_on=_member(QuantileOn, "algorithm.quantile_on", algorithm.get("quantile_on", "score")),
+            quantile_on=member(QuantileOn, "algorithm.quantile_on", algorithm.get("quantile_on", "score")),
             controller=QuantileController.from_mapping(algorithm.get("quantile_controller")),
         )
-
-
-_E = TypeVar("_E", bound=StrEnum)
-
-
-def _member(kind: type[_E], key: str, value: object) -> _E:
-    try:
-        return kind(value)  # type: ignore[arg-type]  # a non-string is no member and ends below
-    except ValueError:
-        raise ConfigError(key, value, f"choose one of {', '.join(kind)}") from None

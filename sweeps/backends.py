@@ -5,8 +5,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import cast
 
+from qae.checks import member
 from qae.config import AdvantageConfig
-from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
 from qae.tiny.config import TinyConfig
 from sweeps import guard
@@ -129,7 +129,4 @@ def train(
 
 
 def _backend(config: Mapping[str, object]) -> Backend:
-    try:
-        return Backend(str(config.get("backend")))
-    except ValueError:
-        raise ConfigError("backend", config.get("backend"), f"choose one of {', '.join(Backend)}") from None
+    return member(Backend, "backend", config.get("backend"))

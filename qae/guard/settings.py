@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import cast
 
-from qae.checks import is_number
+from qae.checks import is_number, member
 from qae.errors import ConfigError
 from qae.guard.rules import RULES, Rule
 
@@ -84,17 +84,10 @@ def _watch(name: str, rule: Callable[..., Rule], values: object) -> Watch:
     for key, value in values.items():
         if key not in keys:
             raise ConfigError(f"guard.{name}.{key}", value, f"the keys are {', '.join(keys)}")
-    action = _action(name, values.get("action"))
+    action = member(Action, f"guard.{name}.action", values.get("action"))
     fork_k = _number(name, "fork_k", values.get("fork_k")) if action is Action.FORK else None
     numbers = {key: _number(name, key, values.get(key)) for key in thresholds}
     return Watch(rule(**numbers), action, fork_k)
-
-
-def _action(name: str, value: object) -> Action:
-    try:
-        return Action(str(value))
-    except ValueError:
-        raise ConfigError(f"guard.{name}.action", value, f"choose one of {', '.join(Action)}") from None
 
 
 def _number(name: str, key: str, value: object) -> float | None:

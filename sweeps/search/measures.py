@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 
 from qae import metrics
-from qae.checks import is_number
+from qae.checks import is_number, member
 from qae.errors import ConfigError
 from qae.pass_at_k import pass_at_k
 from qae.run_directory import RunDirectory, read_evaluations, read_metrics
@@ -98,10 +98,7 @@ class Bound:
         Raises:
             ConfigError: no such measure, or no two ends.
         """
-        try:
-            measure = EntropyMeasure(str(name))
-        except ValueError:
-            raise ConfigError("search.constraints", name, f"choose one of {', '.join(EntropyMeasure)}") from None
+        measure = member(EntropyMeasure, "search.constraints", name)
         if not isinstance(ends, Sequence) or isinstance(ends, str) or len(ends) != 2:
             raise _no_ends(measure, ends)
         low, high = (_end(measure, ends, end) for end in ends)

@@ -3,13 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
 
-from qae.checks import boolean, is_number, whole_number
+from qae.checks import boolean, is_number, member, whole_number
 from qae.errors import ConfigError
 from sweeps.search.measures import Bound, Objective
-
-_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 class SamplerName(StrEnum):
@@ -92,7 +89,7 @@ class SearchSettings:
         if not isinstance(constraints, Mapping):
             raise ConfigError("search.constraints", constraints, "give a mapping such as {peak_entropy: [null, 1.0]}")
         settings = cls(
-            sampler=_choice(section, "sampler", SamplerName),
+            sampler=member(SamplerName, "search.sampler", section.get("sampler")),
             sampler_seed=_whole(section, "sampler_seed", 0),
             startup_trials=_whole(section, "startup_trials", 0),
             n_trials=_whole(section, "n_trials", 1),
@@ -100,7 +97,7 @@ class SearchSettings:
             max_steps=None if section.get("max_steps") is None else _whole(section, "max_steps", 1),
             objectives=tuple(dict.fromkeys(Objective.named(name) for name in names)),
             constraints=tuple(Bound.of(name, ends) for name, ends in constraints.items()),
-            pruner=_choice(section, "pruner", PrunerName),
+            pruner=member(PrunerName, "search.pruner", section.get("pruner")),
             pruner_trials=_whole(section, "pruner_trials", 0),
             pruner_warmup=_whole(section, "pruner_warmup", 0),
             pruner_p=_probability(section, "pruner_p"),
@@ -129,13 +126,6 @@ def _section(config: Mapping[str, object], name: str) -> Mapping[str, object]:
     if not isinstance(section, Mapping):
         raise ConfigError(name, section, "it is a section; set its keys, such as search.n_trials=20")
     return section
-
-
-def _choice(section: Mapping[str, object], key: str, choices: type[_Choice]) -> _Choice:
-    try:
-        return choices(str(section.get(key)))
-    except ValueError:
-        raise ConfigError(f"search.{key}", section.get(key), f"choose one of {', '.join(choices)}") from None
 
 
 def _whole(section: Mapping[str, object], key: str, least: int) -> int:

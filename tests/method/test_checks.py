@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qae.checks import boolean, is_number, is_whole, whole_number, whole_number_or_null
+from qae.checks import boolean, is_number, is_whole, member, whole_number, whole_number_or_null
+from qae.config import QuantileOn
 from qae.errors import ConfigError
 
 OTHERS = st.one_of(st.text(), st.none(), st.lists(st.integers()))
@@ -52,3 +53,14 @@ def test_null_passes_only_where_it_may() -> None:
     assert whole_number_or_null("a", None, 1) is None
     with pytest.raises(ConfigError, match="a=None cannot be used"):
         whole_number("a", None, 1)
+
+
+@pytest.mark.parametrize("value", [*QuantileOn, *map(str, QuantileOn)])
+def test_a_member_is_found_by_its_name(value: str) -> None:
+    assert member(QuantileOn, "a", value) is QuantileOn(value)
+
+
+@pytest.mark.parametrize("value", ["scores", "", None, True, 0, [], {}])
+def test_what_is_no_member_is_told_the_members(value: object) -> None:
+    with pytest.raises(ConfigError, match=r"^a=.* cannot be used: choose one of score, accuracy$"):
+        member(QuantileOn, "a", value)
