@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis import figures, table
+from analysis import drawing, table
 from analysis.sources import run_store
 
 FIGURES = ("entropy_and_pass", "advantage_shares", "entropy_by_sign")
@@ -25,7 +25,7 @@ def show(root: Path, run_ids: Sequence[str], figures_directory: Path) -> None:
     print_results(console, results)
     if not results.rows:
         return
-    written = figures.write(runs, FIGURES, figures_directory, ("png",), source=f"sweep '{figures_directory.name}'")
+    written = drawing.write(runs, FIGURES, figures_directory, ("png",), source=f"sweep '{figures_directory.name}'")
     for path in written.paths:
         console.print(f"figure: {path}", soft_wrap=True, highlight=False)
     for name, reason in written.left_out.items():

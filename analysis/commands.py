@@ -132,8 +132,8 @@ def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, format
     A figure or table of the paper is drawn by its name alone, from the runs that its experiment made or, without
     these, from any of the store that fit: `qae figures fig9`, `qae figures table2 k_response`, `qae figures paper`.
     """
-    from analysis import figure_choice
-    from analysis import figures as drawing
+    from analysis import drawing, figure_choice
+    from analysis import figures as of_any_runs
 
     manifests = _manifests(root)
     try:
@@ -146,7 +146,9 @@ def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, format
         title, run_ids = chosen_sweep(root, wanted.sweep)
         folder = out or root / "figures" / title
         source = f"sweep '{title}'"
-        written = drawing.write(_load(root, run_ids), wanted.names or drawing.names(), folder, formats, source=source)
+        written = drawing.write(
+            _load(root, run_ids), wanted.names or of_any_runs.names(), folder, formats, source=source
+        )
     for path in written.paths:
         click.echo(str(path))
     for name, sentence in written.remarks.items():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis import figures
+from analysis import drawing, figures
 from analysis.figures import paper
 from analysis.sources import run_store
 from analysis.wording import hint
@@ -61,11 +61,11 @@ def choose(words: Sequence[str], sweep: str | None, sweeps: Sequence[str]) -> Ch
 
 def draw_paper(
     root: Path, names: Sequence[str], sweeps: Sequence[str], directory: Path, formats: Sequence[str]
-) -> figures.Written:
+) -> drawing.Written:
     """Draw figures of the paper from the sweeps of their experiments, or where one was not launched from all runs."""
     experiments = {paper.needs_of(name).experiment for name in names}
     run_ids = _runs_of(root, experiments) if experiments <= set(sweeps) else None
-    return figures.write(run_store.load(root, run_ids), names, directory, formats, source=f"run store {root.name}")
+    return drawing.write(run_store.load(root, run_ids), names, directory, formats, source=f"run store {root.name}")
 
 
 def _of_paper(word: str) -> tuple[str, ...]:

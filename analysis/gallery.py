@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.figures import paper, style
-from analysis.figures.missing import MissingDataError
-from analysis.figures.paper import Prepared
+from analysis import drawing
+from analysis.drawing import Drawn, Form
+from analysis.figures import paper
 from analysis.figures.paper.findings import Verdict
 from analysis.runs import RunRecord, Runs
-from qae.run_directory import RunDirectory, RunStatus
+from qae.run_directory import RunDirectory, RunStatus, write_atomic
 
 _DPI = 100
 _TABLES = ("table1", "table2")
@@ -63,30 +63,24 @@ def write(runs: Runs, page: Path, pictures: Path, *, source: str, names: Sequenc
         source: for the captions, where the runs come from.
         names: of the figures; all by default.
     """
-    prepared: list[Prepared] = []
-    left_out: dict[str, str] = {}
-    paths: list[Path] = []
-    pictures.mkdir(parents=True, exist_ok=True)
-    for name in names or paper.names():
-        try:
-            prepared.append(paper.prepare(name, runs))
-        except MissingDataError as error:
-            left_out[name] = str(error)
-            continue
-        paths.append(pictures / f"{name}.png")
-        style.save(paper.paint(prepared[-1], source), paths[-1], dpi=_DPI)
-    used = {record.id: record for item in prepared for record in item.runs.records}
+    found = drawing.draw_all(runs, names or paper.names(), source, Form(("png",), dpi=_DPI))
+    drawn = [figure for figure in found if not figure.left_out]
+    paths = [pictures / f"{figure.name}.png" for figure in drawn]
+    for figure, path in zip(drawn, paths, strict=True):
+        write_atomic(path, figure.files["png"])
+    left_out = {figure.name: figure.left_out for figure in found if figure.left_out}
+    used = {record.id: record for figure in drawn for record in figure.records}
     parts = [
         _INTRODUCTION,
         _origin(list(used.values())),
         _incomplete(used, runs.records),
-        _summary(prepared),
-        *(_section(item, path, page.parent) for item, path in zip(prepared, paths, strict=True)),
+        _summary(drawn),
+        *(_section(item, path, page.parent) for item, path in zip(drawn, paths, strict=True)),
         *(f"## {paper.title(name)}\n\nNot drawn. {reason}" for name, reason in left_out.items()),
     ]
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n\n".join(filter(None, parts)) + "\n")
-    return Gallery(page, tuple(paths), left_out, {item.name: item.remarks for item in prepared if item.remarks})
+    return Gallery(page, tuple(paths), left_out, {figure.name: figure.remarks for figure in drawn if figure.remarks})
 
 
 def _origin(drawn: Sequence[RunRecord]) -> str:
@@ -151,10 +145,10 @@ def _head() -> str:
     return f"commit {shown.stdout.strip()}" if shown.returncode == 0 else "an unknown commit"
 
 
-def _summary(prepared: Sequence[Prepared]) -> str:
+def _summary(drawn: Sequence[Drawn]) -> str:
     """Every claim under what became of it."""
     by_verdict: dict[Verdict, dict[str, str]] = {verdict: {} for verdict in _TITLES}
-    for item in prepared:
+    for item in drawn:
         for finding in item.findings:
             by_verdict[finding.verdict].setdefault(finding.claim, f"[{item.name}](#{_anchor(paper.title(item.name))})")
     counts = {verdict: len(claims) for verdict, claims in by_verdict.items()}
@@ -171,14 +165,14 @@ def _summary(prepared: Sequence[Prepared]) -> str:
     return "\n\n".join(parts)
 
 
-def _section(item: Prepared, picture: Path, folder: Path) -> str:
+def _section(item: Drawn, picture: Path, folder: Path) -> str:
     title = paper.title(item.name)
     link = Path(os.path.relpath(picture, folder)).as_posix()
     parts = [f"## {title}", f"![{title}]({link})"]
     if item.findings:
         rows = [(finding.claim, f"**{finding.verdict}**", finding.numbers or "") for finding in item.findings]
         parts.append(_markdown(("the paper", "here", "numbers"), rows))
-    if item.name in _TABLES:
+    if item.name in _TABLES and item.data is not None:
         parts.append(_numbers(item.data))
     parts += [item.remarks] if item.remarks else []
     return "\n\n".join(parts)

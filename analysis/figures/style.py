@@ -5,8 +5,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
@@ -29,6 +28,7 @@ _OTHERS = ("#CC79A7", "#56B4E9", "#D55E00", "#009E73", "#E69F00", "#0072B2")
 _K_COLOURS = ("#440154", "#3B528B", "#1F9E89", "#D9A600")
 _MARKERS = "osD^vPX*<>hd"
 _LINES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+DPI = 150
 _CAPTION_POINTS = 8
 _LEGEND_ROW_INCHES = 0.22
 _LEGEND_ROWS_ALLOWED_FOR = 2
@@ -45,12 +45,12 @@ _RC: dict[Any, Any] = {
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.8,
     "lines.markersize": 4.5,
-    "savefig.dpi": 150,
+    "savefig.dpi": DPI,
     "svg.fonttype": "none",
     "svg.hashsalt": "qae",
 }
 # Without dates, so that the same runs give the same file.
-_METADATA: dict[str, dict[str, Any]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+_METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,34 @@ def house() -> AbstractContextManager[None]:
     return mpl.rc_context(_RC)
 
 
-def save(figure: Figure, path: Path, *, dpi: int | None = None) -> None:
-    """Write a figure; the suffix says the format, `dpi` the dots per inch of a PNG where the usual 150 are too many."""
-    with house():
-        figure.savefig(path, metadata=_METADATA.get(path.suffix), dpi=dpi or _RC["savefig.dpi"])
+def settle(figure: Figure, dpi: int = DPI) -> None:
+    """Lay a figure out for good; matplotlib would do it again for each format, after a drawing that it throws away.
+
+    Args:
+        figure: whatever is still to be added to it gets no room.
+        dpi: dots per inch at which texts are measured.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        with house():
+            figure.set_dpi(dpi)
+            engine.execute(figure)
+        figure.set_layout_engine(None)  # "none" would leave an engine, for whose sake a figure is drawn twice
+
+
+def save(figure: Figure, file: BinaryIO, suffix: str, *, dpi: int = DPI, outlined: bool = False) -> None:
+    """Write a figure.
+
+    Args:
+        figure: what to write.
+        file: where to.
+        suffix: png, svg or pdf.
+        dpi: dots per inch of a PNG.
+        outlined: whether an SVG has letters as outlines, which need no font of the reader's machine.
+    """
+    letters: dict[Any, Any] = {"svg.fonttype": "path"} if outlined else {}
+    with house(), mpl.rc_context(letters):
+        figure.savefig(file, format=suffix, metadata=_METADATA.get(suffix), dpi=dpi)
 
 
 def new_figure(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[list[Axes]]]:

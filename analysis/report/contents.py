@@ -1,18 +1,14 @@
 """What the report shows, as plain records that the template lays out."""
 
 import base64
-import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import matplotlib as mpl
-from matplotlib.figure import Figure
-
-from analysis import comparison, figures, statistics, table
-from analysis.figures import paper, style
-from analysis.figures.missing import MissingDataError
+from analysis import comparison, drawing, figures, statistics, table
+from analysis.drawing import Drawn, Form
+from analysis.figures import paper
 from analysis.figures.paper.findings import Finding, Verdict
 from analysis.report import quality
 from analysis.runs import RunRecord, Runs
@@ -25,6 +21,7 @@ _NOTHING = "—"
 _OPTIONS = ("labels.model", "labels.regularizer", "labels.advantage", "labels.data")
 # Of all figures the first to look at.
 _FIRST = "entropy_and_pass"
+_FORM = Form(("svg",), outlined=True)
 _DIGITS = {"entropy": 2, "pass@k": 3, "share": 2, "length": 1}
 
 
@@ -106,13 +103,9 @@ class Contents:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """What drawing every figure leaves: pictures, (figure, why not) of the others, and claims with their figures."""
-
-    pictures: list[Picture]
-    left_out: list[tuple[str, str]]
-    claims: dict[Finding, list[str]]
+def figure_names() -> list[str]:
+    """Every figure that there is, in the order of the report."""
+    return sorted((*figures.names(), *paper.names()), key=lambda name: name != _FIRST)
 
 
 def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -> Contents:
@@ -126,7 +119,7 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
     """
     results = table.summarise(runs)
     differences = comparison.compare(runs, comparison.default_pairs(runs))
-    drawn = _draw(runs, source) if with_figures else _Drawn([], [], {})
+    drawn = drawing.draw_all(runs, figure_names(), source, _FORM) if with_figures else []
     return Contents(
         title=title,
         source=source,
@@ -136,9 +129,9 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
         comparison_caption=comparison.frame_caption(differences),
         configuration=_configuration(runs),
         runs=_runs(runs),
-        claims=_claims(drawn.claims),
-        pictures=tuple(drawn.pictures),
-        left_out=tuple(drawn.left_out),
+        claims=_claims(drawn),
+        pictures=tuple(_picture(figure) for figure in drawn if not figure.left_out),
+        left_out=tuple((figure.name, figure.left_out) for figure in drawn if figure.left_out),
         findings=tuple(quality.check(runs)),
         notes=tuple(note for note in results.notes if note not in runs.notes),
     )
@@ -227,34 +220,18 @@ def _configuration(runs: Runs) -> Table:
     return Table(columns, tuple(tuple(map(Cell, line)) for line in lines), text_columns=len(columns))
 
 
-def _draw(runs: Runs, source: str) -> _Drawn:
-    drawn = _Drawn([], [], {})
-    of_paper = paper.names()
-    for name in sorted((*figures.names(), *of_paper), key=lambda name: name != _FIRST):
-        try:
-            prepared = paper.prepare(name, runs) if name in of_paper else None
-            figure = paper.paint(prepared, source) if prepared else figures.draw(name, runs, source)
-        except MissingDataError as error:
-            drawn.left_out.append((name, str(error)))
-            continue
-        for finding in prepared.findings if prepared else ():
-            if finding.verdict is not Verdict.UNKNOWN:
-                drawn.claims.setdefault(finding, []).append(name)
-        about = paper.title(name) if prepared else figures.title(name)
-        drawn.pictures.append(Picture(name, about, _address(figure)))
-    return drawn
+def _picture(figure: Drawn) -> Picture:
+    address = "data:image/svg+xml;base64," + base64.b64encode(figure.files["svg"]).decode()
+    return Picture(figure.name, drawing.title(figure.name), address)
 
 
-def _address(figure: Figure) -> str:
-    file = io.BytesIO()
-    # Letters as outlines: a reader's machine need not have the fonts of this one.
-    with style.house(), mpl.rc_context({"svg.fonttype": "path"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(file.getvalue()).decode()
-
-
-def _claims(claims: Mapping[Finding, Sequence[str]]) -> Table:
+def _claims(drawn: Iterable[Drawn]) -> Table:
     """A row a claim, however many figures are about it."""
+    claims: dict[Finding, list[str]] = {}
+    for figure in drawn:
+        for finding in figure.findings:
+            if finding.verdict is not Verdict.UNKNOWN:
+                claims.setdefault(finding, []).append(figure.name)
     rows = (
         (Cell(found.claim), Cell(str(found.verdict)), Cell(found.numbers), Cell(", ".join(names)))
         for found, names in claims.items()

@@ -34,8 +34,16 @@ def pass_at_k_table(counts: pd.DataFrame, step: int, k: int) -> pd.DataFrame:
     """
     rows = counts[counts["step"] == step]
     values = pass_at_k(rows["n"].to_numpy(dtype=np.int64), rows["c"].to_numpy(dtype=np.int64), k)
-    wide = rows.assign(value=values).pivot_table(index="run", columns=["data_set", "problem"], values="value")
-    return wide.dropna(axis=1)
+    # As `pivot_table` does, in half the time: figures ask for hundreds of these tables.
+    runs, run_names = pd.factorize(rows["run"].astype("str"), sort=True)
+    problems, names = pd.MultiIndex.from_frame(rows[["data_set", "problem"]]).factorize(sort=True)
+    shape = (len(run_names), len(names))
+    sums, found = np.zeros(shape), np.zeros(shape)
+    np.add.at(sums, (runs, problems), values)
+    np.add.at(found, (runs, problems), 1)
+    everywhere = np.flatnonzero(found.all(axis=0))
+    columns = pd.MultiIndex.from_tuples(names).take(everywhere).set_names(["data_set", "problem"])
+    return pd.DataFrame(sums[:, everywhere] / found[:, everywhere], pd.Index(run_names, name="run"), columns)
 
 
 def pass_at_k_matrix(counts: pd.DataFrame, step: int, k: int) -> npt.NDArray[np.float64]:

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 
-from analysis import figures, statistics
+from analysis import drawing, figures, statistics
 from analysis.figures import panels, style
 from analysis.figures.missing import MissingDataError
 from analysis.runs import ArmName, Runs
@@ -137,13 +137,13 @@ def test_figures_cope_with_runs_of_unequal_length(tmp_path: Path, name: str) -> 
     write_run(tmp_path, "a", {"seed": 0})
     write_run(tmp_path, "b", {"seed": 1}, steps=2, evaluate=(0,), status=RunStatus.FAILED)
     write_run(tmp_path, "c", {"algorithm.quantile_k": 0.4}, steps=0, evaluate=(), status=RunStatus.QUEUED)
-    written = figures.write(run_store.load(tmp_path), [name], tmp_path / "out", ("png",), source="a test")
+    written = drawing.write(run_store.load(tmp_path), [name], tmp_path / "out", ("png",), source="a test")
     assert [path.name for path in written.paths] == [f"{name}.png"]
 
 
 def test_figures_without_data_say_what_is_missing(tmp_path: Path) -> None:
     write_run(tmp_path, "a", steps=0, evaluate=())
-    written = figures.write(run_store.load(tmp_path), figures.names(), tmp_path / "out", ("png",), source="a test")
+    written = drawing.write(run_store.load(tmp_path), figures.names(), tmp_path / "out", ("png",), source="a test")
     assert written.paths == ()
     assert set(written.left_out) == set(figures.names())
 
@@ -152,7 +152,7 @@ def test_the_same_runs_give_the_same_files(runs: Runs, tmp_path: Path) -> None:
     first, second = (
         [
             path.read_bytes()
-            for path in figures.write(runs, ["advantage_shares"], tmp_path / out, FORMATS, source="s").paths
+            for path in drawing.write(runs, ["advantage_shares"], tmp_path / out, FORMATS, source="s").paths
         ]
         for out in ("one", "two")
     )

@@ -16,7 +16,7 @@ from matplotlib.collections import PolyCollection
 from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 
-from analysis import figures, gallery, published, statistics, table
+from analysis import drawing, gallery, published, statistics, table
 from analysis.figures import curves, paper
 from analysis.figures.paper.selection import LARGER_MODELS, Arm
 from analysis.naming import flatten
@@ -257,7 +257,7 @@ def test_band_names_what_curves_draw(paper_runs: Runs) -> None:
 
 
 def test_a_figure_is_written_in_three_formats_beside_its_data(paper_runs: Runs, tmp_path: Path) -> None:
-    written = figures.write(paper_runs, ("fig9",), tmp_path, ("png", "svg", "pdf"), source="a test")
+    written = drawing.write(paper_runs, ("fig9",), tmp_path, ("png", "svg", "pdf"), source="a test")
     assert [path.name for path in written.paths] == ["fig9.csv", "fig9.png", "fig9.svg", "fig9.pdf"]
     begins = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
     assert all((tmp_path / f"fig9.{suffix}").read_bytes().startswith(magic) for suffix, magic in begins.items())
