@@ -26,6 +26,7 @@ from analysis.sources import wandb_api, wandb_offline
 from analysis.sources.tidy import superseding
 from analysis.sources.wandb_api import WandbError
 from analysis.sources.wandb_records import STEP_AXIS, Description
+from qae import wandb_environment
 from qae.run_directory import RunDirectory, RunStatus, read_metrics
 
 if TYPE_CHECKING:
@@ -167,8 +168,8 @@ def _description(
         known,
         run_id=directory.run_id,
         name=known.name or directory.run_id,
-        entity=known.entity or tracking.get("entity") or "",
-        project=known.project or tracking.get("project") or "uncategorized",
+        entity=known.entity or tracking.get("entity") or wandb_environment.setting("entity") or "",
+        project=known.project or tracking.get("project") or wandb_environment.setting("project") or "uncategorized",
         group=known.group or group,
         job_type=known.job_type or str(config.get("backend", "")),
         tags=known.tags or tuple(str(label) for label in labels.values() if label),

@@ -250,7 +250,7 @@ def judge_open_files(needs: Needs, soft: int, hard: int) -> Finding:
 
 def judge_wandb(needs: Needs, host: str, *, reached: bool) -> Finding:
     """W&B: never a reason to fail."""
-    if needs.wandb is None:
+    if needs.wandb in (None, "disabled"):
         return Finding("W&B", Level.OK, "off")
     if needs.wandb == "offline":
         return Finding("W&B", Level.OK, "offline, as no key is set or it was asked for (`wandb login` sets one)")

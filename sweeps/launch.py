@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -53,7 +53,7 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
     """
     settings = jobs[0].config
     sweep = cast("Mapping[str, object]", settings["sweep"])
-    tracking.check(cast("Mapping[str, object]", settings.get("tracking", {})))
+    jobs, tracked = _tracked(jobs)
     confirmation = Confirmation.of(sweep)
     store = RunStore(Path(str(sweep["root"])).expanduser().resolve())
     plan = make_plan(
@@ -63,7 +63,7 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
         retry=boolean("sweep.retry", sweep["retry"]),
         in_flight=executor.in_flight(store.root),
     )
-    _show_plan(plan, console, (*notes, *plan.warnings, *executor.describe(plan)))
+    _show_plan(plan, console, (*notes, *plan.warnings, *executor.describe(plan), *tracked))
     if boolean("sweep.dry_run", sweep["dry_run"]):
         console.print("sweep.dry_run=true: nothing was started.")
         return Outcome(store.root, plan.name, (), 0)
@@ -85,6 +85,18 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
     _show_end(plan, ended, failed, console)
     code = 130 if ended.interrupted else int(bool(failed))
     return Outcome(store.root, plan.name, () if ended.unfinished else _with_forks(plan), code)
+
+
+def _tracked(jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
+    """The jobs with what this environment says of tracking, and a sentence for each place where that leads."""
+    places: dict[str, None] = {}
+    tracked = []
+    for job in jobs:
+        config, where = tracking.for_launch(job.config, sys.argv)
+        tracked.append(replace(job, config=config))
+        if where is not None:
+            places[str(where)] = None
+    return tracked, list(places)
 
 
 def _show_end(plan: Plan, ended: Execution, failed: Mapping[str, str], console: Console) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from qae.checks import whole_number
+from qae.wandb_environment import Mode
 from sweeps import backends, tracking
 
 GIB = 2**30
@@ -49,7 +50,7 @@ class Needs:
     val_files: tuple[str, ...]
     train_batch_size: int | None
     disk_bytes: int
-    wandb: tracking.Mode | None
+    wandb: Mode | None
 
     @classmethod
     def of(cls, config: Mapping[str, object]) -> "Needs":
@@ -105,7 +106,7 @@ def _files(config: Mapping[str, object], key: str) -> tuple[str, ...]:
     return tuple(str(file) for file in files if not str(file).startswith("cache:"))  # made when first needed
 
 
-def _wandb(config: Mapping[str, object]) -> tracking.Mode | None:
+def _wandb(config: Mapping[str, object]) -> Mode | None:
     if not tracking.uses_wandb(config):
         return None
     return tracking.wandb_mode(str(_at(config, "tracking.mode")))

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from qae import wandb_environment
 from sweeps import doctor
 from sweeps.data_sets import COLUMNS, HUB_SETS
 from sweeps.doctor import DataFile, FileSystem, Finding, Gpu, Model, Torch
@@ -159,7 +160,7 @@ def _mount(folder: Path) -> tuple[str, tuple[str, ...]]:
 
 def wandb_host() -> str:
     """The host that W&B's client talks to."""
-    return urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+    return urlsplit(wandb_environment.server()).netloc
 
 
 def answers(address: str) -> bool:

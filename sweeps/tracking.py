@@ -1,19 +1,26 @@
 """Weights & Biases beside metrics.jsonl: the same numbers under the same run id, never a reason to fail."""
 
 import logging
-import netrc
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
 
-from qae import metrics
+from qae import metrics, wandb_environment
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
+from qae.wandb_environment import Mode, more_private
 
 if TYPE_CHECKING:
     import wandb
 
-Mode = Literal["online", "offline"]
+DEFAULT_PROJECT = "qae"
+# What a launch found in its environment; jobs elsewhere may see another one.
+_LAUNCH_MODE = "launch_mode"
+# Of one W&B run; the client takes none of them beside the id that our runs have.
+_OF_ANOTHER_RUN = ("WANDB_SERVICE", "WANDB_RESUME_FROM", "WANDB_FORK_FROM")
+_NOT_IN_A_PROJECT = "/\\#?%:"
+_LONGEST_PROJECT = 128
 # A server that does not answer delays a run by so much at its start and end, at most. Offline there is none to wait
 # for, only the client's own process, which an overloaded machine can keep from starting for long.
 _INIT_SECONDS: Mapping[Mode, float] = {"online": 30.0, "offline": 120.0}
@@ -101,10 +108,77 @@ def check(tracking: Mapping[str, object]) -> None:
         _choice("tracking.mode", tracking.get("mode"), ("auto", "online", "offline"))
 
 
+@dataclass(frozen=True)
+class Destination:
+    """Where W&B's rows of a run go.
+
+    Attributes:
+        mode: online, offline or disabled.
+        source: what decided the mode.
+        project: W&B's.
+        entity: W&B's; None for the user's default one.
+    """
+
+    mode: Mode
+    source: str
+    project: str
+    entity: str | None
+
+    def __str__(self) -> str:
+        where = f"{self.entity}/{self.project}" if self.entity else f"project {self.project}"
+        if self.mode == "online":
+            return f"W&B: online, to {where} at {wandb_environment.server()} ({self.source})."
+        if self.mode == "offline":
+            return f"W&B: offline, below each run's directory; `qae sync` sends it to {where} ({self.source})."
+        return f"W&B: off ({self.source})."
+
+
+def destination(tracking: Mapping[str, object], *, typed: bool = False) -> Destination | None:
+    """Where a run with these settings is tracked; None where W&B is not its tracker.
+
+    ``tracking.project`` and ``tracking.entity`` win over the environment. So does ``tracking.mode`` where the user
+    typed it; one from a file does not send what the environment keeps here.
+
+    Args:
+        tracking: the section of a resolved configuration.
+        typed: whether the user typed ``tracking.mode``.
+
+    Raises:
+        ConfigError: settings that do not exist, or a project that W&B refuses.
+    """
+    check(tracking)
+    if tracking.get("backend") != "wandb":
+        return None
+    mode, source = _mode(str(tracking["mode"]), typed=typed)
+    project = _project(tracking)
+    _check_project("tracking.project" if tracking.get("project") else "WANDB_PROJECT", project)
+    entity = tracking.get("entity") or wandb_environment.setting("entity")
+    return Destination(mode, source, project, str(entity) if entity else None)
+
+
+def for_launch(config: Mapping[str, object], arguments: Sequence[str]) -> tuple[dict[str, object], Destination | None]:
+    """A configuration that says where its run is tracked, whatever environment a job will see; and where that is.
+
+    Args:
+        config: of a run, resolved.
+        arguments: the command line that launches it.
+
+    Raises:
+        ConfigError: see `destination`.
+    """
+    tracking = cast("Mapping[str, object]", config.get("tracking", {}))
+    typed = any(argument.lstrip("+").startswith("tracking.mode=") for argument in arguments)
+    found = destination(tracking, typed=typed)
+    if found is None:
+        return dict(config), None
+    settled = {"project": found.project, "entity": found.entity, _LAUNCH_MODE: found.mode}
+    return {**config, "tracking": {**tracking, **settled}}, found
+
+
 def uses_wandb(config: Mapping[str, object]) -> bool:
-    """Whether W&B tracks the run; its own way to be switched off, WANDB_MODE=disabled, holds here too."""
-    backend = cast("Mapping[str, object]", config.get("tracking", {})).get("backend")
-    return backend == "wandb" and os.environ.get("WANDB_MODE") != "disabled"
+    """Whether W&B tracks the run."""
+    tracking = cast("Mapping[str, object]", config.get("tracking", {}))
+    return tracking.get("backend") == "wandb" and _mode_here(tracking) != "disabled"
 
 
 def start(config: Mapping[str, object], directory: RunDirectory, sweep: str) -> Tracker:
@@ -121,10 +195,14 @@ def start(config: Mapping[str, object], directory: RunDirectory, sweep: str) -> 
     check(tracking)
     if not uses_wandb(config):
         return NoTracker()
-    mode = wandb_mode(cast("str", tracking["mode"]))
-    # Of the process that started this one; W&B's service there would outlive a killed run and hold its id.
-    os.environ.pop("WANDB_SERVICE", None)
+    # The service of the process that started this one would outlive a killed run and hold its id.
+    for name in _OF_ANOTHER_RUN:
+        os.environ.pop(name, None)
     try:
+        mode = _mode_here(tracking)
+        if refused := wandb_environment.make_acceptable():
+            _log.warning("W&B does not take %s; recording offline without it", ", ".join(refused))
+            mode = "offline"
         if mode == "online":
             try:
                 return WandbTracker(_init(config, directory, sweep, mode))
@@ -148,7 +226,7 @@ def _init(config: Mapping[str, object], directory: RunDirectory, sweep: str, mod
         id=directory.run_id,
         name=directory.run_id,
         resume="allow",
-        project=tracking.get("project"),
+        project=_project(tracking),
         entity=tracking.get("entity"),
         group=sweep,
         job_type=str(config.get("backend")),
@@ -173,23 +251,42 @@ def _init(config: Mapping[str, object], directory: RunDirectory, sweep: str, mod
 
 
 def wandb_mode(wanted: str) -> Mode:
-    """`tracking.mode` resolved: auto is what $WANDB_MODE says, else online where a key is set and offline elsewhere.
+    """`tracking.mode` resolved: auto is what W&B's switches say, else online where a key is set, offline elsewhere."""
+    return _mode(wanted, typed=True)[0]
 
-    A key is looked for where the client looks: in the environment and in netrc.
-    """
+
+def _mode_here(tracking: Mapping[str, object]) -> Mode:
+    """The mode in this process: a job's environment may ask for more privacy than its launch did, never for less."""
+    here = wandb_mode(str(tracking.get("mode")))
+    launched = tracking.get(_LAUNCH_MODE)
+    return here if launched is None else more_private(here, cast("Mode", launched))
+
+
+def _mode(wanted: str, *, typed: bool) -> tuple[Mode, str]:
+    """A mode, and what decided it."""
+    switch = wandb_environment.switch()
+    if switch is not None and (wanted == "auto" or switch.source.startswith("WANDB_DISABLED")):
+        return switch.mode, switch.source
     if wanted == "auto":
-        wanted = os.environ.get("WANDB_MODE", "")
-    if wanted in ("online", "offline"):
-        return cast("Mode", wanted)
-    return "online" if os.environ.get("WANDB_API_KEY") or _key_in_netrc() else "offline"
+        return ("online", "a key is set") if wandb_environment.has_key() else ("offline", "no key is set")
+    mode = cast("Mode", wanted)
+    if switch is not None and not typed and more_private(mode, switch.mode) != mode:
+        return switch.mode, switch.source
+    return mode, f"tracking.mode={wanted}"
 
 
-def _key_in_netrc() -> bool:
-    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
-    try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+def _project(tracking: Mapping[str, object]) -> str:
+    return str(tracking.get("project") or wandb_environment.setting("project") or DEFAULT_PROJECT)
+
+
+def _check_project(key: str, project: str) -> None:
+    """Refuse what the client would refuse (wandb 0.31, sdk/wandb_settings.py, `validate_project`)."""
+    entity, _, name = project.rpartition("/")
+    if entity and not set(_NOT_IN_A_PROJECT) & {*entity, *name}:
+        raise ConfigError(key, project, f"give the two apart: tracking.entity={entity} tracking.project={name}")
+    if set(_NOT_IN_A_PROJECT) & set(project) or len(project) > _LONGEST_PROJECT:
+        fix = f"W&B takes at most {_LONGEST_PROJECT} characters and none of {' '.join(_NOT_IN_A_PROJECT)}"
+        raise ConfigError(key, project, fix)
 
 
 def _choice(key: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -28,6 +28,9 @@ _LOG_TAIL_BYTES = 200_000
 # A trainer notices at once that a machine is gone; those who watch the machines may need a moment.
 _LOST_SECONDS = 5.0
 
+# Ray, vLLM and the hub's client tell their makers how they are used; here only where the user asks for it.
+_NO_USAGE_REPORTS = {"RAY_USAGE_STATS_ENABLED": "0", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+
 
 def train(
     config: Mapping[str, object],
@@ -123,11 +126,11 @@ def environment(config: Mapping[str, object], directory: RunDirectory) -> dict[s
         directory: the run.
     """
     variables = {
+        **_NO_USAGE_REPORTS,
         **verl_machine.without_rival_names(os.environ),
         **verl_overrides.environment(config),
         "QAE_RUN_DIRECTORY": str(directory.path.resolve()),
         "HYDRA_FULL_ERROR": "1",
-        "RAY_USAGE_STATS_ENABLED": "0",
         "TOKENIZERS_PARALLELISM": "false",
     }
     if verl_machine.on_cpu(config):

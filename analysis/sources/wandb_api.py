@@ -23,6 +23,7 @@ from analysis.sources.assembly import LoadedRun, assemble
 from analysis.sources.metric_names import mapped
 from analysis.sources.tidy import from_rows, no_metrics, updated
 from analysis.sources.wandb_records import STEP_AXIS
+from qae import wandb_environment
 from qae.run_directory import RunStatus
 
 if TYPE_CHECKING:
@@ -126,6 +127,9 @@ def connect() -> "wandb.Api":
     """
     # The client asks on the terminal for a key that it lacks; a script must not wait for an answer.
     os.environ.setdefault("WANDB_SILENT", "true")
+    # Whoever names a project asks for the network: as for `wandb sync`, switches for runs that train do not count.
+    if refused := wandb_environment.make_acceptable():
+        raise WandbError(f"W&B does not take what {', '.join(refused)} holds; correct it, or unset it")
     import wandb
     from wandb.errors import AuthenticationError, UsageError
 
@@ -144,7 +148,7 @@ _NO_KEY = "no W&B key is set: run `wandb login`, or set WANDB_API_KEY"
 
 
 def _url() -> str:
-    return os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+    return wandb_environment.server()
 
 
 def _reach(url: str) -> None:

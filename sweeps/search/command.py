@@ -1,5 +1,6 @@
 """A search from the command line to its end; Hydra's sweeper plug-in calls nothing else."""
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ class _Search:
         example: the runs of the space's first setting.
         dry_run: whether to stop after showing.
         confirmation: when to ask first.
+        tracked: where W&B's rows go; None where W&B is not the tracker.
     """
 
     planner: Planner
@@ -50,6 +52,7 @@ class _Search:
     example: Plan
     dry_run: bool
     confirmation: Confirmation
+    tracked: tracking.Destination | None
 
     @property
     def total_steps(self) -> int:
@@ -80,7 +83,8 @@ def search(
     wanted = _read(typed, config, compose)
     executor = make_executor(wanted.example.runs[0].config)
     root, name = wanted.planner.store.root, wanted.planner.name
-    for sentence in (*_description(wanted), *executor.describe(wanted.example)):
+    tracked = [] if wanted.tracked is None else [str(wanted.tracked)]
+    for sentence in (*_description(wanted), *executor.describe(wanted.example), *tracked):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     executor.check(wanted.example.runs)
     if wanted.dry_run:
@@ -116,7 +120,7 @@ def _read(typed: Sequence[Override], config: Mapping[str, object], compose: Comp
     sweep = cast("Mapping[str, object]", config["sweep"])
     if sweep.get("wait") is not True:
         raise ConfigError("sweep.wait", sweep.get("wait"), "a search reads results as they come; give true")
-    tracking.check(cast("Mapping[str, object]", config.get("tracking", {})))
+    tracked = tracking.for_launch(config, sys.argv)[1]
     seeds = space.seeds(typed, config.get("seed"))
     fixed = [line for line in settled(typed) if not line.lstrip("+").startswith(("seed=", "sweep.name="))]
     name = _name(str(sweep["name"]), parameters)
@@ -139,6 +143,7 @@ def _read(typed: Sequence[Override], config: Mapping[str, object], compose: Comp
         first,
         boolean("sweep.dry_run", sweep.get("dry_run")),
         Confirmation.of(sweep),
+        tracked,
     )
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from sweeps import tracking
 from sweeps.plan import Job, Plan, PlannedRun, make_plan
 from sweeps.store import RunStore, label
 
@@ -45,7 +46,8 @@ class Planner:
         """
         own = [(*overrides, f"seed={seed}") for overrides in settings for seed in seeds]
         configs = self.compose([(*self.fixed, *one) for one in own])
-        jobs = [Job((*self.axes, *one), config) for one, config in zip(own, configs, strict=True)]
+        tracked = [tracking.for_launch(config, sys.argv)[0] for config in configs]
+        jobs = [Job((*self.axes, *one), config) for one, config in zip(own, tracked, strict=True)]
         return [self._plan(jobs[start : start + len(seeds)]) for start in range(0, len(jobs), len(seeds))]
 
     def plan(self, overrides: Sequence[str], seeds: Sequence[int]) -> Plan:
