@@ -2,24 +2,29 @@
 
 import sys
 
+from qae import streams
 from sweeps import app
 
 
 def main() -> int:
-    """Run the sweep or the single run of the command line and show its results.
+    """Run the sweep or the single run of the command line and show its results, also where nobody reads along.
 
     Returns:
         exit status: 0, 1 where runs failed, 2 for a mistyped command, 130 where the user stopped it.
     """
+    with streams.guarded(lasts=True):
+        return _main()
+
+
+def _main() -> int:
     outcome = app.main()
     if outcome is None:
         return 0
     if outcome.is_search:
-        from rich.console import Console
-
         from analysis import study
+        from qae import terminal
 
-        study.show(outcome.root, outcome.sweep, Console(), most=20)
+        study.show(outcome.root, outcome.sweep, terminal.console(), most=20)
     elif outcome.run_ids:
         from analysis.closing import show
 

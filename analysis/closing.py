@@ -7,6 +7,7 @@ from rich.console import Console
 
 from analysis import drawing, table
 from analysis.sources import run_store
+from qae import terminal
 
 FIGURES = ("entropy_and_pass", "advantage_shares", "entropy_by_sign")
 
@@ -19,7 +20,7 @@ def show(root: Path, run_ids: Sequence[str], figures_directory: Path) -> None:
         run_ids: the sweep's runs, finished or not.
         figures_directory: where the figures go; its name is the sweep's.
     """
-    console = Console()
+    console = terminal.console()
     runs = run_store.load(root, run_ids)
     results = table.summarise(runs)
     print_results(console, results)
@@ -35,7 +36,7 @@ def show(root: Path, run_ids: Sequence[str], figures_directory: Path) -> None:
 def print_results(console: Console, results: table.Results) -> None:
     """Print the table, what its numbers are, and what is not in them."""
     if results.rows:
-        console.print(table.rich_table(results))
+        terminal.show(console, table.rich_table(results), table.LEAST, "`qae table --csv` has them")
         console.print(table.caption(results), style="dim", highlight=False)
     else:
         console.print("No run has a step or an evaluation on disk yet, so there is nothing to show.")

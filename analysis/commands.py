@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from analysis.wording import hint
+from qae import terminal
 from qae.command_line import Command, MistakeError, root_option
 
 if TYPE_CHECKING:
@@ -54,11 +55,9 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
     if not results.rows:
         raise MistakeError(f"no run of {chosen.source} has a step on disk yet; `qae status` shows where they stand")
     if form is None:
-        from rich.console import Console
-
         from analysis.closing import print_results
 
-        print_results(Console(), results)
+        print_results(terminal.console(), results)
     else:
         _echo(form, tables.markdown(results), tables.frame(results))
 
@@ -103,10 +102,8 @@ def compare(
             f"no two arms of {name} have a seed in common to be compared on; `qae table {name}` shows them"
         )
     if form is None:
-        from rich.console import Console
-
-        console = Console()
-        console.print(comparison.rich_table(found))
+        console = terminal.console()
+        terminal.show(console, comparison.rich_table(found), comparison.LEAST, "--csv has them")
         for text in (comparison.caption(found), *runs.notes):
             console.print(text, style="dim", highlight=False)
     else:

@@ -22,6 +22,8 @@ from qae import metrics
 
 LEVEL = 1 - statistics.CONFIDENCE
 COLUMNS = ("difference", "measure", "value", "p", "improvement", "seeds", "problems", "step", "seeds needed")
+# In the order in which a narrow terminal goes without them.
+LEAST = ("problems", "seeds needed", "step", "improvement", "p", "seeds", "value", "measure")
 _NONE = "—"
 _PASS_AT = re.compile(r"pass@(?P<k>[1-9]\d*)")
 Pair = tuple[ArmName, ArmName]

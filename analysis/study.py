@@ -18,7 +18,7 @@ from analysis.sources import run_store
 from analysis.statistics.intervals import Estimate
 from analysis.statistics.seeds import Mean
 from analysis.table import last_common_evaluation
-from qae import metrics, search_record
+from qae import metrics, search_record, terminal
 from qae.search_record import StudyNote, TrialNote
 
 _PASS = "pass_at_"  # noqa: S105  # of an objective's name
@@ -127,7 +127,7 @@ def show(root: Path, name: str, console: Console, most: int) -> None:
         ValueError: the journal cannot be read.
     """
     found = read(root, name)
-    console.print(_table(found, most))
+    terminal.show(console, _table(found, most), ("front", "trials", "state", "seeds"), "--json has them")
     console.print(_caption(found), style="dim", highlight=False)
     for objective, shares in found.importances.items():
         words = ", ".join(f"{parameter} {share:.0%}" for parameter, share in shares.items())

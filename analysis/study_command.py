@@ -20,9 +20,8 @@ def study(name: str | None, top: int, root: Path, *, as_json: bool) -> None:
 
     Without NAME: the only search of the run store.
     """
-    from rich.console import Console
-
     from analysis import study as studies
+    from qae import terminal
 
     known = studies.names(root)
     if not known:
@@ -36,6 +35,6 @@ def study(name: str | None, top: int, root: Path, *, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps(asdict(studies.read(root, name)), indent=2))
         else:
-            studies.show(root, name, Console(), top)
+            studies.show(root, name, terminal.console(), top)
     except (KeyError, ValueError) as error:
         raise MistakeError(f"the study of '{name}' cannot be read ({error})") from error

@@ -15,6 +15,8 @@ from qae import metrics
 
 FINAL_STEPS = 5
 COLUMNS = ("arm", "seeds", "step", "entropy final", "entropy peak", "pass@1", "pass@16", "zero adv.", "length")
+# In the order in which a narrow terminal goes without them.
+LEAST = ("length", "zero adv.", "entropy peak", "step", "pass@16", "entropy final", "seeds", "pass@1")
 _MISSING = "—"
 
 

@@ -30,9 +30,9 @@ class OptunaSweeper(LaunchingSweeper):
         """Search; the result goes to `sweeps.app`, and there is no job of Hydra's."""
         from hydra.core.override_parser.overrides_parser import OverridesParser
         from hydra.core.utils import setup_globals
-        from rich.console import Console
 
         from hydra_plugins.qae_launcher import SweepLauncher
+        from qae import terminal
         from qae.errors import ConfigError
         from sweeps import app
         from sweeps.compose import compose_jobs, resolved
@@ -51,7 +51,7 @@ class OptunaSweeper(LaunchingSweeper):
             config,
             lambda jobs: compose_jobs(loader, self._config, jobs),
             self._launcher.executor,
-            Console(),
+            terminal.console(),
         )
         app.record(outcome)
         return []

@@ -41,6 +41,7 @@ def status(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, watc
 
     Squeue is asked once for all commands of the same few seconds, and only where the store has Slurm jobs.
     """
+    from qae import terminal
     from sweeps import status as standing
 
     if watch:
@@ -55,9 +56,12 @@ def status(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, watc
         for run in runs:
             click.echo(json.dumps(standing.as_json(run, queue.get(run.run_id), now)))
         return
-    for line in standing.table(runs, queue):
+    lines, missing = standing.table(runs, queue, room=terminal.width())
+    for line in lines:
         click.echo(line)
-    click.echo(standing.summary(runs, queue), err=True)
+    for sentence in (missing, standing.summary(runs, queue)):
+        if sentence:
+            click.echo(sentence, err=True)
 
 
 @click.command(short_help="Stop runs, with a checkpoint where they run.")
@@ -180,12 +184,11 @@ def _launch(runs: "Sequence[StoredRun]", root: Path) -> None:
 
 
 def _launch_group(runs: "Sequence[StoredRun]", sweep: str, root: Path, *, by_slurm: bool) -> int:
-    from rich.console import Console
-
+    from qae import streams, terminal
     from qae.errors import ConfigError
     from slurm.executor import SlurmExecutor
     from sweeps.executor import ExecutorError
-    from sweeps.launch import launch_jobs
+    from sweeps.launch import launch_jobs, watching
     from sweeps.local import LocalExecutor, side_by_side
     from sweeps.plan import Job
     from sweeps.store import StoreError
@@ -195,10 +198,11 @@ def _launch_group(runs: "Sequence[StoredRun]", sweep: str, root: Path, *, by_slu
         "snapshot": True, "confirm_above": None, "confirm": "ask",
     }  # fmt: skip
     jobs = [Job(run.overrides, {**run.config, "sweep": settings}) for run in runs]
+    streams.outlast(watching(settings["root"]))
     try:
         first = jobs[0].config
         executor: Executor = SlurmExecutor(first) if by_slurm else LocalExecutor(side_by_side(first))
-        return launch_jobs(jobs, executor, Console()).exit_code
+        return launch_jobs(jobs, executor, terminal.console()).exit_code
     except (ConfigError, ExecutorError, StoreError) as error:
         raise MistakeError(str(error)) from error
 
@@ -251,13 +255,13 @@ def _in_queue(root: Path, runs: "Sequence[StoredRun]") -> "tuple[Mapping[str, In
 
 
 def _watch(targets: Sequence[str], where: Sequence[str], root: Path) -> None:
-    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
+    from qae import terminal
     from sweeps import status as standing
 
-    console = Console()
+    console = terminal.console()
     try:
         with Live(console=console, auto_refresh=False) as live:
             while True:
@@ -265,7 +269,8 @@ def _watch(targets: Sequence[str], where: Sequence[str], root: Path) -> None:
                 runs = selected(root, targets, where)
                 queue, doubt = _in_queue(root, runs)
                 shown = standing.most_interesting(runs, max(1, console.height - 4))
-                lines = [*standing.table(shown, queue), standing.summary(runs, queue), *([doubt] if doubt else [])]
+                lines, missing = standing.table(shown, queue, room=terminal.width())
+                lines += [line for line in (missing, standing.summary(runs, queue), doubt) if line]
                 live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
                 if doubt is None and all(standing.is_over(run, queue.get(run.run_id)) for run in runs):
                     break

@@ -1,6 +1,5 @@
 """A Slurm cluster as a place to run: see `sweeps.executor.Executor`."""
 
-import errno
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import cast
 
 from rich.console import Console
 
+from qae import streams, terminal
 from qae.checks import boolean
 from qae.errors import ConfigError
 from slurm import client
@@ -93,12 +93,7 @@ class SlurmExecutor:
     def launch(self, plan: Plan, console: Console, feed: Feed = no_more) -> Execution:
         """Submit what the plan and the feed say; follow it and what is in flight, unless `sweep.wait` is false."""
         with _stop_signals() as received:
-            try:
-                return self._launch(plan, console, lambda: bool(received), feed)
-            except OSError as error:
-                if error.errno not in (errno.EIO, errno.EPIPE):
-                    raise
-                return Execution(interrupted=True, unfinished=True)  # the terminal is gone; the jobs are not
+            return self._launch(plan, console, lambda: bool(received), feed)
 
     def _launch(self, plan: Plan, console: Console, stopped: Callable[[], bool], feed: Feed) -> Execution:
         batches = BatchStore(self._root)
@@ -116,11 +111,15 @@ class SlurmExecutor:
             return Execution(failed, interrupted=stopped(), notes=tuple(notes), unfinished=True)
         over = {run.run_id for run in plan.runs if not run.action.runs and run.action is not Action.FOLLOW}
         over |= set(submission.refused)
+
+        def stopped_following() -> bool:
+            return stopped() or streams.is_lost()  # the jobs need nobody who looks on
+
         with Progress(console, max(1, len(plan.runs) - len(over))) as progress:
-            follower = Follower(batches, progress, say, stopped, feed)
+            follower = Follower(batches, progress, say, stopped_following, feed)
             runs = list(plan.runs)
             while not follower.follow(runs, over, [run.run_id for run in submission.waiting]):
-                if stopped():
+                if stopped_following():
                     break
                 runs += follower.fed
                 submission = submitter.submit([*submission.waiting, *follower.fed])
@@ -130,7 +129,7 @@ class SlurmExecutor:
                 failed |= refused
                 over |= set(refused)
         failed |= follower.failed
-        if not stopped():
+        if not stopped_following():
             return Execution(failed)
         notes = [*_room(submission.waiting), _come_back(plan.name, self._root)]
         return Execution(failed, interrupted=True, notes=tuple(notes), unfinished=True)
@@ -195,7 +194,7 @@ def _switch(config: Mapping[str, object], section: str, key: str) -> bool:
 
 
 def _to_stderr(sentence: str) -> None:
-    Console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
+    terminal.console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

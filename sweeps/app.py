@@ -82,8 +82,7 @@ def launch(
         executor: makes the place to run from the configuration of the first job.
         name: the sweep's name instead of the configured one.
     """
-    from rich.console import Console
-
+    from qae import terminal
     from sweeps.launch import launch_jobs
     from sweeps.plan import Job
 
@@ -94,7 +93,7 @@ def launch(
         sweep = cast("Mapping[str, object]", values["sweep"])
         config = {**values, "sweep": {**sweep, "name": name}} if name and sweep["name"] == "default" else values
         jobs.append(Job(axes(overrides), config))
-    outcome = launch_jobs(jobs, executor(jobs[0].config), Console(), notes)
+    outcome = launch_jobs(jobs, executor(jobs[0].config), terminal.console(), notes)
     _outcomes.append(outcome)
     return outcome
 

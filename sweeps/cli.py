@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from importlib import metadata
+from typing import Any
 
 import click
 
+from qae import streams
 from sweeps.data_commands import data
 from sweeps.doctor_command import doctor
 from sweeps.run_commands import gc, logs
@@ -14,6 +16,10 @@ _ENTRY_POINTS = "qae.commands"
 
 class _LazyGroup(click.Group):
     """Commands from entry points, loaded only when they are invoked or asked for help."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # click's signature
+        with streams.guarded():
+            return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *(point.name for point in _points())})

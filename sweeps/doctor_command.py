@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
+from qae import terminal
+
 if TYPE_CHECKING:
     from sweeps.doctor import Finding
     from sweeps.needs import Needs
@@ -178,7 +180,8 @@ def _show(host: str, needs: "Needs", findings: "Sequence[Finding]", *, as_json: 
         return
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
-        mark = click.style(f"{finding.level:<4}", fg=_COLOURS[finding.level])
+        level = f"{finding.level:<4}"
+        mark = level if terminal.no_colour() else click.style(level, fg=_COLOURS[finding.level])
         advice = f"; {finding.fix}" if finding.fix else ""
         click.echo(f"{mark}  {finding.name:<{width}}  {finding.message}{advice}")
     count = {level: sum(finding.level == level for finding in findings) for level in ("fail", "warn")}

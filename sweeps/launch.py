@@ -8,6 +8,7 @@ from typing import cast
 
 from rich.console import Console
 
+from qae import streams, terminal
 from qae.checks import boolean
 from qae.run_directory import RunStatus
 from sweeps import forks, guard, tables, tracking
@@ -78,6 +79,7 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
             guard.overrule(run.directory)
     store.record_sweep(plan.name, sys.argv, plan.manifest_runs)
     ended = Execution()
+    streams.outlast(watching(store.root))
     if any(run.action.runs or run.action is Action.FOLLOW for run in plan.runs):
         ended = executor.launch(plan, console)
     failed = {run.run_id: run.state.reason or "failed" for run in plan.runs if run.action is Action.SKIP_FAILED}
@@ -85,6 +87,11 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
     _show_end(plan, ended, failed, console)
     code = 130 if ended.interrupted else int(bool(failed))
     return Outcome(store.root, plan.name, () if ended.unfinished else _with_forks(plan), code)
+
+
+def watching(root: object) -> str:
+    """What goes on where nobody reads a launch's output any more."""
+    return f"The runs go on; `qae status --watch --root {root}` shows them."
 
 
 def _tracked(jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
@@ -103,7 +110,7 @@ def _show_end(plan: Plan, ended: Execution, failed: Mapping[str, str], console: 
     if all(run.action is Action.SKIP_DONE for run in plan.runs):
         console.print("All runs are done already.")
     if failed:
-        console.print(tables.failure_table(failed, plan.runs))
+        terminal.show(console, tables.failure_table(failed, plan.runs), tables.FAILURE_LEAST, "`qae status` has them")
         console.print("Failed runs start again with sweep.retry=true; killed ones with the same command.")
     for sentence in (*_stopped_by_guard(plan), *ended.notes):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
@@ -129,6 +136,6 @@ def _with_forks(plan: Plan) -> tuple[str, ...]:
 
 
 def _show_plan(plan: Plan, console: Console, sentences: Sequence[str]) -> None:
-    console.print(tables.plan_table(plan))
+    terminal.show(console, tables.plan_table(plan), tables.PLAN_LEAST, "A pipe (`| cat`) shows them")
     for sentence in sentences:
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)

@@ -1,20 +1,24 @@
-"""Live progress: a table on a terminal, a line now and then elsewhere."""
+"""Live progress: a table on a terminal, elsewhere a line at each event and now and then one for the sweep."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.live import Live
 
+from qae import metrics, terminal
 from qae.run_directory import RunStatus
 from sweeps import tables
 from sweeps.plan import PlannedRun
 from sweeps.watch import seconds_left
 
-_LINE_SECONDS = 15.0
 _REFRESH_SECONDS = 0.5
+_SUMMARY_SECONDS = 30.0
+# Lines on single runs between two on the sweep; of the other events there is the number.
+_EVENTS_BETWEEN = 20
+_FIRST = (RunStatus.FAILED, RunStatus.STOPPED_BY_GUARD)
 
 
 class Progress:
@@ -23,48 +27,95 @@ class Progress:
     Args:
         console: where to.
         parallel: runs side by side, for the sweep's time left.
+        clock: seconds since the epoch.
     """
 
-    def __init__(self, console: Console, parallel: int) -> None:
-        self._console = console
-        self._parallel = parallel
-        self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._shown = 0.0
-        self._runs: Sequence[PlannedRun] = ()
+    def __init__(self, console: Console, parallel: int, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._table = _Table(console, parallel) if terminal.is_terminal(console.file) else None
+        self._lines = _Lines(console, parallel)
 
     def __call__(self, runs: Sequence[PlannedRun]) -> None:
         """Show where the runs stand."""
-        now = time.time()
-        before = {run.run_id: run.state.status for run in self._runs}
-        self._runs = runs
-        if self._live is not None:
-            if now - self._shown >= _REFRESH_SECONDS:
-                self._refresh(self._live, now)
-            return
-        due = now - self._shown >= _LINE_SECONDS
-        for run in runs:
-            status = run.state.status
-            if before.get(run.run_id, status) is not status or (due and status is RunStatus.RUNNING):
-                self._console.print(_line(run, now), highlight=False, markup=False, soft_wrap=True)
-        if due and runs:
-            self._console.print(tables.sweep_line(runs, self._parallel, now), highlight=False, soft_wrap=True)
-            self._shown = now
-
-    def _refresh(self, live: Live, now: float) -> None:
-        live.update(tables.progress_table(self._runs, self._parallel, now, self._console.height), refresh=True)
-        self._shown = now
+        (self._table or self._lines).show(runs, self._clock())
 
     def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.__enter__()
+        if self._table is not None:
+            self._table.live.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live is not None:
-            self._refresh(self._live, time.time())
-            self._live.__exit__(kind, error, trace)
+        (self._table or self._lines).end(self._clock())
+        if self._table is not None:
+            self._table.live.__exit__(kind, error, trace)
+
+
+class _Table:
+    """A table that is painted over."""
+
+    def __init__(self, console: Console, parallel: int) -> None:
+        self.live = Live(console=console, auto_refresh=False)
+        self._console = console
+        self._parallel = parallel
+        self._runs: Sequence[PlannedRun] = ()
+        self._painted = 0.0
+
+    def show(self, runs: Sequence[PlannedRun], now: float) -> None:
+        self._runs = runs
+        if now - self._painted >= _REFRESH_SECONDS:
+            self.end(now)
+
+    def end(self, now: float) -> None:
+        table = tables.progress_table(self._runs, self._parallel, now, self._console.height)
+        shown = terminal.fitted(table, self._console.width, tables.PROGRESS_LEAST, "`qae status --json` has them")
+        self.live.update(shown, refresh=True)
+        self._painted = now
+
+
+class _Lines:
+    """Lines of a log: each event once, and the sweep's standing where that has changed."""
+
+    def __init__(self, console: Console, parallel: int) -> None:
+        self._console = console
+        self._parallel = parallel
+        self._runs: Sequence[PlannedRun] = ()
+        self._known: Mapping[str, _Event] = {}
+        self._said: Sequence[object] | None = None
+        self._said_at = 0.0
+        self._events = 0
+
+    def show(self, runs: Sequence[PlannedRun], now: float) -> None:
+        found = {run.run_id: _event(run) for run in runs}
+        changed = [run for run in runs if self._known.get(run.run_id, found[run.run_id]) != found[run.run_id]]
+        self._known, self._runs = found, runs
+        for run in sorted(changed, key=lambda run: run.state.status not in _FIRST):
+            self._events += 1
+            if self._events <= _EVENTS_BETWEEN:
+                self._say(_line(run, now))
+        if self._said is None or now - self._said_at >= _SUMMARY_SECONDS:
+            self.end(now)
+
+    def end(self, now: float) -> None:
+        """Say how the sweep stands, unless nothing has changed since that was said."""
+        standing = [(run.run_id, run.state.status, run.state.step) for run in self._runs]
+        if standing and standing != self._said:
+            untold = self._events - _EVENTS_BETWEEN
+            more = f"; {tables.count(untold, 'event')} not shown" if untold > 0 else ""
+            self._say(tables.sweep_line(self._runs, self._parallel, now) + more)
+            self._said, self._said_at, self._events = standing, now, 0
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+# What a line is said for: another status, another evaluation, another decision of the guard.
+_Event = tuple[RunStatus, float | None, str | None]
+
+
+def _event(run: PlannedRun) -> _Event:
+    return run.state.status, run.state.latest.get(metrics.pass_at(1).name), run.state.reason
 
 
 def _line(run: PlannedRun, now: float) -> str:
@@ -77,4 +128,5 @@ def _line(run: PlannedRun, now: float) -> str:
         f"zero advantage {zero}" if zero else "",
     ]
     left = tables.duration(seconds_left(run, now))
-    return ", ".join(part for part in [*parts, f"{left} left" if left else ""] if part)
+    said = run.state.reason or ""
+    return ", ".join(part for part in [*parts, f"{left} left" if left else "", said] if part)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from qae import metrics
+from qae import metrics, terminal
 from qae.run_directory import RunDirectory, RunStatus
 from sweeps import tables
 from sweeps.selection import StoredRun
@@ -17,6 +17,8 @@ HEADER = (
     "run id", "axes", "status", "step", "entropy", "", "pass@1", "zero adv.", "time left", "attempts", "node", "job",
     "reason",
 )  # fmt: skip
+# In the order in which a narrow terminal goes without them; the column of bars has no name.
+_LEAST = ("", "attempts", "zero adv.", "node", "job", "time left", "entropy", "reason", "pass@1", "axes", "step")
 _BARS = "▁▂▃▄▅▆▇█"
 _BARS_SHOWN = 12
 _TAIL_BYTES = 1 << 16
@@ -85,10 +87,20 @@ def as_json(run: StoredRun, queued: InQueue | None, now: float) -> dict[str, obj
     }
 
 
-def table(runs: Sequence[StoredRun], queue: Mapping[str, InQueue], now: float | None = None) -> list[str]:
-    """Lines of a table: a header and a line a run."""
+def table(
+    runs: Sequence[StoredRun], queue: Mapping[str, InQueue], now: float | None = None, room: int | None = None
+) -> tuple[list[str], str | None]:
+    """Lines of a table, a header and a line a run; and a sentence on what there was no room for.
+
+    Args:
+        runs: with fresh states.
+        queue: what a cluster says, by run id.
+        now: seconds since the epoch.
+        room: characters of a line; None for as many as it takes.
+    """
     moment = time.time() if now is None else now
-    return tables.aligned([HEADER, *(row(run, queue.get(run.run_id), moment) for run in runs)])
+    rows = [HEADER, *(row(run, queue.get(run.run_id), moment) for run in runs)]
+    return terminal.aligned_within(rows, room, _LEAST, "--json has them")
 
 
 def summary(runs: Sequence[StoredRun], queue: Mapping[str, InQueue]) -> str:

@@ -22,7 +22,11 @@ _COLOURS = {
     RunStatus.PREEMPTED: "yellow",
     RunStatus.STOPPED_BY_GUARD: "magenta",
 }
-_LINES_AROUND_ROWS = 6  # borders, header, caption and the cursor's line
+# Columns in the order in which a narrow terminal goes without them.
+PLAN_LEAST = ("resources", "steps", "GPU-h")
+PROGRESS_LEAST = ("zero adv.", "entropy", "time left", "pass@1", "state", "step")
+FAILURE_LEAST = ("axes", "log")
+_LINES_AROUND_ROWS = 8  # borders, header, caption in up to three lines and the cursor's line
 
 
 def plan_table(plan: "Plan") -> Table:
@@ -136,12 +140,6 @@ def duration(seconds: float | None) -> str:
 def count(number: int, noun: str) -> str:
     """A number with its noun in the right form."""
     return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines of text in columns, a line a row whatever its length: good to search, and thousands are quick."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _most_interesting(runs: "Sequence[PlannedRun]", rows: int) -> "Sequence[PlannedRun]":

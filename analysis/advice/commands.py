@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from qae import terminal
 from qae.command_line import MistakeError, root_option
 
 
@@ -35,14 +36,12 @@ def advise(sources: tuple[str, ...], steps: int | None, as_json: bool, root: Pat
     if as_json:
         click.echo(json.dumps([advising.record(advice) for advice in found], indent=2))
         return
-    from rich.console import Console
-
-    console = Console()
+    console = terminal.console()
     for advice in found:
         for line in advising.lines(advice):
             click.echo(line)
         if advice.forecasts:
-            console.print(advising.table(advice))
+            terminal.show(console, advising.table(advice), advising.LEAST, "--json has them")
             console.print(advising.caption(advice), style="dim", highlight=False)
         else:
             click.echo("  zero advantages are not predicted: the runs do not log the shares that they follow from.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qae import terminal
 from qae.command_line import MistakeError, root_option
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ def replay(
     if markdown:
         click.echo(tables.markdown(rows))
     else:
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        for line in rows:
-            click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        lines, missing = terminal.aligned_within(rows, terminal.width(), tables.LEAST, "--markdown has them")
+        for line in [*lines, *([missing] if missing else [])]:
+            click.echo(line)
     click.echo(f"\n{tables.sums(items)}")
 
 

@@ -10,6 +10,7 @@ from hydra.core.override_parser.types import Override
 from optuna.trial import TrialState
 from rich.console import Console
 
+from qae import streams
 from qae.checks import boolean
 from qae.errors import ConfigError
 from sweeps import tables, tracking
@@ -17,7 +18,7 @@ from sweeps.app import axes
 from sweeps.confirm import Confirmation
 from sweeps.executor import Execution, Executor
 from sweeps.identity import identity
-from sweeps.launch import Outcome
+from sweeps.launch import Outcome, watching
 from sweeps.local import side_by_side
 from sweeps.parts import settled
 from sweeps.plan import Plan
@@ -104,6 +105,7 @@ def search(
             console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
         loop = SearchLoop(study, wanted.planner, wanted.settings, wanted.definition.seeds, wanted.total_steps, say)
+        streams.outlast(watching(root))
         ended = executor.launch(Plan(name, (), ()), console, loop)
         return _outcome(ended, loop, study, wanted, say)
 

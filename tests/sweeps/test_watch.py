@@ -6,9 +6,10 @@ import pytest
 from rich.console import Console
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
+from qae.terminal import aligned
 from sweeps.locking import exclusive
 from sweeps.plan import Action, PlannedRun
-from sweeps.tables import aligned, count, duration, progress_table, sweep_line
+from sweeps.tables import count, duration, progress_table, sweep_line
 from sweeps.watch import Watch, seconds_left, sweep_seconds_left
 
 NOW = 1000.0
