@@ -2,7 +2,7 @@
 
 import sys
 
-from qae import streams
+from qae import home, streams
 from sweeps import app
 
 
@@ -12,6 +12,7 @@ def main() -> int:
     Returns:
         exit status: 0, 1 where runs failed, 2 for a mistyped command, 130 where the user stopped it.
     """
+    home.settle()
     with streams.guarded(lasts=True):
         return _main()
 
@@ -28,7 +29,7 @@ def _main() -> int:
     elif outcome.run_ids:
         from analysis.closing import show
 
-        show(outcome.root, outcome.run_ids, outcome.root / "figures" / outcome.sweep)
+        show(outcome.root, outcome.run_ids, outcome.sweep)
     return outcome.exit_code
 
 

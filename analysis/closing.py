@@ -5,20 +5,21 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis import drawing, table
+from analysis import drawing, output, table
 from analysis.sources import run_store
 from qae import terminal
+from qae.command_line import MistakeError
 
 FIGURES = ("entropy_and_pass", "advantage_shares", "entropy_by_sign")
 
 
-def show(root: Path, run_ids: Sequence[str], figures_directory: Path) -> None:
-    """Print the table of the runs and draw their figures.
+def show(root: Path, run_ids: Sequence[str], sweep: str) -> None:
+    """Print the table of the runs and draw their figures, below the store or where that cannot be written, here.
 
     Args:
         root: the run store.
         run_ids: the sweep's runs, finished or not.
-        figures_directory: where the figures go; its name is the sweep's.
+        sweep: its name.
     """
     console = terminal.console()
     runs = run_store.load(root, run_ids)
@@ -26,7 +27,13 @@ def show(root: Path, run_ids: Sequence[str], figures_directory: Path) -> None:
     print_results(console, results)
     if not results.rows:
         return
-    written = drawing.write(runs, FIGURES, figures_directory, ("png",), source=f"sweep '{figures_directory.name}'")
+    try:
+        folder = output.folder(None, root, Path("figures", sweep))
+        with output.sentences():
+            written = drawing.write(runs, FIGURES, folder, ("png",), source=f"sweep '{sweep}'")
+    except MistakeError as error:
+        console.print(f"no figures: {error}", highlight=False, markup=False)
+        return
     for path in written.paths:
         console.print(f"figure: {path}", soft_wrap=True, highlight=False)
     for name, reason in written.left_out.items():

@@ -129,7 +129,7 @@ def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, format
     A figure or table of the paper is drawn by its name alone, from the runs that its experiment made or, without
     these, from any of the store that fit: `qae figures fig9`, `qae figures table2 k_response`, `qae figures paper`.
     """
-    from analysis import drawing, figure_choice
+    from analysis import drawing, figure_choice, output
     from analysis import figures as of_any_runs
 
     manifests = _manifests(root)
@@ -138,14 +138,16 @@ def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, format
     except figure_choice.UnknownNameError as error:
         raise MistakeError(str(error)) from error
     if wanted.of_paper and chosen is None:
-        written = figure_choice.draw_paper(root, wanted.names, manifests, out or root / "figures" / "paper", formats)
+        folder = output.folder(out, root, Path("figures", "paper"))
+        with output.sentences():
+            written = figure_choice.draw_paper(root, wanted.names, manifests, folder, formats)
     else:
         title, run_ids = chosen_sweep(root, wanted.sweep)
-        folder = out or root / "figures" / title
+        folder = output.folder(out, root, Path("figures", title))
         source = f"sweep '{title}'"
-        written = drawing.write(
-            _load(root, run_ids), wanted.names or of_any_runs.names(), folder, formats, source=source
-        )
+        runs = _load(root, run_ids)
+        with output.sentences():
+            written = drawing.write(runs, wanted.names or of_any_runs.names(), folder, formats, source=source)
     for path in written.paths:
         click.echo(str(path))
     for name, sentence in written.remarks.items():
@@ -167,10 +169,13 @@ def gallery(page: Path, root: Path) -> None:
     Pictures go to images/gallery beside the page. What runs are missing is said, with the command that makes them.
     """
     from analysis import gallery as pages
+    from analysis import output
     from analysis.sources import run_store
 
+    output.folder(page.parent, root, Path())
     runs = run_store.load(root)
-    written = pages.write(runs, page, page.parent / "images" / "gallery", source=f"run store {root.name}")
+    with output.sentences():
+        written = pages.write(runs, page, page.parent / "images" / "gallery", source=f"run store {root.name}")
     for name, sentence in {**written.remarks, **written.left_out}.items():
         click.echo(f"{name}: {sentence}", err=True)
     megabytes = sum(path.stat().st_size for path in written.pictures) / 1e6

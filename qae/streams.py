@@ -103,6 +103,7 @@ class _Output:
     def __init__(self, *, lasts: bool) -> None:
         self._lasts = lasts
         self._sentence: str | None = None
+        self._ending: int | None = None
         self.out = LastingStream(sys.stdout, "stdout", self._on_loss)
         self.err = LastingStream(sys.stderr, "stderr", lambda *_: None)
 
@@ -110,7 +111,7 @@ class _Output:
         if self._sentence is not None:
             self._tell(error)
         elif not self._lasts:
-            raise SystemExit(self.ending(error, name))
+            raise SystemExit(self._end(name, error))
 
     def outlast(self, sentence: str) -> None:
         """From now on stdout may go; the sentence says what goes on then."""
@@ -118,21 +119,23 @@ class _Output:
         if self.out.lost is not None:
             self._tell(self.out.lost)
 
-    def ending(self, error: OSError, name: str = "stdout") -> int:
-        """The exit code of a command whose output was lost, after a sentence where nobody asked for that."""
-        if error.errno == errno.EPIPE:
-            return CLOSED_PIPE
-        self.err.write(f"error: {name} cannot be written ({error.strerror}); what was printed is not complete\n")
-        self.err.flush()
-        return OUTPUT_LOST
-
     def finish(self) -> int | None:
-        """Flush; the exit code where output was lost of a command that only prints."""
+        """Flush; the exit code where output was lost of a program that only prints."""
         self.out.flush()
         self.err.flush()
         if self.out.lost is None or self._sentence is not None:
             return None
-        return self.ending(self.out.lost)
+        return self._end("stdout", self.out.lost)
+
+    def _end(self, name: str, error: OSError) -> int:
+        """The exit code of a program whose output was lost, after a sentence where nobody asked for that."""
+        if self._ending is None:
+            self._ending = CLOSED_PIPE if error.errno == errno.EPIPE else OUTPUT_LOST
+            if self._ending == OUTPUT_LOST:
+                why = f"{name} cannot be written ({error.strerror})"
+                self.err.write(f"error: {why}; what was printed is not complete\n")
+                self.err.flush()
+        return self._ending
 
     def _tell(self, error: OSError) -> None:
         why = "is closed" if error.errno in (errno.EPIPE, errno.EBADF) else f"cannot be written ({error.strerror})"
@@ -159,7 +162,7 @@ def guarded(*, lasts: bool = False) -> Iterator[None]:
             stream.reconfigure(errors=_HANDLER)
     before = sys.stdout, sys.stderr
     output = _Output(lasts=lasts)
-    sys.stdout, sys.stderr = output.out, output.err  # type: ignore[assignment]  # text streams, without a buffer
+    sys.stdout, sys.stderr = output.out, output.err  # text streams, without a buffer
     _current.append(output)
     try:
         try:
@@ -198,7 +201,7 @@ def _open_standard_files() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)  # type: ignore[unreachable]  # noqa: SIM115  # None where it was closed
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115  # None where it was closed
 
 
 def _in_plain_letters(error: UnicodeError) -> tuple[str, int]:

@@ -6,7 +6,7 @@ Into a file or a pipe rows are whole, unless COLUMNS says how wide they may be.
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,12 +18,12 @@ _CUT = "…"
 _CUT_OFF = "ellipsis"  # the overflow of a column of words that stay on one line
 
 
-def is_terminal(stream: TextIO) -> bool:
+def is_terminal(stream: IO[str]) -> bool:
     """Whether somebody looks at a stream on a terminal that can be painted over; colours may be forced, this not."""
     return stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
-def width(stream: TextIO | None = None) -> int | None:
+def width(stream: IO[str] | None = None) -> int | None:
     """Characters that a line on a stream (default: stdout) may have; None for as many as it takes."""
     stream = stream or sys.stdout
     given = os.environ.get("COLUMNS", "")

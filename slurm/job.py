@@ -17,6 +17,7 @@ from typing import cast
 import orjson
 from omegaconf import OmegaConf
 
+from qae import home
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from slurm import attempts, ray_cluster
 from slurm.own_job import OwnJob
@@ -37,6 +38,7 @@ class JobError(RuntimeError):
 
 def main(arguments: Sequence[str]) -> int:
     """Train the run of this job; the exit code, so that Slurm records as failed what failed."""
+    home.settle()
     with stop_requests(signal.SIGTERM, signal.SIGINT, signal.SIGUSR2) as requests:
         try:
             job = _own_job(arguments)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from qae import streams
+from qae import home, streams
 from sweeps.data_commands import data
 from sweeps.doctor_command import doctor
 from sweeps.run_commands import gc, logs
@@ -18,6 +18,7 @@ class _LazyGroup(click.Group):
     """Commands from entry points, loaded only when they are invoked or asked for help."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # click's signature
+        home.settle()
         with streams.guarded():
             return super().main(*args, **kwargs)
 

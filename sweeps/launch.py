@@ -77,7 +77,12 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
         store.create(run.run_id, run.config)
         if run.state.status is _STOPPED:
             guard.overrule(run.directory)
-    store.record_sweep(plan.name, sys.argv, plan.manifest_runs)
+    try:
+        store.record_sweep(plan.name, sys.argv, plan.manifest_runs)
+    except OSError as error:
+        if starting:
+            raise
+        console.print(f"The sweep's list of runs is not written: {error.filename}: {error.strerror}.", markup=False)
     ended = Execution()
     streams.outlast(watching(store.root))
     if any(run.action.runs or run.action is Action.FOLLOW for run in plan.runs):

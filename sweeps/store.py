@@ -65,10 +65,6 @@ class RunStore:
         """Where pretrained starts are kept."""
         return self.root / "cache"
 
-    def figures(self, sweep: str) -> Path:
-        """Where a sweep's figures go."""
-        return self.root / "figures" / sweep
-
     def directory(self, run_id: str) -> RunDirectory:
         """The directory of a run, whether it exists or not."""
         return RunDirectory(self.root / run_id)

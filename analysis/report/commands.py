@@ -21,22 +21,19 @@ def report(source: str | None, out: Path | None, root: Path, *, figures: bool) -
     """
     if out is not None and out.suffix not in (".html", ".htm"):
         raise MistakeError(f"--out {out} cannot be written: end its name with .html")
-    from analysis import choice, drawing
+    from analysis import choice, drawing, output
     from analysis.report import contents, document
     from qae.run_directory import write_atomic
 
     chosen = choice.choose(source, root)
-    path = out or root / "figures" / f"{chosen.name}.html"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise MistakeError(f"{path} cannot be written ({error.strerror}); --out names another place") from error
+    path = output.file(out, root, Path("figures") / f"{chosen.name}.html")
     if figures:
         count = len(contents.figure_names())
         cores = drawing.processes(count)
         click.echo(f"drawing {count} figures on {cores} {'core' if cores == 1 else 'cores'} …", err=True)
     found = contents.collect(chosen.runs, chosen.title, chosen.source, with_figures=figures)
-    write_atomic(path, document.html(found).encode())
+    with output.sentences():
+        write_atomic(path, document.html(found).encode())
     click.echo(str(path))
     if found.findings:
         number = len(found.findings)

@@ -159,7 +159,7 @@ def test_a_sweep_closes_with_its_table_and_three_figures(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     run_ids = write_sweep(tmp_path)
-    closing.show(tmp_path, [*run_ids, "was-never-made"], tmp_path / "figures" / "demo")
+    closing.show(tmp_path, [*run_ids, "was-never-made"], "demo")
     shown = capsys.readouterr().out
     assert "clip_symmetric" in shown
     assert "Run was-never-made is left out" in shown
@@ -170,7 +170,7 @@ def test_a_sweep_closes_with_its_table_and_three_figures(
 
 def test_closing_without_a_step_prints_no_figure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path, "a", steps=0, evaluate=(), status=RunStatus.FAILED)
-    closing.show(tmp_path, ["a"], tmp_path / "figures" / "demo")
+    closing.show(tmp_path, ["a"], "demo")
     shown = capsys.readouterr().out
     assert "nothing to show" in shown
     assert "seed 0 failed at step 0" in shown

@@ -1,0 +1,115 @@
+"""Output that nobody takes: a command that prints ends in order, a launch goes on, and nothing is lost in silence."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from qae.run_directory import RunStatus
+from sweeps.store import RunStore
+from tests.analysis.stores import write_sweep
+from tests.configs import QUICK
+from tests.strangers import QAE, ROOT, SWEEP
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+PRINTING = [("table",), ("table", "--csv"), ("table", "--markdown"), ("compare",), ("status",), ("status", "--json")]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("runs")
+    write_sweep(root)
+    return root
+
+
+def shell(line: str, *program: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """A line of bash in which "$@" is a program of ours."""
+    return subprocess.run(
+        ["bash", "-c", line, "bash", sys.executable, *program],
+        env={**ENVIRONMENT, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+@pytest.mark.parametrize("command", PRINTING, ids=" ".join)
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(command: tuple[str, ...], store: Path) -> None:
+    done = shell('"$@" | true; echo ${PIPESTATUS[0]}', *QAE, *command, "--root", str(store))
+    assert done.stdout.strip() in ("0", "141")
+    assert "Error" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("command", PRINTING, ids=" ".join)
+@pytest.mark.parametrize("lost", ["> /dev/full", ">&-"])
+def test_a_table_that_is_lost_is_an_error(lost: str, command: tuple[str, ...], store: Path) -> None:
+    done = shell(f'"$@" {lost}', *QAE, *command, "--root", str(store))
+    assert done.returncode == 1
+    assert done.stderr.count("stdout cannot be written") == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_closed_errors_and_input_do_not_matter(store: Path) -> None:
+    done = shell('"$@" 2>&- <&-', *QAE, "table", "--root", str(store))
+    assert done.returncode == 0
+    assert "pass@1" in done.stdout
+    done = shell('"$@" 2>&1 >/dev/null | true; echo ${PIPESTATUS[0]}', *QAE, "status", "--root", str(store))
+    assert done.stdout.strip() == "0"
+
+
+@pytest.mark.parametrize("lost", ["> /dev/full", ">&-"])
+def test_a_plan_that_is_lost_is_an_error(lost: str, tmp_path: Path) -> None:
+    done = shell(f'"$@" {lost}', *SWEEP, "-m", "sweep.dry_run=true", f"sweep.root={tmp_path}")
+    assert done.returncode == 1
+    assert "stdout cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('{ "$@"; echo $? >&2; } | head -2', "stdout is closed"),
+        ('"$@" > /dev/full; echo $? >&2', "No space left"),
+        ('"$@" >&-; echo $? >&2', "stdout is closed"),
+    ],
+    ids=["pipe", "disk", "closed"],
+)
+def test_a_launch_goes_on_without_output_and_says_so(line: str, words: str, tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    long = ("trainer.total_training_steps=40", "trainer.test_freq=20", "tracking=none", "seed=0,1", "sweep.parts=[]")
+    done = shell(line, *SWEEP, "-m", *QUICK, *long, f"sweep.root={root}")
+    assert done.stderr.splitlines()[-1] == "0", done.stderr
+    assert done.stderr.count(words) == 1
+    assert f"qae status --watch --root {root}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [run.read_state().status for run in RunStore(root).runs()] == [RunStatus.DONE] * 2
+    assert list((root / "figures").glob("*/*.png"))
+
+
+ASCII = {"PYTHONIOENCODING": "ascii"}
+C = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("variables", [ASCII, C], ids=["ascii", "posix"])
+@pytest.mark.parametrize("command", [*PRINTING, ("advise",), ("guard", "replay"), ("--help",)], ids=" ".join)
+def test_output_has_plain_letters_where_there_are_no_others(
+    command: tuple[str, ...], variables: dict[str, str], store: Path
+) -> None:
+    root = () if command == ("--help",) else ("--root", str(store))
+    done = shell('"$@"', *QAE, *command, *root, **variables)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "UnicodeEncodeError" not in done.stderr
+
+
+def test_a_plan_has_plain_letters_where_there_are_no_others(tmp_path: Path) -> None:
+    done = shell('"$@"', *SWEEP, "-m", "sweep.dry_run=true", f"sweep.root={tmp_path}", **ASCII)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii()
+    assert "run id" in done.stdout
