@@ -1,6 +1,7 @@
 """Live progress: a table on a terminal, elsewhere a line at each event and now and then one for the sweep."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
@@ -16,9 +17,9 @@ from sweeps.watch import seconds_left
 
 _REFRESH_SECONDS = 0.5
 _SUMMARY_SECONDS = 30.0
-# Lines on single runs between two on the sweep; of the other events there is the number.
+# Lines on single runs between two on the sweep, so many on bad ends and on all else; of the others there is the number.
 _EVENTS_BETWEEN = 20
-_FIRST = (RunStatus.FAILED, RunStatus.STOPPED_BY_GUARD)
+_BAD_ENDS = (RunStatus.FAILED, RunStatus.STOPPED_BY_GUARD)
 
 
 class Progress:
@@ -84,15 +85,16 @@ class _Lines:
         self._known: Mapping[str, _Event] = {}
         self._said: Sequence[object] | None = None
         self._said_at = 0.0
-        self._events = 0
+        self._events: Counter[bool] = Counter()
 
     def show(self, runs: Sequence[PlannedRun], now: float) -> None:
         found = {run.run_id: _event(run) for run in runs}
         changed = [run for run in runs if self._known.get(run.run_id, found[run.run_id]) != found[run.run_id]]
         self._known, self._runs = found, runs
-        for run in sorted(changed, key=lambda run: run.state.status not in _FIRST):
-            self._events += 1
-            if self._events <= _EVENTS_BETWEEN:
+        for run in changed:
+            is_bad = run.state.status in _BAD_ENDS
+            self._events[is_bad] += 1
+            if self._events[is_bad] <= _EVENTS_BETWEEN:
                 self._say(_line(run, now))
         if self._said is None or now - self._said_at >= _SUMMARY_SECONDS:
             self.end(now)
@@ -101,10 +103,11 @@ class _Lines:
         """Say how the sweep stands, unless nothing has changed since that was said."""
         standing = [(run.run_id, run.state.status, run.state.step) for run in self._runs]
         if standing and standing != self._said:
-            untold = self._events - _EVENTS_BETWEEN
+            untold = sum(max(0, number - _EVENTS_BETWEEN) for number in self._events.values())
             more = f"; {tables.count(untold, 'event')} not shown" if untold > 0 else ""
             self._say(tables.sweep_line(self._runs, self._parallel, now) + more)
-            self._said, self._said_at, self._events = standing, now, 0
+            self._said, self._said_at = standing, now
+            self._events.clear()
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)

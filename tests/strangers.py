@@ -1,4 +1,4 @@
-"""Commands run by somebody else: a user without a name and a home, who may read everything and write nothing of ours."""
+"""Commands run by somebody else: a user without a name and a home, who may read all and write nothing of ours."""
 
 import os
 import subprocess

@@ -31,7 +31,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     [
         ("status",),
         ("table",),
-        ("compare", "--measure", "pass@1"),
+        ("compare",),
         ("advise",),
         ("guard", "replay"),
         ("doctor",),
