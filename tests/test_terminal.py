@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis import comparison, table
+from analysis.advice import advise
+from analysis.guard import tables as guard_tables
 from qae import terminal
 from sweeps import status
 
@@ -61,6 +63,8 @@ def test_what_has_room_is_left_as_it_is() -> None:
 def test_orders_name_columns_that_are_there() -> None:
     assert set(table.LEAST) == set(table.COLUMNS[1:])
     assert set(comparison.LEAST) == set(comparison.COLUMNS[1:])
+    assert set(advise.LEAST) == set(advise.COLUMNS[1:])
+    assert set(guard_tables.LEAST) <= set(guard_tables.HEADER)
     assert set(status._LEAST) <= set(status.HEADER)
 
 

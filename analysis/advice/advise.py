@@ -18,6 +18,8 @@ from analysis.wording import seeds_in_words
 # Of the paper's Fig. 9, with the median between them, at which the most advantages are zero.
 KS = (0.2, 0.4, 0.5, 0.6, 0.8)
 COLUMNS = ("K", "right only", "in the band", "zero advantages", "measured (n)", "pass@1")
+# In the order in which a narrow terminal goes without them.
+LEAST = ("in the band", "right only", "measured (n)", "zero advantages", "pass@1")
 _NONE = "—"
 
 
