@@ -54,7 +54,8 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
     """
     settings = jobs[0].config
     sweep = cast("Mapping[str, object]", settings["sweep"])
-    jobs, tracked = _tracked(jobs)
+    configs, tracked = tracking.for_launch([job.config for job in jobs], sys.argv)
+    jobs = [replace(job, config=config) for job, config in zip(jobs, configs, strict=True)]
     confirmation = Confirmation.of(sweep)
     store = RunStore(Path(str(sweep["root"])).expanduser().resolve())
     plan = make_plan(
@@ -64,7 +65,7 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
         retry=boolean("sweep.retry", sweep["retry"]),
         in_flight=executor.in_flight(store.root),
     )
-    _show_plan(plan, console, (*notes, *plan.warnings, *executor.describe(plan), *tracked))
+    _show_plan(plan, console, (*notes, *plan.warnings, *executor.describe(plan), *map(str, tracked)))
     if boolean("sweep.dry_run", sweep["dry_run"]):
         console.print("sweep.dry_run=true: nothing was started.")
         return Outcome(store.root, plan.name, (), 0)
@@ -97,18 +98,6 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
 def watching(root: object) -> str:
     """What goes on where nobody reads a launch's output any more."""
     return f"The runs go on; `qae status --watch --root {root}` shows them."
-
-
-def _tracked(jobs: Sequence[Job]) -> tuple[list[Job], list[str]]:
-    """The jobs with what this environment says of tracking, and a sentence for each place where that leads."""
-    places: dict[str, None] = {}
-    tracked = []
-    for job in jobs:
-        config, where = tracking.for_launch(job.config, sys.argv)
-        tracked.append(replace(job, config=config))
-        if where is not None:
-            places[str(where)] = None
-    return tracked, list(places)
 
 
 def _show_end(plan: Plan, ended: Execution, failed: Mapping[str, str], console: Console) -> None:

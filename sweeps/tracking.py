@@ -156,23 +156,33 @@ def destination(tracking: Mapping[str, object], *, typed: bool = False) -> Desti
     return Destination(mode, source, project, str(entity) if entity else None)
 
 
-def for_launch(config: Mapping[str, object], arguments: Sequence[str]) -> tuple[dict[str, object], Destination | None]:
-    """A configuration that says where its run is tracked, whatever environment a job will see; and where that is.
+def for_launch(
+    configs: Sequence[Mapping[str, object]], arguments: Sequence[str]
+) -> tuple[list[dict[str, object]], list[Destination]]:
+    """Configurations that say where their runs are tracked, whatever environment a job will see.
 
     Args:
-        config: of a run, resolved.
-        arguments: the command line that launches it.
+        configs: of runs, resolved.
+        arguments: the command line that launches them.
+
+    Returns:
+        the configurations, and each place that W&B's rows go to once.
 
     Raises:
         ConfigError: see `destination`.
     """
-    tracking = cast("Mapping[str, object]", config.get("tracking", {}))
     typed = any(argument.lstrip("+").startswith("tracking.mode=") for argument in arguments)
-    found = destination(tracking, typed=typed)
-    if found is None:
-        return dict(config), None
-    settled = {"project": found.project, "entity": found.entity, _LAUNCH_MODE: found.mode}
-    return {**config, "tracking": {**tracking, **settled}}, found
+    places: dict[str, Destination | None] = {}
+    launched: list[dict[str, object]] = []
+    for config in configs:
+        tracking = cast("Mapping[str, object]", config.get("tracking", {}))
+        key = repr(tracking)
+        if key not in places:  # settings files are read once for a thousand runs
+            places[key] = destination(tracking, typed=typed)
+        found = places[key]
+        settled = {} if found is None else {"project": found.project, "entity": found.entity, _LAUNCH_MODE: found.mode}
+        launched.append({**config, "tracking": {**tracking, **settled}})
+    return launched, list(dict.fromkeys(found for found in places.values() if found is not None))
 
 
 def uses_wandb(config: Mapping[str, object]) -> bool:

@@ -44,7 +44,7 @@ class _Search:
         example: the runs of the space's first setting.
         dry_run: whether to stop after showing.
         confirmation: when to ask first.
-        tracked: where W&B's rows go; None where W&B is not the tracker.
+        tracked: where W&B's rows go; nowhere where W&B is not the tracker.
     """
 
     planner: Planner
@@ -53,7 +53,7 @@ class _Search:
     example: Plan
     dry_run: bool
     confirmation: Confirmation
-    tracked: tracking.Destination | None
+    tracked: Sequence[tracking.Destination]
 
     @property
     def total_steps(self) -> int:
@@ -84,8 +84,7 @@ def search(
     wanted = _read(typed, config, compose)
     executor = make_executor(wanted.example.runs[0].config)
     root, name = wanted.planner.store.root, wanted.planner.name
-    tracked = [] if wanted.tracked is None else [str(wanted.tracked)]
-    for sentence in (*_description(wanted), *executor.describe(wanted.example), *tracked):
+    for sentence in (*_description(wanted), *executor.describe(wanted.example), *map(str, wanted.tracked)):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
     executor.check(wanted.example.runs)
     if wanted.dry_run:
@@ -122,7 +121,7 @@ def _read(typed: Sequence[Override], config: Mapping[str, object], compose: Comp
     sweep = cast("Mapping[str, object]", config["sweep"])
     if sweep.get("wait") is not True:
         raise ConfigError("sweep.wait", sweep.get("wait"), "a search reads results as they come; give true")
-    tracked = tracking.for_launch(config, sys.argv)[1]
+    _, tracked = tracking.for_launch([config], sys.argv)
     seeds = space.seeds(typed, config.get("seed"))
     fixed = [line for line in settled(typed) if not line.lstrip("+").startswith(("seed=", "sweep.name="))]
     name = _name(str(sweep["name"]), parameters)

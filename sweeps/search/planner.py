@@ -46,7 +46,7 @@ class Planner:
         """
         own = [(*overrides, f"seed={seed}") for overrides in settings for seed in seeds]
         configs = self.compose([(*self.fixed, *one) for one in own])
-        tracked = [tracking.for_launch(config, sys.argv)[0] for config in configs]
+        tracked, _ = tracking.for_launch(configs, sys.argv)
         jobs = [Job((*self.axes, *one), config) for one, config in zip(own, tracked, strict=True)]
         return [self._plan(jobs[start : start + len(seeds)]) for start in range(0, len(jobs), len(seeds))]
 

@@ -114,7 +114,7 @@ def test_statuses_are_counted_and_the_rows_that_move_come_first() -> None:
     assert summary(runs, {"000000000001": HELD}) == "4 runs: 2 done, 1 held, 1 running"
     assert summary([], {}) == "0 runs"
     assert [run.state.status for run in most_interesting(runs, 2)] == ["queued", "running"]
-    assert len(table(runs, {}, NOW)) == 5
+    assert len(table(runs, {}, NOW)[0]) == 5
 
 
 def test_a_run_is_over_once_nothing_will_happen_to_it() -> None:

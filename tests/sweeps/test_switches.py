@@ -114,29 +114,30 @@ def test_settings_of_the_user_are_read_below_those_of_the_folder(
     assert "ours/typed" in str(where)
 
 
+def launched(config: Mapping[str, object], *arguments: str) -> tuple[Mapping[str, object], tracking.Destination]:
+    """A configuration as a launch writes it, and where it says that tracking goes."""
+    (config,), (where,) = tracking.for_launch([config], arguments)
+    return config, where
+
+
 def test_who_types_online_means_it_and_a_file_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     config = tiny_mapping("tracking.mode=online")
-    _, typed = tracking.for_launch(config, ["sweep.py", "-m", "tracking.mode=online"])
-    _, from_file = tracking.for_launch(config, ["sweep.py", "-m"])
-    assert typed is not None
-    assert from_file is not None
-    assert (typed.mode, from_file.mode) == ("online", "offline")
+    assert launched(config, "sweep.py", "-m", "tracking.mode=online")[1].mode == "online"
+    assert launched(config, "sweep.py", "-m")[1].mode == "offline"
 
 
 def test_what_a_launch_was_told_holds_in_a_job_that_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     config = tiny_mapping()
     monkeypatch.setenv("WANDB_DISABLED", "true")
-    off, _ = tracking.for_launch(config, [])
+    off, _ = launched(config)
     monkeypatch.delenv("WANDB_DISABLED")
     monkeypatch.setenv("WANDB_PROJECT", "of the shell")
-    online, _ = tracking.for_launch(config, [])
+    online, _ = launched(config)
     monkeypatch.delenv("WANDB_PROJECT")
     assert not tracking.uses_wandb(off)
     assert tracking.uses_wandb(online)
-    where = tracking.destination(online["tracking"])  # type: ignore[arg-type]
-    assert where is not None
-    assert where.project == "of the shell"
+    assert launched(online)[1].project == "of the shell"
     monkeypatch.setenv("WANDB_MODE", "disabled")  # a job may be told to give away less
     assert not tracking.uses_wandb(online)
     assert run_id(config) == run_id(off) == run_id(online)
@@ -144,11 +145,16 @@ def test_what_a_launch_was_told_holds_in_a_job_that_is_told_nothing(monkeypatch:
 
 def test_a_launch_that_is_repeated_looks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
-    first, _ = tracking.for_launch(tiny_mapping(), [])
+    first, _ = launched(tiny_mapping())
     monkeypatch.delenv("WANDB_MODE")
-    _, again = tracking.for_launch(first, [])
-    assert again is not None
-    assert again.mode == "online"
+    assert launched(first)[1].mode == "online"
+
+
+def test_each_place_is_said_once_and_untracked_runs_have_none() -> None:
+    configs = [tiny_mapping(*own) for own in ((), (), ("tracking.project=other",), ("tracking=none",))]
+    written, places = tracking.for_launch(configs, [])
+    assert [place.project for place in places] == ["qae", "other"]
+    assert written[3]["tracking"] == configs[3]["tracking"]
 
 
 @pytest.mark.parametrize("project", ["a/b", "what?", "x" * 129, "a:b"])
