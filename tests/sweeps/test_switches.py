@@ -151,7 +151,7 @@ def test_a_launch_that_is_repeated_looks_anew(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_each_place_is_said_once_and_untracked_runs_have_none() -> None:
-    configs = [tiny_mapping(*own) for own in ((), (), ("tracking.project=other",), ("tracking=none",))]
+    configs = [tiny_mapping(*own) for own in ((), (), ("tracking.project=other",), ("tracking.backend=none",))]
     written, places = tracking.for_launch(configs, [])
     assert [place.project for place in places] == ["qae", "other"]
     assert written[3]["tracking"] == configs[3]["tracking"]
