@@ -1,6 +1,5 @@
 """Which runs a report or a dashboard is about: a sweep of the store, or any other source."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +7,9 @@ from analysis import sources
 from analysis.commands import chosen_sweep
 from analysis.runs import Runs
 from analysis.sources import run_store
-from analysis.wording import shown_source
+from analysis.wording import exists, shown_source
 from qae.command_line import MistakeError
+from qae.text import file_name
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def choose(source: str | None, root: Path) -> Choice:
     Raises:
         MistakeError: there is no such sweep or source, or it holds no run.
     """
-    if source is None or (root / "sweeps" / f"{source}.json").is_file() or not _is_place(source):
+    if source is None or exists(str(root / "sweeps" / f"{source}.json")) or not _is_place(source):
         sweep, run_ids = chosen_sweep(root, source)
         choice = Choice(run_store.load(root, run_ids), sweep, f"Sweep {sweep}", f"sweep '{sweep}'")
     else:
@@ -54,9 +54,8 @@ def _load(source: str, root: Path) -> Runs:
 
 
 def _is_place(source: str) -> bool:
-    return "/" in source or Path(source).exists()
+    return "/" in source or exists(source)
 
 
 def _file_name(source: str) -> str:
-    words = re.findall(r"[\w.-]+", source.removeprefix("wandb://"))
-    return "-".join(word for word in words if word.strip(".")) or "report"
+    return file_name(source.removeprefix("wandb://"), "report")

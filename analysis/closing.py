@@ -9,6 +9,8 @@ from analysis import drawing, output, table
 from analysis.sources import run_store
 from qae import terminal
 from qae.command_line import MistakeError
+from qae.literal import literal
+from qae.text import one_line
 
 FIGURES = ("entropy_and_pass", "advantage_shares", "entropy_by_sign")
 
@@ -32,20 +34,20 @@ def show(root: Path, run_ids: Sequence[str], sweep: str) -> None:
         with output.sentences():
             written = drawing.write(runs, FIGURES, folder, ("png",), source=f"sweep '{sweep}'")
     except MistakeError as error:
-        console.print(f"no figures: {error}", highlight=False, markup=False)
+        console.print(literal(f"no figures: {error}"))
         return
     for path in written.paths:
-        console.print(f"figure: {path}", soft_wrap=True, highlight=False)
+        console.print(literal(f"figure: {path}"), soft_wrap=True)
     for name, reason in written.left_out.items():
-        console.print(f"figure {name} left out: {reason}", highlight=False)
+        console.print(literal(f"figure {name} left out: {reason}"))
 
 
 def print_results(console: Console, results: table.Results) -> None:
     """Print the table, what its numbers are, and what is not in them."""
     if results.rows:
         terminal.show(console, table.rich_table(results), table.LEAST, "`qae table --csv` has them")
-        console.print(table.caption(results), style="dim", highlight=False)
+        console.print(literal(table.caption(results), "dim"))
     else:
         console.print("No run has a step or an evaluation on disk yet, so there is nothing to show.")
     for note in results.notes:
-        console.print(note, highlight=False)
+        console.print(literal(one_line(note)))

@@ -9,12 +9,14 @@ import click
 
 from analysis.wording import hint
 from qae import terminal
-from qae.command_line import Command, MistakeError, root_option
+from qae.command_line import Command, MistakeError, root_option, say
+from qae.literal import literal
+from qae.text import brief, encodable, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.runs import Runs
+    from analysis.runs import ArmName, Runs
 
 
 def _form_options(of_a_row: str) -> Callable[[Command], Command]:
@@ -36,7 +38,7 @@ def _echo(form: str, markdown: str, frame: "pd.DataFrame") -> None:
     if form == "markdown":
         click.echo(markdown)
     elif form == "csv":
-        click.echo(frame.to_csv(index=False), nl=False)
+        click.echo(encodable(frame.to_csv(index=False)), nl=False, color=True)  # the exact text, escape sequences too
     else:
         click.echo(frame.to_json(orient="records", indent=2))
 
@@ -91,10 +93,9 @@ def compare(
     for wanted in names:
         if wanted not in measures:
             raise MistakeError(f"there is no measure '{wanted}'; {hint(wanted, list(measures))}")
-    arms = {str(arm): arm for arm in runs.arms}
-    if against is not None and against not in arms:
-        raise MistakeError(f"there is no arm '{against}' in {name}; {hint(against, list(arms))}")
-    pairs = comparison.default_pairs(runs) if against is None else comparison.against(runs, arms[against])
+    pairs = (
+        comparison.default_pairs(runs) if against is None else comparison.against(runs, arm_called(runs, against, name))
+    )
     chosen = [measures[wanted] for wanted in dict.fromkeys(names)] or comparison.MEASURES
     found = comparison.compare(runs, pairs, chosen, step=step)
     if not found:
@@ -105,7 +106,7 @@ def compare(
         console = terminal.console()
         terminal.show(console, comparison.rich_table(found), comparison.LEAST, "--csv has them")
         for text in (comparison.caption(found), *runs.notes):
-            console.print(text, style="dim", highlight=False)
+            console.print(literal(one_line(text), "dim"))
     else:
         _echo(form, comparison.markdown(found), comparison.records(found))
 
@@ -149,11 +150,11 @@ def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, format
         with output.sentences():
             written = drawing.write(runs, wanted.names or of_any_runs.names(), folder, formats, source=source)
     for path in written.paths:
-        click.echo(str(path))
+        say(path)
     for name, sentence in written.remarks.items():
-        click.echo(f"{name}: {sentence}", err=True)
+        say(f"{name}: {sentence}", err=True)
     for name, reason in written.left_out.items():
-        click.echo(f"{name} left out: {reason}", err=True)
+        say(f"{name} left out: {reason}", err=True)
     if not written.paths:
         raise MistakeError("no figure could be drawn from these runs")
 
@@ -177,9 +178,22 @@ def gallery(page: Path, root: Path) -> None:
     with output.sentences():
         written = pages.write(runs, page, page.parent / "images" / "gallery", source=f"run store {root.name}")
     for name, sentence in {**written.remarks, **written.left_out}.items():
-        click.echo(f"{name}: {sentence}", err=True)
+        say(f"{name}: {sentence}", err=True)
     megabytes = sum(path.stat().st_size for path in written.pictures) / 1e6
-    click.echo(f"{written.page}: {len(written.pictures)} pictures, {megabytes:.1f} MB")
+    say(f"{written.page}: {len(written.pictures)} pictures, {megabytes:.1f} MB")
+
+
+def arm_called(runs: "Runs", name: str, source: str) -> "ArmName":
+    """The arm of a name, whole or as tables show it.
+
+    Raises:
+        MistakeError: there is none.
+    """
+    found = runs.arm_called(name)
+    if found is None:
+        known = [arm.shown for arm in runs.arms]
+        raise MistakeError(f"there is no arm '{brief(name)}' in {source}; {hint(name, known)}")
+    return found
 
 
 def chosen_sweep(root: Path, name: str | None) -> tuple[str, list[str]]:

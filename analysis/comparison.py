@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from rich import box
-from rich.table import Table
 
 from analysis import statistics
 from analysis.runs import ArmName, Runs
 from analysis.statistics.intervals import FloatArray
 from analysis.table import FINAL_STEPS, last_common_evaluation, last_steps_of
 from qae import metrics
+from qae.literal import LiteralTable
+from qae.text import markdown_table
 
 LEVEL = 1 - statistics.CONFIDENCE
 COLUMNS = ("difference", "measure", "value", "p", "improvement", "seeds", "problems", "step", "seeds needed")
@@ -95,6 +96,11 @@ class Difference:
     def is_separated(self) -> bool:
         """Whether the adjusted p is at most .05; a single seed separates nothing."""
         return self.p_adjusted <= LEVEL
+
+    @property
+    def shown(self) -> str:
+        """The pair, as tables have it."""
+        return f"{self.first.shown} - {self.second.shown}"
 
     def __str__(self) -> str:
         digits = self.measure.digits
@@ -218,7 +224,7 @@ def frame(differences: Sequence[Difference]) -> pd.DataFrame:
     """For people: a row a pair, a column a measure; a star where the difference is separated from zero."""
     rows: dict[str, dict[str, object]] = {}
     for difference in differences:
-        row = rows.setdefault(f"{difference.first} - {difference.second}", {"seeds": difference.seeds})
+        row = rows.setdefault(difference.shown, {"seeds": difference.seeds})
         row[difference.measure.label] = f"{difference}{' *' if difference.is_separated else ''}"
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("difference").fillna("—")
 
@@ -244,7 +250,7 @@ def cells(differences: Sequence[Difference]) -> list[tuple[str, ...]]:
     """Rows under `COLUMNS`."""
     return [
         (
-            f"{difference.first} - {difference.second}",
+            difference.shown,
             difference.measure.label,
             f"{difference}{' *' if difference.is_separated else ''}",
             _p_value(difference.p_adjusted),
@@ -258,9 +264,9 @@ def cells(differences: Sequence[Difference]) -> list[tuple[str, ...]]:
     ]
 
 
-def rich_table(differences: Sequence[Difference]) -> Table:
+def rich_table(differences: Sequence[Difference]) -> LiteralTable:
     """The table for a terminal."""
-    table = Table(title="Differences", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = LiteralTable(title="Differences", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in COLUMNS:
         table.add_column(name, justify="left" if name in COLUMNS[:2] else "right", overflow="fold")
     for row in cells(differences):
@@ -270,8 +276,7 @@ def rich_table(differences: Sequence[Difference]) -> Table:
 
 def markdown(differences: Sequence[Difference]) -> str:
     """The table for a document, with its caption."""
-    rows = [COLUMNS, ("---", "---", *["--:"] * (len(COLUMNS) - 2)), *cells(differences)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n\n" + caption(differences)
+    return f"{markdown_table(COLUMNS, cells(differences), text_columns=2)}\n\n{caption(differences)}"
 
 
 def caption(differences: Sequence[Difference]) -> str:

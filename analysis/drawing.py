@@ -19,6 +19,7 @@ from analysis.figures.missing import MissingDataError
 from analysis.figures.paper.findings import Finding
 from analysis.runs import RunRecord, Runs
 from qae.run_directory import write_atomic
+from qae.text import encodable
 
 _MOST_PROCESSES = 8  # a login node has other users
 
@@ -93,7 +94,7 @@ def write(runs: Runs, wanted: Iterable[str], directory: Path, formats: Sequence[
     for figure in drawn:
         files = dict(figure.files)
         if figure.data is not None:
-            files = {"csv": figure.data.to_csv(index=False).encode(), **files}
+            files = {"csv": encodable(figure.data.to_csv(index=False)).encode(), **files}
         for suffix, content in files.items():
             paths.append(directory / f"{figure.name}.{suffix}")
             write_atomic(paths[-1], content)

@@ -76,7 +76,7 @@ def frame(runs: Runs) -> pd.DataFrame:
     for arm in runs.arms:
         found = course(runs, arm)
         if found is not None:
-            rows[str(arm)] = {
+            rows[arm.shown] = {
                 "seeds": found.start.seeds,
                 "start": _interval(found.start),
                 "early change": f"{found.early.value:+.0%} [{found.early.low:+.0%}, {found.early.high:+.0%}]",

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import os
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from analysis.figures import paper
 from analysis.figures.paper.findings import Verdict
 from analysis.runs import RunRecord, Runs
 from qae.run_directory import RunDirectory, RunStatus, write_atomic
+from qae.text import Markdown, markdown, markdown_sentence, markdown_table
 
 _DPI = 100
 _TABLES = ("table1", "table2")
@@ -76,7 +77,7 @@ def write(runs: Runs, page: Path, pictures: Path, *, source: str, names: Sequenc
         _incomplete(used, runs.records),
         _summary(drawn),
         *(_section(item, path, page.parent) for item, path in zip(drawn, paths, strict=True)),
-        *(f"## {paper.title(name)}\n\nNot drawn. {reason}" for name, reason in left_out.items()),
+        *(f"## {paper.title(name)}\n\nNot drawn. {markdown_sentence(reason)}" for name, reason in left_out.items()),
     ]
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text("\n\n".join(filter(None, parts)) + "\n")
@@ -89,9 +90,10 @@ def _origin(drawn: Sequence[RunRecord]) -> str:
     days = sorted({dt.datetime.fromtimestamp(float(str(a["started"])), dt.UTC).date().isoformat() for a in attempts})
     commits = sorted({str(attempt.get("commit"))[:12] for attempt in attempts if attempt.get("commit")})
     processors = sorted({str(attempt.get("cpu")) for attempt in attempts if attempt.get("cpu")})
+    code, machines = (markdown(", ".join(names)) for names in (commits, processors))
     return (
         f"**{len(drawn)} runs** of {' to '.join(dict.fromkeys((days[0], days[-1]))) if days else 'unknown date'}, "
-        f"code at {', '.join(commits) or 'no commit'}{_changed(attempts)}, on {', '.join(processors) or 'unknown'}. "
+        f"code at {code or 'no commit'}{_changed(attempts)}, on {machines or 'unknown'}. "
         f"Drawn on {dt.datetime.now(dt.UTC).date().isoformat()} at {_head()}."
     )
 
@@ -114,8 +116,8 @@ def _incomplete(drawn: Mapping[str, RunRecord], known: Sequence[RunRecord]) -> s
 
 def _ending(record: RunRecord) -> str:
     return (
-        f"- `{record.id}` ({record.arm}, seed {record.seed}), step {record.step} of {record.total_steps}: "
-        f"{record.reason or 'no reason is known'}"
+        f"- {markdown(record.id)} ({markdown(record.arm.shown)}, seed {record.seed}), "
+        f"step {record.step} of {record.total_steps}: {markdown_sentence(record.reason or 'no reason is known')}"
     )
 
 
@@ -170,11 +172,11 @@ def _section(item: Drawn, picture: Path, folder: Path) -> str:
     link = Path(os.path.relpath(picture, folder)).as_posix()
     parts = [f"## {title}", f"![{title}]({link})"]
     if item.findings:
-        rows = [(finding.claim, f"**{finding.verdict}**", finding.numbers or "") for finding in item.findings]
-        parts.append(_markdown(("the paper", "here", "numbers"), rows))
+        rows = [(finding.claim, Markdown(f"**{finding.verdict}**"), finding.numbers or "") for finding in item.findings]
+        parts.append(markdown_table(("the paper", "here", "numbers"), rows))
     if item.name in _TABLES and item.data is not None:
         parts.append(_numbers(item.data))
-    parts += [item.remarks] if item.remarks else []
+    parts += [markdown_sentence(item.remarks)] if item.remarks else []
     return "\n\n".join(parts)
 
 
@@ -186,16 +188,11 @@ def _numbers(data: pd.DataFrame) -> str:
     }
     wide = pd.Series(cells).unstack(sort=False).fillna("")
     rows = [(*map(str, index), *map(str, values)) for index, values in zip(wide.index, wide.to_numpy(), strict=True)]
-    return _markdown(("", "", *map(str, wide.columns)), rows)
+    return markdown_table(("", "", *map(str, wide.columns)), rows)
 
 
 def _cell(value: float, low: float, high: float) -> str:
     return f"{value:.3f}" if pd.isna(low) else f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _anchor(title: str) -> str:

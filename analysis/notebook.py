@@ -15,12 +15,15 @@ from analysis.figures import paper, style
 from analysis.figures.missing import MissingDataError
 from analysis.runs import Runs
 from analysis.wording import shown_source
+from qae.text import markdown_sentence, one_line
 
 if TYPE_CHECKING:
     from IPython.display import Image, Markdown
     from ipywidgets import Box, FloatSlider, IntSlider
 
 _SCREEN_DOTS_AN_INCH = 96
+# Two dollars in the name of an arm are no formula.
+pd.set_option("display.html.use_mathjax", False)  # pandas' signature
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Opened:
     def __str__(self) -> str:
         runs, arms = len(self.runs.records), len(self.runs.arms)
         what = f"{runs} {'run' if runs == 1 else 'runs'} in {arms} {'arm' if arms == 1 else 'arms'}"
-        return "\n".join([f"{what} from {self.source}", *self.runs.notes])
+        return "\n".join(map(one_line, [f"{what} from {self.source}", *self.runs.notes]))
 
 
 def open_runs(source: str = "") -> Opened:
@@ -102,7 +105,7 @@ def draw(name: str, opened: Opened) -> "Image | Markdown":
     try:
         return show(figures.draw(name, opened.runs, opened.source))
     except MissingDataError as error:
-        return Markdown(f"*{name} is not drawn: {error}*")
+        return Markdown(markdown_sentence(f"{name} is not drawn: {error}"))
 
 
 def claims(names: Iterable[str], opened: Opened) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from qae.run_directory import NOTHING_TO_LEARN, RunStatus
+from qae.text import brief
 
 METRIC_COLUMNS = ("run", "step", "name", "value")
 EVALUATION_COLUMNS = ("run", "step", "data_set", "problem", "n", "c", "mean_length")
@@ -18,6 +19,8 @@ EVALUATION_COLUMNS = ("run", "step", "data_set", "problem", "n", "c", "mean_leng
 @dataclass(frozen=True)
 class ArmName:
     """What an arm is called, from what differs between the runs at hand.
+
+    As a string it is the whole name, which CSV and JSON carry; people read `shown`.
 
     Attributes:
         baseline: "mean", "K = 0.4", "median", …
@@ -31,6 +34,11 @@ class ArmName:
 
     def __str__(self) -> str:
         return f"{self.baseline}, {self.variant}" if self.variant else self.baseline
+
+    @property
+    def shown(self) -> str:
+        """The name as tables, figures and sentences have it: on one line, a long one shortened (`qae.text.brief`)."""
+        return brief(self)
 
 
 @dataclass(frozen=True)
@@ -106,6 +114,10 @@ class Runs:
         for record in self.records:
             arms.setdefault(record.arm, []).append(record)
         return arms
+
+    def arm_called(self, name: str) -> ArmName | None:
+        """The arm of a name, as it is or as it is shown; None where there is none."""
+        return next((arm for arm in self.arms if name in (str(arm), arm.shown)), None)
 
     def only(self, records: Iterable[RunRecord]) -> "Runs":
         """These runs, which may have other names of their arms, with their numbers and the notes that name them."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qae.command_line import MistakeError, root_option
+from qae.command_line import MistakeError, root_option, say
+from qae.text import encodable, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,9 +36,9 @@ def export(sources: tuple[str, ...], out: Path, condition: str | None, validatio
     frame = _table(loaded, sources)
     _write(frame, out)
     for note in (note for runs in loaded for note in runs.notes):
-        click.echo(note, err=True)
+        say(one_line(note), err=True)
     count = sum(len(runs.records) for runs in loaded)
-    click.echo(f"{out}: {len(frame):,} rows of {count} {'run' if count == 1 else 'runs'}")
+    say(f"{out}: {len(frame):,} rows of {count} {'run' if count == 1 else 'runs'}")
 
 
 @click.command()
@@ -59,8 +60,8 @@ def pull(project: str, condition: str | None) -> None:
     except wandb_api.WandbError as error:
         raise MistakeError(str(error)) from error
     for note in loaded.notes:
-        click.echo(note, err=True)
-    click.echo(
+        say(one_line(note), err=True)
+    say(
         f"{project}: {runs} {'run' if runs == 1 else 'runs'}, {rows:,} new rows, "
         f"{len(loaded.metrics):,} numbers in {cache.directory()}"
     )
@@ -84,15 +85,15 @@ def sync(names: tuple[str, ...], root: Path) -> None:
         for run in bring(root, run_ids):
             if run.outcome is Outcome.FAILED:
                 failed = True
-                click.echo(f"{run.run_id}: failed: {run.reason}", err=True)
+                say(f"{run.run_id}: failed: {run.reason}", err=True)
             elif run.outcome is Outcome.SKIPPED:
-                click.echo(f"{run.run_id}: skipped: {run.reason}")
+                say(f"{run.run_id}: skipped: {run.reason}")
             elif run.outcome is Outcome.COMPLETE:
-                click.echo(f"{run.run_id}: all there already ({run.path})")
+                say(f"{run.run_id}: all there already ({run.path})")
             else:
                 late = f", {run.late} of them after later ones" if run.late else ""
                 repaired = f", {run.repaired} from metrics.jsonl alone" if run.repaired else ""
-                click.echo(f"{run.run_id}: {run.sent} steps sent{late}{repaired} ({run.path})")
+                say(f"{run.run_id}: {run.sent} steps sent{late}{repaired} ({run.path})")
     except WandbError as error:
         raise MistakeError(str(error)) from error
     if failed:
@@ -141,7 +142,7 @@ def _write(frame: "pd.DataFrame", out: Path) -> None:
     """Whole or not at all."""
     from qae.run_directory import write_atomic
 
-    content = frame.to_csv(index=False).encode() if out.suffix == ".csv" else frame.to_parquet(index=False)
+    content = encodable(frame.to_csv(index=False)).encode() if out.suffix == ".csv" else frame.to_parquet(index=False)
     try:
         write_atomic(out, content)
     except OSError as error:

@@ -11,7 +11,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
-from rich.table import Table
 
 from analysis import statistics
 from analysis.sources import run_store
@@ -19,7 +18,9 @@ from analysis.statistics.intervals import Estimate
 from analysis.statistics.seeds import Mean
 from analysis.table import last_common_evaluation
 from qae import metrics, search_record, terminal
+from qae.literal import LiteralTable, literal
 from qae.search_record import StudyNote, TrialNote
+from qae.text import brief
 
 _PASS = "pass_at_"  # noqa: S105  # of an objective's name
 _FEWEST_FOR_IMPORTANCE = 4
@@ -128,10 +129,10 @@ def show(root: Path, name: str, console: Console, most: int) -> None:
     """
     found = read(root, name)
     terminal.show(console, _table(found, most), ("front", "trials", "state", "seeds"), "--json has them")
-    console.print(_caption(found), style="dim", highlight=False)
+    console.print(literal(_caption(found), "dim"))
     for objective, shares in found.importances.items():
         words = ", ".join(f"{parameter} {share:.0%}" for parameter, share in shares.items())
-        console.print(f"Importance for {objective}: {words}.", highlight=False, markup=False)
+        console.print(literal(f"Importance for {objective}: {words}."))
 
 
 @dataclass(frozen=True)
@@ -216,9 +217,9 @@ def _importances(
     return found
 
 
-def _table(found: StudyResult, most: int) -> Table:
+def _table(found: StudyResult, most: int) -> LiteralTable:
     several = len(found.objectives) > 1
-    table = Table(title=f"Search '{found.name}'", title_justify="left")
+    table = LiteralTable(title=f"Search '{found.name}'")
     table.add_column("setting", overflow="fold")
     for objective in found.objectives:
         table.add_column(objective, no_wrap=True)
@@ -230,12 +231,12 @@ def _table(found: StudyResult, most: int) -> Table:
     for one in found.settings[:most]:
         state = ", ".join(word for word in (one.state, "" if one.feasible else "breaks a constraint", one.note) if word)
         table.add_row(
-            " ".join(_short(override) for override in one.overrides),
+            brief(" ".join(_short(override) for override in one.overrides)),
             *(_cell(one, place) for place in range(len(found.objectives))),
             str(one.seeds),
             ", ".join(map(str, one.trials[:4])) + (" …" if len(one.trials) > 4 else ""),
             *(["yes" if one.on_front else ""] if several else []),
-            state,
+            brief(state),
         )
     return table
 

@@ -5,13 +5,14 @@ from dataclasses import asdict, dataclass
 
 import pandas as pd
 from rich import box
-from rich.table import Table
 
 from analysis import statistics
 from analysis.runs import ArmName, RunRecord, Runs
 from analysis.statistics import Estimate, Mean
 from analysis.wording import seeds_an_arm, span
 from qae import metrics
+from qae.literal import LiteralTable
+from qae.text import brief, markdown_sentence, markdown_table
 
 FINAL_STEPS = 5
 COLUMNS = ("arm", "seeds", "step", "entropy final", "entropy peak", "pass@1", "pass@16", "zero adv.", "length")
@@ -70,20 +71,20 @@ def summarise(runs: Runs) -> Results:
     for arm, records in runs.arms.items():
         last = last_steps_of(runs, arm)
         if last.empty:
-            notes += [f"{arm}: nothing is on disk yet ({_standing(records)})."]
+            notes += [f"{arm.shown}: nothing is on disk yet ({_standing(records)})."]
             continue
         step = int(last.max())
         reached = [str(run) for run in last.index[last == step]]
         rows.append(_result(runs, arm, step, reached, len(records)))
         behind = [record for record in records if record.id not in reached]
         if behind:
-            notes.append(f"{arm}: {len(behind)} of {len(records)} runs not in the numbers ({_standing(behind)}).")
+            notes.append(f"{arm.shown}: {len(behind)} of {len(records)} runs not in the numbers ({_standing(behind)}).")
     return Results(tuple(rows), (*notes, *runs.notes))
 
 
-def rich_table(results: Results) -> Table:
+def rich_table(results: Results) -> LiteralTable:
     """The table for a terminal."""
-    table = Table(title="Results", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = LiteralTable(title="Results", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in COLUMNS:
         table.add_column(name, justify="left" if name == "arm" else "right", overflow="fold")
     for result in results.rows:
@@ -93,9 +94,8 @@ def rich_table(results: Results) -> Table:
 
 def markdown(results: Results) -> str:
     """The table for a document, with its caption and notes."""
-    rows = [COLUMNS, ("---", *["--:"] * (len(COLUMNS) - 1)), *(_cells(result, " ") for result in results.rows)]
-    lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n\n".join(["\n".join(lines), caption(results), *results.notes])
+    rows = markdown_table(COLUMNS, (_cells(result, " ") for result in results.rows), text_columns=1)
+    return "\n\n".join([rows, caption(results), *map(markdown_sentence, results.notes)])
 
 
 def frame(results: Results) -> pd.DataFrame:
@@ -175,7 +175,7 @@ def _standing(records: Sequence[RunRecord]) -> str:
 
 def _cells(result: ArmResult, separator: str) -> tuple[str, ...]:
     return (
-        result.arm,
+        brief(result.arm),
         str(result.seeds) if result.seeds == result.runs else f"{result.seeds} of {result.runs}",
         str(result.step),
         _interval(result.entropy_final, 2, separator),

@@ -26,7 +26,7 @@ from analysis.sources import wandb_api, wandb_offline
 from analysis.sources.tidy import superseding
 from analysis.sources.wandb_api import WandbError
 from analysis.sources.wandb_records import STEP_AXIS, Description
-from qae import wandb_environment
+from qae import wandb_environment, wandb_limits
 from qae.run_directory import RunDirectory, RunStatus, read_metrics
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _description(
         project=known.project or tracking.get("project") or wandb_environment.setting("project") or "uncategorized",
         group=known.group or group,
         job_type=known.job_type or str(config.get("backend", "")),
-        tags=known.tags or tuple(str(label) for label in labels.values() if label),
+        tags=known.tags or wandb_limits.tags(labels.values()),
         config=known.config or config,
     )
 
@@ -257,11 +257,11 @@ def _init(description: Description, path: str, folder: str) -> "wandb.Run":
             entity=entity,
             project=project,
             id=run_id,
-            name=description.name,
-            group=description.group or None,
-            job_type=description.job_type or None,
-            tags=list(description.tags),
-            config=description.config,
+            name=wandb_limits.run_name(description.name),
+            group=wandb_limits.group(description.group) or None,
+            job_type=wandb_limits.job_type(description.job_type) or None,
+            tags=wandb_limits.tags(description.tags),
+            config=wandb_limits.config(description.config),
             resume="allow",
             mode="online",
             dir=folder,

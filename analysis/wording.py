@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from qae.text import brief
+
 
 def span(values: Iterable[int]) -> str:
     """The range of some sizes: "5", "4 to 5", or "no" where there is none."""
@@ -22,13 +24,20 @@ def seeds_an_arm(counts: Iterable[int]) -> str:
 def hint(word: str, known: Sequence[str]) -> str:
     """What a mistyped word may mean: "did you mean fig9?", or all that there are."""
     close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"there are: {', '.join(known)}"
+    return f"did you mean {brief(close[0])}?" if close else f"there are: {', '.join(map(brief, known))}"
 
 
 def shown_source(source: str) -> str:
     """A path by its last two names: where it lies on this machine is nobody's business in a page that is shared."""
-    path = Path(source)
-    return "/".join(path.resolve().parts[-2:]) if path.exists() else source
+    return "/".join(Path(source).resolve().parts[-2:]) if exists(source) else source
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a file or folder; what cannot be a path (too long, a zero byte) is none."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
 
 
 def seeds_in_words(count: int) -> str:

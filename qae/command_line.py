@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import click
 
+from qae.text import paragraph
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -14,6 +16,15 @@ class MistakeError(click.ClickException):
     """A sentence for something that the user can put right; exit code 2."""
 
     exit_code = 2
+
+    def format_message(self) -> str:
+        """The sentence, with nothing hidden in the words that it repeats."""
+        return paragraph(self.message)
+
+
+def say(text: object, *, err: bool = False) -> None:
+    """Print text that may hold foreign words, with nothing hidden in it."""
+    click.echo(paragraph(text), err=err)
 
 
 def root_option(function: Command) -> Command:

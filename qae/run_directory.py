@@ -63,6 +63,8 @@ class RunState:
         settled: `reasons` when the run was last given up; a retry counts anew from there.
         stuck_step: step at which the last attempt ended that crashed, or ran out of time before its first step; the
             same again is a failure.
+        tracking: what W&B did not take of the last attempt and why, a part of a sentence; None where it took all of it
+            or was not asked.
     """
 
     status: RunStatus = RunStatus.PLANNED
@@ -82,6 +84,7 @@ class RunState:
     reasons: Mapping[str, int] = field(default_factory=dict)
     settled: Mapping[str, int] = field(default_factory=dict)
     stuck_step: int | None = None
+    tracking: str | None = None
 
     def with_(self, **changes: object) -> "RunState":
         """A copy with some fields changed."""

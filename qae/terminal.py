@@ -8,6 +8,10 @@ import sys
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
+
+from qae.text import aligned, one_line
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Column, Table
@@ -104,12 +108,6 @@ def fitted(table: "Table", room: int, least: Sequence[str], elsewhere: str) -> "
     return smaller
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines of text in columns, a line a row whatever its length: good to search, and thousands are quick."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
 def aligned_within(
     rows: Sequence[Sequence[str]], room: int | None, least: Sequence[str], elsewhere: str
 ) -> tuple[list[str], str | None]:
@@ -123,8 +121,9 @@ def aligned_within(
     """
     if room is None:
         return aligned(rows), None
+    rows = [[one_line(cell) for cell in row] for row in rows]
     header = rows[0]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     last = len(header) - 1
     widths[last] = min(widths[last], _LEAST_WORDS)
     rank = {name: place for place, name in enumerate(least)}
@@ -133,7 +132,7 @@ def aligned_within(
     while len(kept) > 1 and sum(widths[index] for index in kept) + 2 * (len(kept) - 1) > room:
         kept.remove(order.pop(0))
     lines = aligned([[row[index] for index in kept] for row in rows])
-    cut = [line if len(line) <= room else f"{line[: room - 1]}{_CUT}" for line in lines]
+    cut = [line if cell_len(line) <= room else f"{set_cell_size(line, room - 1)}{_CUT}" for line in lines]
     dropped = [header[index] for index in range(last + 1) if index not in kept and header[index]]
     whats = [f"no room for: {', '.join(dropped)}"] if dropped else []
     whats += [f"the last column is cut at {_CUT}"] if cut != lines else []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from qae.command_line import MistakeError, root_option
+from qae.command_line import MistakeError, root_option, say
 from sweeps.run_commands import selected, where_option
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def status(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, watc
     runs = selected(root, targets, where)
     queue, doubt = _in_queue(root, runs)
     if doubt:
-        click.echo(doubt, err=True)
+        say(doubt, err=True)
     if as_json:
         now = time.time()
         for run in runs:
@@ -58,10 +58,10 @@ def status(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, watc
         return
     lines, missing = standing.table(runs, queue, room=terminal.width())
     for line in lines:
-        click.echo(line)
+        say(line)
     for sentence in (missing, standing.summary(runs, queue)):
         if sentence:
-            click.echo(sentence, err=True)
+            say(sentence, err=True)
 
 
 @click.command(short_help="Stop runs, with a checkpoint where they run.")
@@ -85,7 +85,7 @@ def cancel(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, ever
     here, refusals = _stop_processes([run for run in runs if run.run_id not in jobs])
     click.echo(f"Cancelled {tables.count(len(ours), 'job')}; stopping {tables.count(here, 'run')} on this machine.")
     for sentence in refusals:
-        click.echo(sentence, err=True)
+        say(sentence, err=True)
 
 
 @click.command(short_help="How many runs of each job array go side by side.")

@@ -1,5 +1,6 @@
 """A Slurm cluster as a place to run: see `sweeps.executor.Executor`."""
 
+import shlex
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import cast
 
 from rich.console import Console
 
-from qae import streams, terminal
+from qae import literal, streams, terminal
 from qae.checks import boolean
 from qae.errors import ConfigError
 from slurm import client
@@ -97,7 +98,7 @@ class SlurmExecutor:
 
     def _launch(self, plan: Plan, console: Console, stopped: Callable[[], bool], feed: Feed) -> Execution:
         batches = BatchStore(self._root)
-        say = partial(console.print, highlight=False, markup=False, soft_wrap=True)
+        say = partial(literal.say, console)
         submitter = Submitter(batches, plan.name, cache(self._code), say, stopped)
         starting = [run for run in plan.runs if run.action.runs]
         submission = submitter.submit(starting)
@@ -163,9 +164,8 @@ def _room(waiting: Sequence[PlannedRun]) -> Iterator[str]:
 
 
 def _come_back(sweep: str, root: Path) -> str:
-    return (
-        f"The jobs go on without this process: `qae status --watch {sweep} --root {root}` or the same command follows."
-    )
+    command = shlex.join(["qae", "status", "--watch", sweep, "--root", str(root)])
+    return f"The jobs go on without this process: `{command}` or the same command follows."
 
 
 def _is_final(store: RunStore, run_id: str) -> bool:
@@ -194,7 +194,7 @@ def _switch(config: Mapping[str, object], section: str, key: str) -> bool:
 
 
 def _to_stderr(sentence: str) -> None:
-    terminal.console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
+    literal.say(terminal.console(stderr=True), sentence)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from qae.checks import is_number
 from qae.errors import ConfigError
+from qae.literal import literal
 from sweeps.plan import Plan
 
 _ASK = "ask"
@@ -52,7 +53,7 @@ class Confirmation:
         if not (sys.stdin.isatty() and console.is_terminal):
             raise ConfigError("sweep.confirm", _ASK, f"{over} and there is no terminal to ask on; give true to launch")
         question = f"{over[0].upper()}{over[1:]}. Launch? [y/N] "
-        console.print(question, end="", highlight=False, markup=False, soft_wrap=True)
+        console.print(literal(question), end="", soft_wrap=True)
         try:
             answer = input()
         except EOFError:

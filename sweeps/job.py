@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from qae import metrics
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus
+from qae.text import encodable
 from sweeps import backends, forks, provenance, reasons, tracking
 from sweeps.guard import Guard
 from sweeps.locking import AlreadyRunningError, exclusive, leased
@@ -223,12 +224,14 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
     try:
         provenance.record_attempt(directory, state.attempt, backends.threads(config))
         tracker = tracking.start(config, directory, sweep)
+        progress.tracked(tracker)
         guard = Guard(config, directory, state.total_steps, tracker)
         progress.note(guard.reason)
 
         def on_step(step: int, values: Mapping[str, float]) -> None:
             progress.step(step, values)
             tracker.log(step, values)
+            progress.tracked(tracker)
             guard.step(step, values)
             progress.note(guard.reason)
 
@@ -242,6 +245,7 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
         with suppress(OSError):  # the log lies on the disk that may be full
             traceback.print_exc()
         tracker.finish(failed=True)
+        progress.tracked(tracker)
         return status
     if step >= state.total_steps:
         if guard.ending:
@@ -254,6 +258,7 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
     else:
         status = progress.end(RunStatus.CANCELLED, ExitReason.CANCELLED, directory.requested_end() or "asked to end")
     tracker.finish(failed=False)
+    progress.tracked(tracker)
     return status
 
 
@@ -342,6 +347,13 @@ class _Progress:
             self._state = replace(self._state, reason=sentence)
             self._directory.write_state(self._state)
 
+    def tracked(self, tracker: tracking.Tracker) -> None:
+        """Have the state say what the tracker could not do, during the run and after it."""
+        if tracker.problem and tracker.problem != self._state.tracking:
+            self._state = replace(self._state, tracking=encodable(tracker.problem))
+            with suppress(OSError):
+                self._directory.write_state(self._state)
+
     def stopped(self, number: int, step: int) -> RunStatus:
         """The trainer ended after a step because a signal asked it to."""
         reason = self._place.why_stopped(number)
@@ -361,6 +373,7 @@ class _Progress:
                 ended = replace(ended, status=RunStatus.PREEMPTED, stuck_step=stuck)
             else:
                 ended = replace(ended, settled=ended.reasons, stuck_step=None)
+        self._state = ended
         try:
             self._directory.write_last_state(ended)
         except OSError as error:
@@ -385,7 +398,7 @@ def _trainer_log(config: Mapping[str, object], directory: RunDirectory, attempt:
 
 
 def _sentence(error: Exception) -> str:
-    text = str(error).strip()
+    text = encodable(str(error).strip())
     if isinstance(error, ConfigError | backends.TrainerKilledError):
         return text
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

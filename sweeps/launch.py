@@ -10,11 +10,13 @@ from rich.console import Console
 
 from qae import streams, terminal
 from qae.checks import boolean
+from qae.literal import say
 from qae.run_directory import RunStatus
+from qae.text import brief
 from sweeps import forks, guard, tables, tracking
 from sweeps.confirm import Confirmation
 from sweeps.executor import Execution, Executor
-from sweeps.plan import Action, Job, Plan, make_plan
+from sweeps.plan import Action, Job, Plan, PlannedRun, make_plan
 from sweeps.store import RunStore, checked_name
 
 _STOPPED = RunStatus.STOPPED_BY_GUARD
@@ -106,8 +108,8 @@ def _show_end(plan: Plan, ended: Execution, failed: Mapping[str, str], console: 
     if failed:
         terminal.show(console, tables.failure_table(failed, plan.runs), tables.FAILURE_LEAST, "`qae status` has them")
         console.print("Failed runs start again with sweep.retry=true; killed ones with the same command.")
-    for sentence in (*_stopped_by_guard(plan), *ended.notes):
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+    for sentence in (*_stopped_by_guard(plan), *_not_tracked(plan.runs), *ended.notes):
+        say(console, sentence)
     if ended.interrupted and not ended.unfinished:
         console.print("Stopped. The same command goes on from here.")
 
@@ -117,9 +119,21 @@ def _stopped_by_guard(plan: Plan) -> Iterator[str]:
     stopped = [(run, state) for run in plan.runs if (state := run.directory.read_state()).status is _STOPPED]
     for run, state in stopped:
         why = (state.reason or "").removeprefix("guard: ")
-        yield f"Run {run.run_id} ({run.label}) was stopped by its guard: {why}."
+        yield f"Run {run.run_id} ({brief(run.label)}) was stopped by its guard: {why}."
     if any(forks.fork_of(run.directory) is None for run, _ in stopped):
         yield "Runs that a guard stopped count with what they logged; they go on with sweep.retry=true."
+
+
+def _not_tracked(runs: Sequence[PlannedRun]) -> Iterator[str]:
+    """A sentence for each thing that kept W&B from taking runs whole, and how to send them."""
+    problems: dict[str, list[str]] = {}
+    for run in runs:
+        last = forks.last_of(run.directory)
+        if run.action is not Action.SKIP_DONE and (problem := last.read_state().tracking):
+            problems.setdefault(problem, []).append(last.run_id)
+    for problem, run_ids in problems.items():
+        which = f"run {run_ids[0]}" if len(run_ids) == 1 else f"{len(run_ids)} runs ({run_ids[0]}, …)"
+        yield f"W&B, {which}: {problem}. Every number is in the run directory; `qae sync` sends what is missing."
 
 
 def _with_forks(plan: Plan) -> tuple[str, ...]:
@@ -132,4 +146,4 @@ def _with_forks(plan: Plan) -> tuple[str, ...]:
 def _show_plan(plan: Plan, console: Console, sentences: Sequence[str]) -> None:
     terminal.show(console, tables.plan_table(plan), tables.PLAN_LEAST, "A pipe (`| cat`) shows them")
     for sentence in sentences:
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        say(console, sentence)

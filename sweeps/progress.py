@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.live import Live
 
 from qae import metrics, terminal
+from qae.literal import say
 from qae.run_directory import RunStatus
+from qae.text import brief
 from sweeps import tables
 from sweeps.plan import PlannedRun
 from sweeps.watch import seconds_left
@@ -110,7 +112,7 @@ class _Lines:
             self._events.clear()
 
     def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(self._console, line)
 
 
 # What a line is said for: another status, another evaluation, another decision of the guard.
@@ -124,12 +126,12 @@ def _event(run: PlannedRun) -> _Event:
 def _line(run: PlannedRun, now: float) -> str:
     entropy, accuracy, zero = tables.latest_cells(run.state)
     parts = [
-        f"{run.run_id} {run.label}: {tables.status_text(run.state)}",
+        f"{run.run_id} {brief(run.label)}: {tables.status_text(run.state)}",
         f"step {run.state.step}/{run.total_steps}",
         f"entropy {entropy}" if entropy else "",
         f"pass@1 {accuracy}" if accuracy else "",
         f"zero advantage {zero}" if zero else "",
     ]
     left = tables.duration(seconds_left(run, now))
-    said = run.state.reason or ""
+    said = brief(run.state.reason or "", tables.REASON_LETTERS)
     return ", ".join(part for part in [*parts, f"{left} left" if left else "", said] if part)

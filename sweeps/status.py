@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from qae import metrics, terminal
 from qae.run_directory import RunDirectory, RunStatus
+from qae.text import brief
 from sweeps import tables
 from sweeps.selection import StoredRun
 from sweeps.watch import seconds_a_step
@@ -49,8 +50,8 @@ def row(run: StoredRun, queued: InQueue | None, now: float) -> tuple[str, ...]:
     state = run.state
     entropy, accuracy, zero = tables.latest_cells(state)
     return (
-        run.run_id,
-        run.label,
+        brief(run.run_id),
+        brief(run.label),
         _status(run, queued),
         f"{state.step}/{state.total_steps}",
         entropy,
@@ -61,7 +62,7 @@ def row(run: StoredRun, queued: InQueue | None, now: float) -> tuple[str, ...]:
         str(state.attempt),
         _node(run, queued) or "",
         (queued.job if queued else state.job) or "",
-        _reason(run, queued),
+        brief(_reason(run, queued), tables.REASON_LETTERS),
     )
 
 
@@ -172,7 +173,7 @@ def _node(run: StoredRun, queued: InQueue | None) -> str | None:
 
 def _reason(run: StoredRun, queued: InQueue | None) -> str:
     if queued is None or not _waits(run, queued):
-        return run.state.reason or ""
+        return run.state.reason or (f"W&B: {run.state.tracking}" if run.state.tracking else "")
     return f"{queued.reason}; `qae resume {run.run_id}` releases it" if queued.held else queued.reason
 
 

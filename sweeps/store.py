@@ -11,6 +11,7 @@ import orjson
 
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus, write_atomic
+from qae.text import FILE_NAME_BYTES, is_file_name
 from sweeps.locking import AlreadyRunningError, exclusive, standing
 
 
@@ -159,8 +160,13 @@ def checked_name(name: object) -> str:
     Raises:
         ConfigError: it cannot.
     """
-    if not isinstance(name, str) or not name or name.startswith(".") or "/" in name:
-        raise ConfigError("sweep.name", name, "give a plain name without '/' that does not begin with a dot")
+    if not isinstance(name, str) or not is_file_name(name):
+        raise ConfigError(
+            "sweep.name",
+            name,
+            f"files get this name: give printable text of at most {FILE_NAME_BYTES} bytes without '/', and no dot, "
+            "dash or blank at its start",
+        )
     return name
 
 

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from qae import metrics
+from qae.literal import LiteralTable
 from qae.run_directory import RunState, RunStatus
+from qae.text import brief
 from sweeps.watch import seconds_left, sweep_seconds_left
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _COLOURS = {
     RunStatus.PREEMPTED: "yellow",
     RunStatus.STOPPED_BY_GUARD: "magenta",
 }
+REASON_LETTERS = 500
 # Columns in the order in which a narrow terminal goes without them.
 PLAN_LEAST = ("resources", "steps", "GPU-h")
 PROGRESS_LEAST = ("zero adv.", "entropy", "time left", "pass@1", "state", "step")
@@ -29,12 +31,12 @@ FAILURE_LEAST = ("axes", "log")
 _LINES_AROUND_ROWS = 8  # borders, header, caption in up to three lines and the cursor's line
 
 
-def plan_table(plan: "Plan") -> Table:
+def plan_table(plan: "Plan") -> LiteralTable:
     """What will happen to each run."""
     from sweeps import backends  # here, so that listing runs does not wait for it
     from sweeps.plan import Action
 
-    table = Table(title=f"Plan of sweep '{plan.name}': {count(len(plan.runs), 'run')}", title_justify="left")
+    table = LiteralTable(title=f"Plan of sweep '{plan.name}': {count(len(plan.runs), 'run')}")
     table.add_column("run id", no_wrap=True)
     table.add_column("axes", overflow="fold")
     table.add_column("resources")
@@ -49,11 +51,11 @@ def plan_table(plan: "Plan") -> Table:
         done = run.action is Action.SKIP_DONE
         table.add_row(
             run.run_id,
-            escape(run.label),
+            brief(run.label),
             backends.resources(run.config),
             f"{run.state.step}/{run.total_steps}",
             *([_about(run)] if hours else []),
-            f"[green]{run.action}[/green]" if done else str(run.action),
+            Text(run.action, "green") if done else str(run.action),
         )
     return table
 
@@ -62,7 +64,7 @@ def _about(run: "PlannedRun") -> str:
     return f"~{run.gpu_hours:,.0f}" if run.gpu_hours is not None and run.action.runs else ""
 
 
-def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, height: int) -> Table:
+def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, height: int) -> LiteralTable:
     """Where each run stands: a row a run, and a line for the sweep.
 
     Args:
@@ -72,7 +74,7 @@ def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, heig
         height: lines of the terminal; where the runs are more, the running ones are shown before the others.
     """
     shown = _most_interesting(runs, max(1, height - _LINES_AROUND_ROWS))
-    table = Table(caption=sweep_line(runs, parallel, now), caption_justify="left")
+    table = LiteralTable(caption=sweep_line(runs, parallel, now), caption_justify="left")
     table.add_column("axes", overflow="ellipsis", no_wrap=True)
     table.add_column("state")
     for name in ("step", "entropy", "pass@1", "zero adv.", "time left"):
@@ -81,8 +83,8 @@ def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, heig
         state = run.state
         colour = _COLOURS.get(state.status, "default")
         table.add_row(
-            escape(run.label),
-            f"[{colour}]{status_text(state)}[/{colour}]",
+            brief(run.label),
+            Text(status_text(state), colour),
             f"{state.step}/{run.total_steps}",
             *latest_cells(state),
             duration(seconds_left(run, now)),
@@ -114,18 +116,18 @@ def latest_cells(state: RunState) -> tuple[str, str, str]:
     )
 
 
-def failure_table(failed: Mapping[str, str], runs: "Sequence[PlannedRun]") -> Table:
+def failure_table(failed: Mapping[str, str], runs: "Sequence[PlannedRun]") -> LiteralTable:
     """Why runs failed and where their logs are."""
     from sweeps.job import log_path
 
-    table = Table(title=f"{count(len(failed), 'run')} did not finish", title_justify="left")
+    table = LiteralTable(title=f"{count(len(failed), 'run')} did not finish")
     for name in ("run id", "axes", "reason", "log"):
         table.add_column(name, overflow="fold")
     for run in runs:
         if run.run_id in failed:
             attempt = run.directory.read_state().attempt
             log = log_path(run.directory, attempt)
-            table.add_row(run.run_id, escape(run.label), escape(failed[run.run_id]), escape(str(log)))
+            table.add_row(run.run_id, brief(run.label), brief(failed[run.run_id], REASON_LETTERS), str(log))
     return table
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
-from qae import metrics, wandb_environment
+from qae import metrics, wandb_environment, wandb_limits
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
+from qae.text import brief
 from qae.wandb_environment import Mode, more_private
 
 if TYPE_CHECKING:
@@ -19,17 +20,21 @@ DEFAULT_PROJECT = "qae"
 _LAUNCH_MODE = "launch_mode"
 # Of one W&B run; the client takes none of them beside the id that our runs have.
 _OF_ANOTHER_RUN = ("WANDB_SERVICE", "WANDB_RESUME_FROM", "WANDB_FORK_FROM")
-_NOT_IN_A_PROJECT = "/\\#?%:"
-_LONGEST_PROJECT = 128
 # A server that does not answer delays a run by so much at its start and end, at most. Offline there is none to wait
 # for, only the client's own process, which an overloaded machine can keep from starting for long.
 _INIT_SECONDS: Mapping[Mode, float] = {"online": 30.0, "offline": 120.0}
 _FINISH_SECONDS = 120.0
+_ERROR_LETTERS = 300
 _log = logging.getLogger(__name__)
 
 
 class Tracker(Protocol):
     """Where a run's metrics go besides its directory."""
+
+    @property
+    def problem(self) -> str:
+        """What it could not do and why, a part of a sentence; empty where it did all."""
+        ...
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """One finished step."""
@@ -45,7 +50,14 @@ class Tracker(Protocol):
 
 
 class NoTracker:
-    """Tracks nothing."""
+    """Tracks nothing.
+
+    Args:
+        problem: why, where it was asked to.
+    """
+
+    def __init__(self, problem: str = "") -> None:
+        self.problem = problem
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Do nothing."""
@@ -62,11 +74,16 @@ class WandbTracker:
 
     Each step is logged once, under its global step, and committed at once, so that a killed process loses no
     finished step of its own making (what the offline writer has not flushed is in metrics.jsonl). Whatever W&B
-    raises is a warning in the log.
+    raises is a warning in the log, and the first of them its `problem`.
+
+    Args:
+        run: of the client.
+        problem: what went wrong before it started.
     """
 
-    def __init__(self, run: "wandb.Run") -> None:
+    def __init__(self, run: "wandb.Run", problem: str = "") -> None:
         self._run: wandb.Run | None = run
+        self.problem = problem
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         """Send one finished step."""
@@ -76,13 +93,14 @@ class WandbTracker:
             self._run.log(dict(values), step=step, commit=True)
         except Exception as error:  # a tracker never ends a run
             _log.warning("W&B did not take step %d (%s); metrics.jsonl has it", step, error)
+            self.problem = self.problem or f"step {step} was not taken ({_line(error)})"
 
     def tag(self, name: str) -> None:
         """Add a tag to those that the run has."""
         if self._run is None:
             return
         try:
-            self._run.tags = tuple(dict.fromkeys((*(self._run.tags or ()), name)))
+            self._run.tags = wandb_limits.tags((*(self._run.tags or ()), name))
         except Exception as error:  # as above
             _log.warning("W&B did not take the tag %s (%s); guard.jsonl has the decision", name, error)
 
@@ -94,6 +112,7 @@ class WandbTracker:
             self._run.finish(exit_code=int(failed))
         except Exception as error:  # as above
             _log.warning("W&B could not close the run (%s); metrics.jsonl is complete", error)
+            self.problem = self.problem or f"the run was not closed ({_line(error)})"
         self._run = None
 
 
@@ -106,6 +125,8 @@ def check(tracking: Mapping[str, object]) -> None:
     _choice("tracking.backend", tracking.get("backend"), ("wandb", "none"))
     if tracking.get("backend") == "wandb":
         _choice("tracking.mode", tracking.get("mode"), ("auto", "online", "offline"))
+        for key in ("project", "entity"):
+            wandb_limits.checked(f"tracking.{key}", tracking.get(key))
 
 
 @dataclass(frozen=True)
@@ -151,7 +172,7 @@ def destination(tracking: Mapping[str, object], *, typed: bool = False) -> Desti
         return None
     mode, source = _mode(str(tracking["mode"]), typed=typed)
     project = _project(tracking)
-    _check_project("tracking.project" if tracking.get("project") else "WANDB_PROJECT", project)
+    wandb_limits.checked("tracking.project" if tracking.get("project") else "WANDB_PROJECT", project)
     entity = tracking.get("entity") or wandb_environment.setting("entity")
     return Destination(mode, source, project, str(entity) if entity else None)
 
@@ -202,9 +223,9 @@ def start(config: Mapping[str, object], directory: RunDirectory, sweep: str) -> 
         sweep: the W&B group.
     """
     tracking = cast("Mapping[str, object]", config.get("tracking", {}))
-    check(tracking)
     if not uses_wandb(config):
         return NoTracker()
+    problem = ""
     # The service of the process that started this one would outlive a killed run and hold its id.
     for name in _OF_ANOTHER_RUN:
         os.environ.pop(name, None)
@@ -212,36 +233,38 @@ def start(config: Mapping[str, object], directory: RunDirectory, sweep: str) -> 
         mode = _mode_here(tracking)
         if refused := wandb_environment.make_acceptable():
             _log.warning("W&B does not take %s; recording offline without it", ", ".join(refused))
+            problem = f"it does not take {', '.join(refused)}, so the run was recorded offline"
             mode = "offline"
         if mode == "online":
             try:
                 return WandbTracker(_init(config, directory, sweep, mode))
             except Exception as error:
                 _log.warning("W&B's server did not take the run (%s); recording offline, `wandb sync` sends it", error)
+                problem = f"its server did not take the run, which was recorded offline ({_line(error)})"
                 import wandb
 
                 wandb.teardown()  # its service still holds the run's id
-        return WandbTracker(_init(config, directory, sweep, "offline"))
+        return WandbTracker(_init(config, directory, sweep, "offline"), problem)
     except Exception as error:  # a tracker never ends a run
         _log.warning("W&B could not start (%s); the run goes on without it", error)
-        return NoTracker()
+        return NoTracker(f"it could not start ({_line(error)})")
 
 
 def _init(config: Mapping[str, object], directory: RunDirectory, sweep: str, mode: Mode) -> "wandb.Run":
     import wandb
 
-    tracking = cast("Mapping[str, str | None]", config["tracking"])
+    tracking = cast("Mapping[str, object]", config["tracking"])
     labels = cast("Mapping[str, object]", config.get("labels", {}))
     run = wandb.init(
         id=directory.run_id,
-        name=directory.run_id,
+        name=wandb_limits.run_name(directory.run_id),
         resume="allow",
         project=_project(tracking),
-        entity=tracking.get("entity"),
-        group=sweep,
-        job_type=str(config.get("backend")),
-        tags=[str(label) for label in labels.values() if label],
-        config=dict(config),
+        entity=wandb_limits.checked("tracking.entity", tracking.get("entity")),
+        group=wandb_limits.group(sweep),
+        job_type=wandb_limits.job_type(config.get("backend")),
+        tags=wandb_limits.tags(labels.values()),
+        config=wandb_limits.config(config),
         dir=str(directory.path),
         mode=mode,
         settings=wandb.Settings(
@@ -289,14 +312,8 @@ def _project(tracking: Mapping[str, object]) -> str:
     return str(tracking.get("project") or wandb_environment.setting("project") or DEFAULT_PROJECT)
 
 
-def _check_project(key: str, project: str) -> None:
-    """Refuse what the client would refuse (wandb 0.31, sdk/wandb_settings.py, `validate_project`)."""
-    entity, _, name = project.rpartition("/")
-    if entity and not set(_NOT_IN_A_PROJECT) & {*entity, *name}:
-        raise ConfigError(key, project, f"give the two apart: tracking.entity={entity} tracking.project={name}")
-    if set(_NOT_IN_A_PROJECT) & set(project) or len(project) > _LONGEST_PROJECT:
-        fix = f"W&B takes at most {_LONGEST_PROJECT} characters and none of {' '.join(_NOT_IN_A_PROJECT)}"
-        raise ConfigError(key, project, fix)
+def _line(error: Exception) -> str:
+    return brief(" ".join(str(error).split()) or type(error).__name__, _ERROR_LETTERS)
 
 
 def _choice(key: str, value: object, allowed: tuple[str, ...]) -> None:

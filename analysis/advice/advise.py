@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich import box
-from rich.table import Table
 
 from analysis.advice import evidence as evidences
 from analysis.advice import measured
@@ -14,6 +13,7 @@ from analysis.advice.recommend import Recommendation, Thresholds, judge, recomme
 from analysis.runs import ArmName, Runs
 from analysis.statistics import Estimate, Mean
 from analysis.wording import seeds_in_words
+from qae.literal import LiteralTable
 
 # Of the paper's Fig. 9, with the median between them, at which the most advantages are zero.
 KS = (0.2, 0.4, 0.5, 0.6, 0.8)
@@ -99,7 +99,7 @@ def lines(advice: Advice) -> Iterator[str]:
     """The advice in sentences."""
     seen, given = advice.evidence, advice.recommendation
     behind = f"; {seen.behind} more not that far" if seen.behind else ""
-    yield f"{seen.arm}: begin with K = {given.k:g} ({given.basis})"
+    yield f"{seen.arm.shown}: begin with K = {given.k:g} ({given.basis})"
     yield f"  seen: the first {seen.steps} steps of {seeds_in_words(len(seen.seeds))} ({_listed(seen.seeds)}){behind}"
     yield (
         f"  entropy: {_mean(seen.start, 2)} nats/token at the start, {_mean(seen.level, 2)} over the last 3 of these "
@@ -113,9 +113,9 @@ def lines(advice: Advice) -> Iterator[str]:
     yield from (f"  but: {caution}" for caution in given.cautions)
 
 
-def table(advice: Advice) -> Table:
+def table(advice: Advice) -> LiteralTable:
     """What each K would do, for a terminal."""
-    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    shown = LiteralTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in COLUMNS:
         shown.add_column(name, justify="right")
     for row in cells(advice):

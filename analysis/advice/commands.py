@@ -6,7 +6,9 @@ from pathlib import Path
 import click
 
 from qae import terminal
-from qae.command_line import MistakeError, root_option
+from qae.command_line import MistakeError, root_option, say
+from qae.literal import literal
+from qae.text import one_line
 
 
 @click.command()
@@ -39,11 +41,11 @@ def advise(sources: tuple[str, ...], steps: int | None, as_json: bool, root: Pat
     console = terminal.console()
     for advice in found:
         for line in advising.lines(advice):
-            click.echo(line)
+            say(line)
         if advice.forecasts:
             terminal.show(console, advising.table(advice), advising.LEAST, "--json has them")
-            console.print(advising.caption(advice), style="dim", highlight=False)
+            console.print(literal(advising.caption(advice), "dim"))
         else:
             click.echo("  zero advantages are not predicted: the runs do not log the shares that they follow from.")
     for sentence in (*left_out, *runs.notes):
-        click.echo(sentence, err=True)
+        say(one_line(sentence), err=True)

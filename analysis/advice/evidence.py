@@ -93,13 +93,13 @@ def gather(runs: Runs, arm: ArmName, steps: int | None = None) -> Evidence:
     if reached < max(wanted, FEWEST_STEPS):
         advice = f"give --steps {reached}" if reached >= FEWEST_STEPS else "let it train on"
         raise TooFewStepsError(
-            f"{arm} has {reached} steps on disk and {max(wanted, FEWEST_STEPS)} are needed; {advice}"
+            f"{arm.shown} has {reached} steps on disk and {max(wanted, FEWEST_STEPS)} are needed; {advice}"
         )
     ids = [record.id for record in runs.arms[arm] if record.id in lasts.index and lasts[record.id] >= wanted]
     entropy = _first(runs, arm, metrics.ENTROPY, ids, wanted)
     ids = [run for run in ids if run in entropy and entropy[run].count() >= FEWEST_STEPS]
     if not ids:
-        raise TooFewStepsError(f"{arm} logs no {metrics.ENTROPY.name}, by which K is chosen; give runs that do")
+        raise TooFewStepsError(f"{arm.shown} logs no {metrics.ENTROPY.name}, by which K is chosen; give runs that do")
     records = [record for record in runs.arms[arm] if record.id in ids]
     several = _first(runs, arm, metrics.MULTI_VALUED_GROUP_FRACTION, ids, wanted)
     return Evidence(

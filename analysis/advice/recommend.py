@@ -133,7 +133,7 @@ def _of_best(results: Results) -> tuple[str, ...]:
     value, count = best.value, sum(of.arm.k is not None for of in results.baselines)
     interval = f"pass@1 {value.value:.3f} [{value.low:.3f}, {value.high:.3f}]"
     which = f"{seeds_in_words(value.seeds)}, {value.problems} problems, step {best.step}"
-    return (f"measured: of {count} trained K's {best.arm} ends highest, {interval} ({which}).",)
+    return (f"measured: of {count} trained K's {best.arm.shown} ends highest, {interval} ({which}).",)
 
 
 def _cautions_of_evidence(evidence: Evidence) -> tuple[str, ...]:
@@ -156,11 +156,14 @@ def _cautions_of_results(of_rule: float, results: Results, better: Difference | 
     against = results.against(best.arm)
     if better is None and best.arm.k != of_rule:
         if against is None:
-            found.append(f"the rule's K = {of_rule:g} is not among the measured ones; of these {best.arm} is the best.")
+            found.append(
+                f"the rule's K = {of_rule:g} is not among the measured ones; of these {best.arm.shown} is the best."
+            )
         else:
             found.append(
-                f"{best.arm} measured higher than the rule's K by {against} on {seeds_in_words(against.seeds)}, which "
-                "is not separated from zero: weak evidence against the rule; `qae refine` proposes seeds that tell."
+                f"{best.arm.shown} measured higher than the rule's K by {against} on "
+                f"{seeds_in_words(against.seeds)}, which is not separated from "
+                "zero: weak evidence against the rule; `qae refine` proposes seeds that tell."
             )
     mean = next((of for of in results.baselines if of.arm.k is None), None)
     if mean is not None and mean.value.value > best.value.value:

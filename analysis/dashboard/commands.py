@@ -1,7 +1,6 @@
 """`qae dashboard`; registered as an entry point of the `qae` command."""
 
 import os
-import re
 import sqlite3
 import time
 from importlib.util import find_spec
@@ -9,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from qae.command_line import MistakeError, root_option
+from qae.command_line import MistakeError, root_option, say
+from qae.wandb_limits import PROJECT_PATH
 
-_PROJECT = re.compile(r"(?:wandb://)?([\w.-]+)/([\w.-]+)")
 _name_option = click.option("--name", default="QAE", show_default=True, help="Of the workspace and the report.")
 
 
@@ -55,7 +54,7 @@ def spec(project: str, name: str, out: Path | None) -> None:
         write_atomic(out, f"{text}\n".encode())
     except OSError as error:
         raise MistakeError(f"--out {out} cannot be written ({error.strerror})") from error
-    click.echo(str(out))
+    say(out)
 
 
 @dashboard.command()
@@ -90,7 +89,7 @@ def local(source: str | None, port: int | None, root: Path, *, browser: bool) ->
 
 
 def _split(project: str) -> tuple[str, str]:
-    found = _PROJECT.fullmatch(project)
+    found = PROJECT_PATH.fullmatch(project.removeprefix("wandb://"))
     if found is None:
         raise MistakeError(f"'{project}' is no W&B project: write entity/project")
-    return found[1], found[2]
+    return found["entity"], found["project"]

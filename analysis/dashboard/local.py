@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from analysis.dashboard.panels import GROUPED_BY
 from analysis.runs import RunRecord, Runs
 from qae import metrics
+from qae.text import file_name
 
 if TYPE_CHECKING:
     from trackio.sqlite_storage import SQLiteStorage
@@ -41,7 +42,7 @@ def write(runs: Runs, name: str, folder: Path) -> str:
         the project's name.
     """
     storage = _storage(folder)
-    project = re.sub(r"[^\w-]+", "-", name, flags=re.ASCII).strip("-") or "runs"
+    project = file_name(re.sub(r"[^\w-]+", "-", name, flags=re.ASCII), "runs")
     storage.get_project_db_path(project).unlink(missing_ok=True)
     for record in runs.records:
         own = runs.metrics[runs.metrics["run"] == record.id]
@@ -49,7 +50,7 @@ def write(runs: Runs, name: str, folder: Path) -> str:
         wide = own.pivot_table(index="step", columns="name", values="value", aggfunc="last", observed=True)
         storage.bulk_log(
             project,
-            f"{record.arm}, seed {record.seed}",
+            f"{record.arm.shown}, seed {record.seed}",
             [row.dropna().to_dict() for _, row in wide.iterrows()],
             steps=[int(step) for step in wide.index],
             config=_config(record),
@@ -90,4 +91,4 @@ def _storage(folder: Path) -> "type[SQLiteStorage]":
 def _config(record: RunRecord) -> dict[str, object]:
     """What its table shows, and by which runs can be grouped; names that begin with _ are Trackio's."""
     own = {key: record.config[key] for key in _CONFIG if record.config.get(key) is not None}
-    return {**own, "_Group": str(record.arm), "_Created": datetime.now(UTC).isoformat(), "_Username": None}
+    return {**own, "_Group": record.arm.shown, "_Created": datetime.now(UTC).isoformat(), "_Username": None}

@@ -20,7 +20,7 @@ def draw(runs: Runs, source: str) -> Figure:
     require(runs, *(metric for metric, *_ in _CLASSES))
     shares = {arm: [runs.series(arm, metric.name).mean(axis=1) for metric, *_ in _CLASSES] for arm in runs.arms}
     shares = {arm: found for arm, found in shares.items() if not found[0].empty}
-    titles = [f"{arm}\n(zero: {zero.mean():.0%})" for arm, (_, zero, _) in shares.items()]
+    titles = [f"{arm.shown}\n(zero: {zero.mean():.0%})" for arm, (_, zero, _) in shares.items()]
     figure, axes = panels.small_multiples(titles, "Share of responses")
     for panel, found in zip(axes, shares.values(), strict=True):
         areas = panel.stackplot(

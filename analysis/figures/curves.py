@@ -66,6 +66,8 @@ def line_with_band(
         band: whether to draw the band.
     """
     spacing = {"markevery": max(1, len(summary) // _MARKERS_ON_A_CURVE)} if "marker" in look else {}
+    # Legends leave out what begins with an underscore.
+    label = f" {label}" if label.startswith("_") else label
     axes.plot(summary.index, summary["value"], label=label, **{**spacing, **look})
     if band:
         axes.fill_between(

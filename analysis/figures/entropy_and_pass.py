@@ -15,9 +15,9 @@ def draw(runs: Runs, source: str) -> Figure:
     require(runs, metrics.ENTROPY)
     figure, [axes] = style.new_figure(1, 3, width=11, height=4.8)
     for arm, look in style.looks(list(runs.arms)).items():
-        curves.over_seeds(axes[0], runs.series(arm, metrics.ENTROPY.name), str(arm), look.line)
+        curves.over_seeds(axes[0], runs.series(arm, metrics.ENTROPY.name), arm.shown, look.line)
         for panel, k in zip(axes[1:], _REPORTED_K, strict=True):
-            curves.pass_at_k(panel, runs.counts(arm), k, str(arm), look.line)
+            curves.pass_at_k(panel, runs.counts(arm), k, arm.shown, look.line)
     style.label_axes(axes[0], metrics.ENTROPY)
     curves.fit_to_lines(axes[0], bottom=0)
     for panel, k in zip(axes[1:], _REPORTED_K, strict=True):

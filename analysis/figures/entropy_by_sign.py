@@ -33,7 +33,7 @@ def draw(runs: Runs, source: str) -> Figure:
         block, column = divmod(index, columns)
         above.append(cells[2 * block][column])
         below.append(cells[2 * block + 1][column])
-        above[-1].set_title(panels.wrapped(str(arm)))
+        above[-1].set_title(panels.wrapped(arm.shown))
         _classes(above[-1], runs, arm)
         _differences(below[-1], runs, arm)
         panels.label_outer(above[-1], left=column == 0, below=False, y_label=style.labelled(metrics.ENTROPY))

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures import style
+from qae.text import one_line
 
 MOST_COLUMNS = 6
 _TITLE_LETTERS = 27
@@ -43,7 +44,7 @@ def small_multiples(names: Sequence[str], y_label: str, *, columns: int | None =
 
 def wrapped(title: str) -> str:
     """A title in lines that are no wider than a panel."""
-    lines = (textwrap.wrap(line, _TITLE_LETTERS, break_long_words=False) for line in title.splitlines())
+    lines = (textwrap.wrap(one_line(line), _TITLE_LETTERS) for line in title.splitlines())
     return "\n".join(part for line in lines for part in line)
 
 

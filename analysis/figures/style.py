@@ -2,8 +2,9 @@
 
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeAlias
 
@@ -17,6 +18,7 @@ from analysis.runs import ArmName, Runs
 from analysis.wording import seeds_an_arm, span
 from qae.metrics import Metric
 from qae.run_directory import RunStatus
+from qae.text import brief, one_line
 
 Dash: TypeAlias = str | tuple[int, tuple[float, ...]]
 
@@ -31,6 +33,7 @@ _LINES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 DPI = 150
 _CAPTION_POINTS = 8
 _LEGEND_ROW_INCHES = 0.22
+_LEGEND_LETTER_POINTS, _LEGEND_HANDLE_POINTS = 5.2, 48
 _LEGEND_ROWS_ALLOWED_FOR = 2
 _RC: dict[Any, Any] = {
     "font.size": 10,
@@ -48,6 +51,9 @@ _RC: dict[Any, Any] = {
     "savefig.dpi": DPI,
     "svg.fonttype": "none",
     "svg.hashsalt": "qae",
+    # Names of arms, tokens and data sets are no mathematics; no label of ours is.
+    "text.parse_math": False,
+    "text.usetex": False,
 }
 # Without dates, so that the same runs give the same file.
 _METADATA: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
@@ -67,9 +73,16 @@ class Look:
         return {"color": self.colour, "linestyle": self.dash, "marker": self.marker}
 
 
-def house() -> AbstractContextManager[None]:
-    """The context in which figures are drawn and saved."""
-    return mpl.rc_context(_RC)
+@contextmanager
+def house() -> Iterator[None]:
+    """The context in which figures are drawn and saved.
+
+    A letter that the font lacks is a box in the picture; a warning for each of them would say no more. Whoever sets
+    ``font.family`` to a list of fonts in matplotlibrc has it drawn.
+    """
+    with mpl.rc_context(_RC), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
+        yield
 
 
 def settle(figure: Figure, dpi: int = DPI) -> None:
@@ -147,9 +160,11 @@ def labelled(metric: Metric) -> str:
 
 
 def add_legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
-    """One legend above the panels; a figure grows where it is long."""
+    """One legend above the panels; a figure grows where it is long, a label that is wider than it is shortened."""
     width = figure.get_figwidth() * 72
-    widths = [5.2 * len(label) + 48 for label in entries]
+    longest = int((width - _LEGEND_HANDLE_POINTS) / _LEGEND_LETTER_POINTS)
+    entries = {brief(label, longest): handle for label, handle in entries.items()}
+    widths = [_LEGEND_LETTER_POINTS * len(label) + _LEGEND_HANDLE_POINTS for label in entries]
     fitting = len(entries) if sum(widths) < width else max(1, int(width / max(widths)))
     rows = math.ceil(len(entries) / fitting)
     figure.set_figheight(figure.get_figheight() + _LEGEND_ROW_INCHES * max(0, rows - _LEGEND_ROWS_ALLOWED_FOR))
@@ -167,7 +182,12 @@ def add_caption(figure: Figure, text: str) -> None:
     """Put a caption below the figure, wrapped to its width."""
     characters = int(figure.get_figwidth() * 72 / (_CAPTION_POINTS * 0.56))
     figure.supxlabel(
-        textwrap.fill(text, characters), fontsize=_CAPTION_POINTS, color="#444444", x=0.01, ha="left", va="bottom"
+        textwrap.fill(one_line(text), characters),
+        fontsize=_CAPTION_POINTS,
+        color="#444444",
+        x=0.01,
+        ha="left",
+        va="bottom",
     )
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from qae import terminal
-from qae.command_line import MistakeError, root_option
+from qae.command_line import MistakeError, root_option, say
+from qae.text import markdown_table
 
 if TYPE_CHECKING:
     from qae.guard.settings import Watch
@@ -57,14 +58,15 @@ def replay(
         for source in sources or (None,)
         for item in replays.replay(choice.choose(source, root).runs, watching, good_gain)
     ]
-    rows = [tables.HEADER, *(tables.row(item) for item in items)]
+    rows = [tables.row(item) for item in items]
     if markdown:
-        click.echo(tables.markdown(rows))
+        say(markdown_table(tables.HEADER, rows))
     else:
-        lines, missing = terminal.aligned_within(rows, terminal.width(), tables.LEAST, "--markdown has them")
-        for line in [*lines, *([missing] if missing else [])]:
-            click.echo(line)
-    click.echo(f"\n{tables.sums(items)}")
+        lines, missing = terminal.aligned_within(
+            [tables.HEADER, *rows], terminal.width(), tables.LEAST, "--markdown has them"
+        )
+        say("\n".join([*lines, *([missing] if missing else [])]))
+    say(f"\n{tables.sums(items)}")
 
 
 def watches_of(settings: Path = ENTROPY, changes: tuple[str, ...] = ()) -> "tuple[Watch, ...]":

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from analysis.guard.replay import Outcome, Replayed
+from qae.text import brief
 
 HEADER = ("run", "arm", "seed", "status", "steps", "rule", "step", "pass@1", "outcome", "steps saved")
 # In the order in which a narrow terminal goes without them.
@@ -15,8 +16,8 @@ def row(item: Replayed) -> tuple[str, ...]:
     record, finding = item.record, item.finding
     known = item.first_pass is not None and item.last_pass is not None
     return (
-        record.id,
-        str(record.arm),
+        brief(record.id),
+        record.arm.shown,
         str(record.seed),
         str(record.status),
         str(item.steps),
@@ -66,9 +67,3 @@ def _hours(items: Sequence[Replayed]) -> str:
         if kind in on_gpus
     ]
     return "".join(parts)
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """A header and lines as a Markdown table."""
-    head, *body = rows
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *body))

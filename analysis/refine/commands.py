@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from analysis.wording import hint, seeds_in_words
-from qae.command_line import MistakeError, root_option
+from qae.command_line import MistakeError, root_option, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def refine(
         commands = launch.commands(runs, missing, root)
         for command in commands:
             launch.check(command)
-            click.echo(f"\n{command}")
+            say(f"\n{command}")
     except launch.UnknownCommandError as error:
         raise MistakeError(str(error)) from error
     if launches and (failed := [status for command in commands if (status := launch.start(command))]):
@@ -77,16 +77,14 @@ def refine(
 
 def _pairs(runs: "Runs", between: tuple[str, str] | None, name: str) -> "list[Pair]":
     from analysis import comparison
+    from analysis.commands import arm_called
 
     if between is None:
         return comparison.default_pairs(runs)
-    arms = {str(arm): arm for arm in runs.arms}
-    for wanted in between:
-        if wanted not in arms:
-            raise MistakeError(f"there is no arm '{wanted}' in {name}; {hint(wanted, list(arms))}")
-    if between[0] == between[1]:
-        raise MistakeError(f"--between {between[0]} {between[1]}: give two different arms")
-    return [(arms[between[0]], arms[between[1]])]
+    first, second = (arm_called(runs, wanted, name) for wanted in between)
+    if first == second:
+        raise MistakeError(f"--between {first.shown} {second.shown}: give two different arms")
+    return [(first, second)]
 
 
 def _show(found: "Sequence[Need]", question: "Question", runs: "Runs") -> "dict[ArmName, tuple[int, ...]]":
@@ -97,14 +95,14 @@ def _show(found: "Sequence[Need]", question: "Question", runs: "Runs") -> "dict[
         click.echo(f"{len(found)} pairs, each tested at {found[0].level:.4f}, so that {question.confidence:.0%} hold.")
     missing: dict[ArmName, tuple[int, ...]] = {}
     for need in found:
-        click.echo(_seen(need, question))
+        say(_seen(need, question))
         if need.is_separated and question.difference is None:
             click.echo("  told apart already.")
         elif need.needed is None or need.needed > question.most:
             click.echo(f"  {_too_many(need, question)}")
         else:
             lacking = dict(missing_seeds(need, runs))
-            click.echo(f"  {_enough(need, question)} To be trained: {_listed(lacking)}.")
+            say(f"  {_enough(need, question)} To be trained: {_listed(lacking)}.")
             for arm, seeds in lacking.items():
                 missing[arm] = tuple(sorted({*missing.get(arm, ()), *seeds}))
     return missing
@@ -115,7 +113,7 @@ def _seen(need: "Need", question: "Question") -> str:
     interval = f" [{of.low:+.{digits}f}, {of.high:+.{digits}f}]" if len(need.seeds) > 1 else ""
     problems = f", {of.problems} problems" if of.problems > 1 else ""
     return (
-        f"{need.first} - {need.second}, {question.measure.label}: {of.value:+.{digits}f}{interval} "
+        f"{need.first.shown} - {need.second.shown}, {question.measure.label}: {of.value:+.{digits}f}{interval} "
         f"({seeds_in_words(len(need.seeds))}{problems}, step {need.step})"
     )
 
@@ -141,7 +139,7 @@ def _too_many(need: "Need", question: "Question") -> str:
 
 
 def _listed(lacking: "dict[ArmName, tuple[int, ...]]") -> str:
-    parts = [f"{arm}: {', '.join(_stretches(seeds))}" for arm, seeds in lacking.items() if seeds]
+    parts = [f"{arm.shown}: {', '.join(_stretches(seeds))}" for arm, seeds in lacking.items() if seeds]
     return "; ".join(parts) or "nothing"
 
 

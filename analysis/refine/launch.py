@@ -131,7 +131,8 @@ def _origin(runs: Runs, arm: ArmName, root: Path) -> Origin:
                 settings = {**_settings(typed, operational_only=True), **_settings(overrides[run_id])}
                 return Origin(path.stem, settings, run_id, record.seed)
     raise UnknownCommandError(
-        f"no sweep of {root} has a run of {arm}, so the command that makes it is not known; give --root with its store"
+        f"no sweep of {root} has a run of {arm.shown}, so the command that makes it is not known; give --root with its "
+        "store"
     )
 
 

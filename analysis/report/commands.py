@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from qae.command_line import MistakeError, root_option
+from qae.command_line import MistakeError, root_option, say
 
 
 @click.command()
@@ -34,7 +34,7 @@ def report(source: str | None, out: Path | None, root: Path, *, figures: bool) -
     found = contents.collect(chosen.runs, chosen.title, chosen.source, with_figures=figures)
     with output.sentences():
         write_atomic(path, document.html(found).encode())
-    click.echo(str(path))
+    say(path)
     if found.findings:
         number = len(found.findings)
         click.echo(f"{number} {'finding' if number == 1 else 'findings'} about the data, see its section", err=True)

@@ -15,6 +15,7 @@ from analysis.runs import RunRecord, Runs
 from analysis.statistics import Mean
 from qae import metrics
 from qae.operational import is_operational
+from qae.text import brief, one_line
 
 _NOTHING = "—"
 # Names of options stand for the keys that they set; that of the experiment sets none.
@@ -22,6 +23,7 @@ _OPTIONS = ("labels.model", "labels.regularizer", "labels.advantage", "labels.da
 # Of all figures the first to look at.
 _FIRST = "entropy_and_pass"
 _FORM = Form(("svg",), outlined=True)
+_VALUE_LETTERS = 300
 _DIGITS = {"entropy": 2, "pass@k": 3, "share": 2, "length": 1}
 
 
@@ -121,8 +123,8 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
     differences = comparison.compare(runs, comparison.default_pairs(runs))
     drawn = drawing.draw_all(runs, figure_names(), source, _FORM) if with_figures else []
     return Contents(
-        title=title,
-        source=source,
+        title=one_line(title),
+        source=one_line(source),
         results=_results(results.rows),
         caption=table.caption(results),
         comparison=_comparison(differences),
@@ -131,16 +133,18 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
         runs=_runs(runs),
         claims=_claims(drawn),
         pictures=tuple(_picture(figure) for figure in drawn if not figure.left_out),
-        left_out=tuple((figure.name, figure.left_out) for figure in drawn if figure.left_out),
-        findings=tuple(quality.check(runs)),
-        notes=tuple(note for note in results.notes if note not in runs.notes),
+        left_out=tuple((figure.name, one_line(figure.left_out)) for figure in drawn if figure.left_out),
+        findings=tuple(
+            quality.Finding(found.kind, one_line(found.where), one_line(found.text)) for found in quality.check(runs)
+        ),
+        notes=tuple(one_line(note) for note in results.notes if note not in runs.notes),
     )
 
 
 def _results(rows: Sequence[table.ArmResult]) -> Table:
     cells = tuple(
         (
-            Cell(row.arm),
+            Cell(brief(row.arm)),
             Cell(str(row.seeds) if row.seeds == row.runs else f"{row.seeds} of {row.runs}", sort=float(row.seeds)),
             _number(row.step),
             _estimate(row.entropy_final, "entropy"),
@@ -168,8 +172,8 @@ def _run(runs: Runs, record: RunRecord) -> tuple[Cell, ...]:
     last = int(counts["step"].max()) if len(counts) else -1
     at_last = counts[counts["step"] == last]
     return (
-        Cell(record.id),
-        Cell(str(record.arm)),
+        Cell(brief(record.id)),
+        Cell(record.arm.shown),
         Cell(str(record.status)),
         _number(record.seed),
         _number(record.step),
@@ -187,7 +191,7 @@ def _comparison(differences: Sequence[comparison.Difference]) -> Table:
     measures = tuple(dict.fromkeys(of.measure for of in differences))
     pairs: dict[str, dict[comparison.Measure, comparison.Difference]] = {}
     for of in differences:
-        pairs.setdefault(f"{of.first} - {of.second}", {})[of.measure] = of
+        pairs.setdefault(of.shown, {})[of.measure] = of
     rows = []
     for pair, found in pairs.items():
         any_of = next(iter(found.values()))
@@ -206,13 +210,13 @@ def _difference(of: comparison.Difference) -> Cell:
 
 def _configuration(runs: Runs) -> Table:
     """Keys whose value differs between arms: a row a key and a column an arm, or the other way where arms are more."""
-    first = {str(arm): records[0].config for arm, records in runs.arms.items()}
+    first = {arm.shown: records[0].config for arm, records in runs.arms.items()}
     keys = dict.fromkeys(key for config in first.values() for key in config)
     differing = {}
     for key in keys:
         values = [_shown(config.get(key)) for config in first.values()]
         if len(set(values)) > 1 and (not is_operational(key) or key in _OPTIONS):
-            differing[key] = values
+            differing[brief(key)] = values
     if len(first) <= len(differing):
         columns, lines = ("key", *first), [(key, *values) for key, values in differing.items()]
     else:
@@ -257,4 +261,4 @@ def _number(value: int) -> Cell:
 def _shown(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
-    return "not set" if value is None else str(value)
+    return "not set" if value is None else brief(value, _VALUE_LETTERS)

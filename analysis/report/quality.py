@@ -125,7 +125,7 @@ def _duplicates(records: Iterable[RunRecord]) -> list[Finding]:
     return [
         Finding(
             Kind.DUPLICATE,
-            f"{group[0].arm}, seed {group[0].seed}",
+            f"{group[0].arm.shown}, seed {group[0].seed}",
             f"Runs {', '.join(record.id for record in group)} have one configuration: counted as separate seeds, "
             "they make intervals too narrow.",
         )
@@ -192,7 +192,7 @@ def _run_list(ids: Sequence[str]) -> str:
 
 
 def _name(record: RunRecord) -> str:
-    return f"{record.id} ({record.arm}, seed {record.seed})"
+    return f"{record.id} ({record.arm.shown}, seed {record.seed})"
 
 
 def _ended(record: RunRecord) -> str:

@@ -1,15 +1,15 @@
 """One way to runs, whatever holds them."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.runs import Runs
 from analysis.sources import run_store
+from analysis.wording import exists
+from qae.wandb_limits import PROJECT_PATH
 
 _SCHEME = "wandb://"
-_PROJECT = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class SourceError(ValueError):
@@ -43,14 +43,12 @@ def load(
     path = Path(source)
     if text.startswith(_SCHEME):
         return _project(text.removeprefix(_SCHEME), filters)
-    if path.is_file():
-        return _file(path, validation)
-    if path.is_dir():
-        return _directory(path, validation)
+    if exists(text):
+        return _directory(path, validation) if path.is_dir() else _file(path, validation)
     manifest = root / "sweeps" / f"{text}.json"
-    if "/" not in text and manifest.is_file():
+    if "/" not in text and exists(str(manifest)):
         return run_store.load(root, sweep_runs(manifest))
-    if _PROJECT.fullmatch(text):
+    if PROJECT_PATH.fullmatch(text):
         return _project(text, filters)
     raise SourceError(
         f"'{source}' is no file or directory, no sweep in {root}, and no W&B project (entity/project): "

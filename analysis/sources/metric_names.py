@@ -14,6 +14,7 @@ import pandas as pd
 
 from analysis.sources.tidy import categorical, concatenated, names_of
 from qae import metrics
+from qae.text import brief
 
 _MEAN_ACCURACY = re.compile(r"val-(?:core|aux)/(?P<data_set>.+)/acc/mean@\d+")
 _LOSS_AGGREGATION = "actor_rollout_ref.actor.loss_agg_mode"
@@ -37,7 +38,7 @@ def mapped(frame: pd.DataFrame, config: Mapping[str, object]) -> tuple[pd.DataFr
             frame = _with_copy(frame, next(iter(translation.values())), metrics.pass_at(1).name)
     mode = config.get(_LOSS_AGGREGATION, "token-mean")
     if mode != "token-mean" and metrics.ENTROPY.name in names:
-        return frame, f"{metrics.ENTROPY.name} is averaged as its loss ({mode}), not over tokens"
+        return frame, f"{metrics.ENTROPY.name} is averaged as its loss ({brief(mode)}), not over tokens"
     return frame, ""
 
 

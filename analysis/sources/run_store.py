@@ -46,7 +46,7 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
         evaluations.append(counts)
         if damaged := damaged_metrics + damaged_counts:
             lines = "1 line of its files was" if damaged == 1 else f"{damaged} lines of its files were"
-            notes.append(f"Run {run_id} ({arm}): {lines} unreadable and left out.")
+            notes.append(f"Run {run_id} ({arm.shown}): {lines} unreadable and left out.")
         config = configs[run_id]
         records.append(
             RunRecord(

@@ -10,9 +10,10 @@ from hydra.core.override_parser.types import Override
 from optuna.trial import TrialState
 from rich.console import Console
 
-from qae import streams
+from qae import literal, streams
 from qae.checks import boolean
 from qae.errors import ConfigError
+from qae.text import file_name
 from sweeps import tables, tracking
 from sweeps.app import axes
 from sweeps.confirm import Confirmation
@@ -85,7 +86,7 @@ def search(
     executor = make_executor(wanted.example.runs[0].config)
     root, name = wanted.planner.store.root, wanted.planner.name
     for sentence in (*_description(wanted), *executor.describe(wanted.example), *map(str, wanted.tracked)):
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        literal.say(console, sentence)
     executor.check(wanted.example.runs)
     if wanted.dry_run:
         console.print("sweep.dry_run=true: nothing was started.")
@@ -101,7 +102,7 @@ def search(
             return Outcome(root, name, (), 1)
 
         def say(sentence: str) -> None:
-            console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+            literal.say(console, sentence)
 
         loop = SearchLoop(study, wanted.planner, wanted.settings, wanted.definition.seeds, wanted.total_steps, say)
         streams.outlast(watching(root))
@@ -195,4 +196,4 @@ def _name(configured: str, parameters: Sequence[Parameter]) -> str:
     if configured != _DEFAULT_NAME:
         return checked_name(configured)
     words = [one.name.rsplit(".", 1)[-1].replace("/", "-") for one in parameters]
-    return checked_name("-".join(["search", *words]))
+    return checked_name(file_name("-".join(["search", *words]), "search"))

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from qae.terminal import aligned
+from qae.text import aligned
 from sweeps.locking import exclusive
 from sweeps.plan import Action, PlannedRun
 from sweeps.tables import count, duration, progress_table, sweep_line

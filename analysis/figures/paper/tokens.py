@@ -10,6 +10,7 @@ from analysis.figures.paper import tidy
 from analysis.runs import ArmName, Runs
 from analysis.sources.token_lines import high_entropy_tokens
 from qae.marker_words import MARKER_WORDS
+from qae.text import brief
 
 CAPTION = (
     "Share of each token among the fifth of response positions with the highest entropy in a training batch: mean over "
@@ -29,6 +30,8 @@ _CLASSES = {
     _OTHER: (style.ZERO_LINE, "s"),
 }
 _WORD_START = "\u0120\u2581 "
+_BLANK = "␣"
+_TOKEN_LETTERS = 24
 
 
 def kind(token: str) -> str:
@@ -70,10 +73,16 @@ def paint(data: pd.DataFrame) -> Figure:
                 of_class["value"], of_class.index, marker, color=colour, label=name, markersize=5.5
             )[0]
         panel.set(xscale="log", xlim=(1e-3, 1), ylim=(len(rows) - 0.5, -0.5), title=step, xlabel="Share of positions")
-        panel.set_yticks(range(len(rows)), [str(token).strip(_WORD_START) for token in rows["x"]])
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.set_yticks(range(len(rows)), [_shown(str(token)) for token in rows["x"]])
         panel.grid(visible=False, axis="y")
     style.add_legend(figure, handles)
     return figure
+
+
+def _shown(token: str) -> str:
+    """A token without the blank that begins a word; one of blanks alone as marks."""
+    return brief(token.strip(_WORD_START), _TOKEN_LETTERS) or _BLANK * len(token)
 
 
 def class_change(runs: Runs, arm: ArmName) -> list[float]:
