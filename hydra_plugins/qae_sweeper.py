@@ -47,13 +47,13 @@ class PartsSweeper(LaunchingSweeper):
 
     def sweep(self, arguments: list[str]) -> "Sequence[JobReturn]":
         """Launch every job of the sweep."""
-        from hydra.core.override_parser.overrides_parser import OverridesParser
         from omegaconf import OmegaConf
 
+        from sweeps import ranges
         from sweeps.parts import checked_parts, expand, settled
 
         loader = self._context.config_loader
-        parser = OverridesParser.create(config_loader=loader)
+        parser = ranges.parser(loader)
         typed = parser.parse_overrides(arguments)
         # An experiment brings its own parts.
         config = loader.load_sweep_config(self._config, settled(typed))
