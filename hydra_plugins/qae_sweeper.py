@@ -50,6 +50,7 @@ class PartsSweeper(LaunchingSweeper):
         from omegaconf import OmegaConf
 
         from sweeps import ranges
+        from sweeps.arguments import repeated
         from sweeps.parts import checked_parts, expand, settled
 
         loader = self._context.config_loader
@@ -59,5 +60,5 @@ class PartsSweeper(LaunchingSweeper):
         config = loader.load_sweep_config(self._config, settled(typed))
         parts = checked_parts(OmegaConf.to_container(config.sweep.parts))
         expansion = expand(typed, parts, str(config.sweep.name), parser)
-        self._launcher.notes = [expansion.rule]  # type: ignore[attr-defined]  # ours; Hydra's launchers ignore it
+        self._launcher.notes = [expansion.rule, *repeated(arguments)]  # type: ignore[attr-defined]  # ours; Hydra's launchers ignore it
         return self._launcher.launch(expansion.jobs, initial_job_idx=0)
