@@ -179,7 +179,8 @@ def _no_such_key(key: str, text: str) -> str:
     if is_group(key):
         return f"{key} is no choice of this model; leave it out or choose another model="
     hint = did_you_mean(key, [*known_keys(), *groups()])
-    return f"{key} is not a key of the configuration; {hint}`python sweep.py --cfg job` lists them all, and ++{key}=… adds one"
+    where = f"`python sweep.py --cfg job` lists them all, and ++{key}=… adds one"
+    return f"{key} is not a key of the configuration; {hint}{where}"
 
 
 def _of_a_sweep(overrides: Sequence[str]) -> list[str]:

@@ -28,7 +28,8 @@ def read(argv: Sequence[str]) -> list[str]:
         MistypedError: an option that does not exist, or a word that is no KEY=VALUE.
     """
     parser = get_args_parser()
-    parser.error = _refuse  # type: ignore[method-assign]  # argparse would print a page
+    parser.error = _refuse  # argparse would print a page
+    parser.allow_abbrev = False  # --experiment is no short form of --experimental-rerun
     found, unknown = parser.parse_known_intermixed_args(list(argv))
     overrides: list[str] = found.overrides
     if unknown:
@@ -103,9 +104,9 @@ def _unknown_option(word: str) -> str:
     if name == "experiment" or tree.is_group(name):
         return f"{word} is no option; write {_group(name)}={value or '…'}"
     plain = name.replace("-", "_")
-    key = plain if plain in tree.known_keys() else tree.nearest(plain, tree.known_keys())
-    how = f"write {key}={value or '…'}" if key else "overrides are KEY=VALUE, without dashes"
-    return f"{word} is no option; {how}" + ("" if equals or key is None else " with an = and without dashes")
+    key = _as_key(plain)
+    how = "" if equals or key == "KEY" else " with an = and without dashes"
+    return f"{word} is no option; write {key}={value or '…'}{how}"
 
 
 def _check(word: str, before: str, after: Sequence[str]) -> None:
@@ -133,8 +134,8 @@ def _check(word: str, before: str, after: Sequence[str]) -> None:
         raise MistypedError(f"{word} has no value{fix}")
     if tree.is_group(key):
         _check_group(sign, key, value)
-    if (fix := toolkit_keys.of_hydra(key, value)) is not None:
-        raise MistypedError(str(ConfigError(key, value, fix)))
+    if (refusal := toolkit_keys.of_hydra(key, value)) is not None:
+        raise MistypedError(str(ConfigError(key, value, refusal)))
 
 
 def _check_group(sign: str, group: str, value: str) -> None:
@@ -156,15 +157,22 @@ def _no_value(word: str, before: str, after: Sequence[str]) -> str:
         return f"{word!r} stands alone; write {before.rstrip(',')},{word.lstrip(',')} without spaces"
     if match := re.fullmatch(r"([\w./@]+)\s*:\s*(\S.*)", word):
         return f"{word!r} is written as in YAML; write {match[1]}={match[2]}"
-    if match := re.fullmatch(r"\+*(\w+)/([\w.\-]+)", word):
-        return f"{word} is no KEY=VALUE; write {_group(match[1])}={match[2]}"
     if bare in ("m", "multirun"):
         return f"{word} is no KEY=VALUE; write -m for a run of each value"
-    for group in tree.groups():
-        if bare in tree.options(group):
-            return f"{word} is no KEY=VALUE; write {_group(group)}={bare}"
-    known = tree.nearest(bare, tree.known_keys())
-    return f"{word!r} is no KEY=VALUE; write {known or 'KEY'}=…"
+    return f"{word!r} is no KEY=VALUE; write {_as_option(bare) or f'{_as_key(bare)}=…'}"
+
+
+def _as_option(word: str) -> str | None:
+    """The override that chooses an option which is named alone, or as group/option."""
+    group, slash, option = word.rpartition("/")
+    if slash:
+        return f"{_group(group)}={option}" if tree.is_group(group) else None
+    found = [name for name in tree.groups() if word in tree.options(name)]
+    return f"{_group(found[0])}={word}" if found else None
+
+
+def _as_key(word: str) -> str:
+    return word if word in tree.known_keys() else tree.nearest(word, tree.known_keys()) or "KEY"
 
 
 def _group(name: str) -> str:

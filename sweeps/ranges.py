@@ -77,7 +77,7 @@ def listed(typed: Sequence[Override]) -> list[Override]:
 
 
 def _listed(override: Override) -> Override:
-    value = override.value()
+    value: object = override.value()
     if isinstance(value, Glob):
         options = list(override.sweep_iterator())
         if not options:
