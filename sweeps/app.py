@@ -155,7 +155,7 @@ _SENTENCES = (
     ),
     (r"(\S+) appears more than once in the final defaults list", "{0} is chosen already; write {0}=… without a plus"),
     (r"Multiple values for experiment\.", "several experiments are given; give one +experiment=…"),
-    (r"Missing mandatory value: (\S+)", "{0} is missing, which every run needs; give it a value, and take it not away"),
+    (r"Missing mandatory value: (\S+)", "{0} is missing, which every run needs; give it a value instead of ~{0}"),
     (
         r"Multiple values for (\S+)\. .*: ([\w.\-]+)'",
         "{0} is given twice, or has an option already; give one, {0}={1} without a plus where it has",

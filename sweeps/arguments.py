@@ -62,6 +62,8 @@ def repeated(overrides: Sequence[str]) -> list[str]:
 def axis_hint(error: ConfigError) -> str:
     """What to add to a refusal where the value looks like several, or like a number in quotes; or nothing."""
     key, value = error.key, error.value
+    if not re.match("give a|choose", error.fix):  # the key itself is wrong
+        return ""
     if isinstance(value, list) and value and not any(isinstance(one, list | dict) for one in value):
         return f"; for a run of each value write {key}={','.join(map(str, value))} with -m"
     if not isinstance(value, str):

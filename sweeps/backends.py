@@ -49,8 +49,8 @@ def check(config: Mapping[str, object], exists: Callable[[Path], bool] = Path.ex
     guard.check(config)
     match _backend(config):
         case Backend.TINY:
-            _check_sections(config)
             TinyConfig.from_mapping(config)
+            _check_sections(config)
         case Backend.VERL:
             from sweeps import verl_rules
 
@@ -63,8 +63,9 @@ def _check_sections(config: Mapping[str, object]) -> None:
     known = {field.name for field in fields(TinyConfig) if field.init} | OURS
     for name in config:
         if name not in known:
-            hint = did_you_mean(name, known_keys())
-            raise ConfigError(name, config[name], f"the embedded trainer reads no such key; {hint}leave it out")
+            value = "…" if isinstance(config[name], Mapping) else config[name]
+            hint = did_you_mean(name, known_keys()).strip() or "leave it out"
+            raise ConfigError(name, value, f"the embedded trainer reads no such key; {hint}")
 
 
 def check_machine(config: Mapping[str, object]) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 
 from qae.errors import ConfigError
 from sweeps import tree
-from sweeps.verl_overrides import PLUGIN
 
 _WHERE = "runs live in sweep.root, each in a directory named by its id; leave it out"
 _ENVIRONMENT = "ray_kwargs.ray_init.runtime_env.env_vars"
@@ -76,16 +75,15 @@ def check(config: Mapping[str, object]) -> None:
         ConfigError: names the key, the value and the toolkit's way.
     """
     _check_own_sections(config)
-    if config.get("backend") != "verl":
-        return
     for key, fix in {**VERL, **WITHOUT_EFFECT}.items():
         value = _at(config, key)
         if value is not None and value != _of_the_recipe(config).get(key):
             raise ConfigError(key, value, f"the toolkit sets it; {fix}")
-    modules = _at(config, MODULES)
-    if PLUGIN not in str(modules).split(","):
-        raise ConfigError(MODULES, modules, f"it must name {PLUGIN}, which trains; write '{PLUGIN},yours'")
+    if config.get("backend") != "verl":
+        return
     mode = _at(config, "trainer.v1.trainer_mode")
+    if mode is None:
+        raise ConfigError("backend", "verl", "choose one of verl's models with model=, which brings verl's settings")
     if mode != "qae_sync":
         fix = "only qae_sync writes down the run's steps; `qae verl-command` prints a run of verl's own trainer"
         raise ConfigError("trainer.v1.trainer_mode", mode, fix)
@@ -101,8 +99,8 @@ def _check_own_sections(config: Mapping[str, object]) -> None:
     for section in _SECTIONS:
         for key in _keys(section, config.get(section)):
             if key not in tree.known_keys() and not key.startswith(_OPEN):
-                hint = tree.did_you_mean(key, tree.known_keys())
-                raise ConfigError(key, _at(config, key), f"nothing reads this key; {hint or 'leave it out'}".rstrip())
+                hint = tree.did_you_mean(key, [one for one in tree.known_keys() if one.startswith(f"{section}.")])
+                raise ConfigError(key, _at(config, key), f"nothing reads this key; {hint.strip() or 'leave it out'}")
 
 
 def _keys(name: str, section: object) -> list[str]:

@@ -17,7 +17,6 @@ _A, _R = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
 _MAY_BE_INFINITE = ("algorithm.quantile_k",)
 # Estimators of verl that compare a response with something else than its group.
 _WITHOUT_GROUPS = ("gae", "reinforce_plus_plus", "remax")
-_MILLION = "give a finite number, such as 1e6 for no limit"
 
 
 def finite(run: "Run") -> None:
@@ -25,7 +24,7 @@ def finite(run: "Run") -> None:
     for key, value in run.values.items():
         for one in value if isinstance(value, list | tuple) else [value]:
             if isinstance(one, float) and not math.isfinite(one) and key not in _MAY_BE_INFINITE:
-                raise ConfigError(key, value, _MILLION)
+                raise ConfigError(key, value, "give a finite number")
 
 
 def optimizer(run: "Run") -> None:

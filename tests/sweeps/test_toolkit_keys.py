@@ -53,7 +53,6 @@ def test_a_users_value_of_such_a_key_is_refused(key: str, tmp_path: Path) -> Non
         ("trainer.v1.trainer_mode=sync", "qae_sync"),
         ("trainer.nnodes=2", "resources.nodes"),
         ("trainer.n_gpus_per_node=4", "resources.gpus_per_node"),
-        ("ray_kwargs.ray_init.runtime_env.env_vars.VERL_USE_EXTERNAL_MODULES=mine", "qae.verl_plugin"),
     ],
 )
 def test_the_refusal_names_the_toolkits_way(override: str, way: str) -> None:
@@ -74,6 +73,11 @@ def test_a_key_of_ours_that_nothing_reads_is_refused(key: str, mapping: Any) -> 
         toolkit_keys.check(config)
 
 
+def test_verl_without_one_of_its_models_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"backend='verl' .* model="):
+        toolkit_keys.check({**tiny_mapping(), "backend": "verl"})
+
+
 def test_what_is_free_to_name_stays() -> None:
     for mapping in (tiny_mapping(), verl_mapping(), verl_mapping("site=example_h100")):
         toolkit_keys.check(mapping)
@@ -91,7 +95,7 @@ def test_folders_of_dumps_are_honoured_for_each_run(tmp_path: Path) -> None:
 def test_modules_of_the_user_are_imported_beside_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERL_USE_EXTERNAL_MODULES", "mine, qae.verl_plugin")
     key = toolkit_keys.MODULES
-    config = verl_mapping(f"{key}='qae.verl_plugin,theirs'")
+    config = verl_mapping(f"{key}=theirs")
     toolkit_keys.check(config)
     wanted = "qae.verl_plugin,theirs,mine"
     assert verl_run.environment(config, RunDirectory(tmp_path))["VERL_USE_EXTERNAL_MODULES"] == wanted
