@@ -1,7 +1,7 @@
 """The words after `python sweep.py`: what Hydra would misread, or say in a page, is said here in a sentence."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
@@ -65,19 +65,22 @@ def axis_hint(error: ConfigError) -> str:
     if not re.match("give a|choose", error.fix):  # the key itself is wrong
         return ""
     if isinstance(value, list) and value and not any(isinstance(one, list | dict) for one in value):
-        return f"; for a run of each value write {key}={','.join(map(str, value))} with -m"
-    if not isinstance(value, str):
-        return ""
-    text = value.strip()
+        return _as_axis(key, map(str, value))
+    return _hint_of_text(key, value.strip()) if isinstance(value, str) else ""
+
+
+def _hint_of_text(key: str, text: str) -> str:
     if _NUMBER.fullmatch(text):
         return f"; it is text here: write {key}={text} without inner quotes"
     if span := _SPAN.fullmatch(text):
         end = int(span[3]) + (span[2] != ":")
         return f"; for a run of each number write '{key}=range({int(span[1])},{end})' with -m"
     parts = re.split(r"\s*[;|/]\s*|\s+", text)
-    if len(parts) > 1 and all(_NUMBER.fullmatch(part) for part in parts):
-        return f"; for a run of each value write {key}={','.join(parts)} with -m"
-    return ""
+    return _as_axis(key, parts) if len(parts) > 1 and all(map(_NUMBER.fullmatch, parts)) else ""
+
+
+def _as_axis(key: str, values: Iterable[str]) -> str:
+    return f"; for a run of each value write {key}={','.join(values)} with -m"
 
 
 def unreadable(word: str) -> str:
