@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from qae.errors import ConfigError
 from sweeps import tree
+from sweeps.tracking import LAUNCH_MODE
 
 _WHERE = "runs live in sweep.root, each in a directory named by its id; leave it out"
 _ENVIRONMENT = "ray_kwargs.ray_init.runtime_env.env_vars"
@@ -50,7 +51,8 @@ OF_A_CONTINUED_RUN = frozenset({"trainer.val_before_train"})
 # Keys that the command changes and honours: each run gets a folder of its own, modules are added.
 HONOURED = frozenset({"trainer.rollout_data_dir", "trainer.validation_data_dir", MODULES})
 _SECTIONS = ("resources", "search", "slurm", "sweep", "tracking")
-_OPEN = ("search.constraints", "slurm.attempts", "slurm.options")
+# Any name may stand in the first three; the launch writes the last one.
+_OPEN = ("search.constraints", "slurm.attempts", "slurm.options", f"tracking.{LAUNCH_MODE}")
 
 
 def of_hydra(key: str, value: str) -> str | None:
