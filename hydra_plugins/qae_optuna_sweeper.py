@@ -28,7 +28,6 @@ class OptunaSweeper(LaunchingSweeper):
 
     def sweep(self, arguments: list[str]) -> "Sequence[JobReturn]":
         """Search; the result goes to `sweeps.app`, and there is no job of Hydra's."""
-        from hydra.core.override_parser.overrides_parser import OverridesParser
         from hydra.core.utils import setup_globals
 
         from hydra_plugins.qae_launcher import SweepLauncher
@@ -37,6 +36,7 @@ class OptunaSweeper(LaunchingSweeper):
         from sweeps import app
         from sweeps.compose import compose_jobs, resolved
         from sweeps.parts import settled
+        from sweeps.ranges import parser
         from sweeps.search.command import search
 
         if not isinstance(self._launcher, SweepLauncher):
@@ -44,7 +44,7 @@ class OptunaSweeper(LaunchingSweeper):
             raise ConfigError("hydra/launcher", chosen, "give local or slurm")
         setup_globals()
         loader = self._context.config_loader
-        typed = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
+        typed = parser(loader).parse_overrides(arguments)
         config = resolved(loader.load_sweep_config(self._config, settled(typed)))
         outcome = search(
             typed,

@@ -47,17 +47,18 @@ class PartsSweeper(LaunchingSweeper):
 
     def sweep(self, arguments: list[str]) -> "Sequence[JobReturn]":
         """Launch every job of the sweep."""
-        from hydra.core.override_parser.overrides_parser import OverridesParser
         from omegaconf import OmegaConf
 
+        from sweeps import ranges
+        from sweeps.arguments import repeated
         from sweeps.parts import checked_parts, expand, settled
 
         loader = self._context.config_loader
-        parser = OverridesParser.create(config_loader=loader)
+        parser = ranges.parser(loader)
         typed = parser.parse_overrides(arguments)
         # An experiment brings its own parts.
         config = loader.load_sweep_config(self._config, settled(typed))
         parts = checked_parts(OmegaConf.to_container(config.sweep.parts))
         expansion = expand(typed, parts, str(config.sweep.name), parser)
-        self._launcher.notes = [expansion.rule]  # type: ignore[attr-defined]  # ours; Hydra's launchers ignore it
+        self._launcher.notes = [expansion.rule, *repeated(arguments)]  # type: ignore[attr-defined]  # ours; Hydra's launchers ignore it
         return self._launcher.launch(expansion.jobs, initial_job_idx=0)

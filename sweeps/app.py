@@ -1,12 +1,10 @@
 """The Hydra application behind `python sweep.py`: composition, the local launcher, one-sentence errors."""
 
-import difflib
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -16,15 +14,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qae.errors import ConfigError
+from sweeps import arguments, toolkit_keys
 from sweeps.compose import resolved
 from sweeps.executor import ExecutorError
 from sweeps.store import StoreError
+from sweeps.tree import EXPERIMENT, TREE, did_you_mean, groups, is_group, known_keys
 
 if TYPE_CHECKING:
     from sweeps.executor import Executor
     from sweeps.launch import Outcome
 
-TREE = Path(__file__).parent / "conf"
 _NOT_AXES = ("sweep.", "tracking", "resources", "slurm.", "site=", "guard", "hydra", "experiment", "labels.", "search.")
 # A single run as composed, and the node of its launcher; it is launched after Hydra has returned, which would add a
 # line of its own to errors.
@@ -44,10 +43,14 @@ def main() -> "Outcome | None":
     # Hydra would print a traceback or a hint at one; with this it raises, and we say it in a sentence.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
+        sys.argv[1:] = arguments.read(sys.argv[1:])
         _compose_single_run()
         for overrides, config, launcher in _single:
-            launch([(overrides, resolved(config))], [], instantiate(launcher).executor, name="single")
-    except (ConfigError, StoreError, ExecutorError) as error:
+            notes = [*arguments.repeated(overrides), *_of_a_sweep(overrides)]
+            launch([(overrides, resolved(config))], notes, instantiate(launcher).executor, name="single")
+    except ConfigError as error:
+        _refuse(f"{error}{arguments.axis_hint(error)}")
+    except (StoreError, ExecutorError, arguments.MistypedError) as error:
         _refuse(str(error))
     except (HydraException, OmegaConfBaseException) as error:
         _refuse(explain(error))
@@ -122,53 +125,68 @@ def compose_run(overrides: Sequence[str]) -> Mapping[str, object]:
 def explain(error: Exception) -> str:
     """One sentence for what Hydra or OmegaConf did not like about the command line."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        group, _, option = str(error.missing_cfg_file).rpartition("/")
-        choices = list(error.options or [])
-        return f"{group or 'config'}={option} does not exist; {_nearest(option, choices)}choose one of {_list(choices)}"
-    text = str(error).replace("\n", " ").split("See https://")[0].strip()
-    if match := re.match(r"Ambiguous value for argument '([^']+)'", text):
-        return f"{match[1]} names several values; add -m to run each of them, or write a list as key=[a,b]"
+        return _no_such_option(str(error.missing_cfg_file), list(error.options or []))
+    text = " ".join(str(error).split("See https://")[0].split())
     if isinstance(error, OverrideParseException):
-        return f"{error.override} cannot be read as KEY=VALUE: {text.removeprefix('Error parsing override ')}"
+        _, found, inner = text.partition("while evaluating ")
+        why = f"in {inner}" if found else arguments.unreadable(error.override)
+        return f"{error.override} cannot be read as KEY=VALUE: {why}"
+    for pattern, sentence in _SENTENCES:
+        if match := re.match(pattern, text):
+            return sentence.format(*match.groups())
     if isinstance(error, ConfigCompositionException) and (match := re.match(r"Could not override '([^']+)'", text)):
-        key = match[1].lstrip("+~")
-        if (TREE / key).is_dir():
-            return f"{key} is no choice of this model; leave it out or choose another model="
-        return (
-            f"{key} is not a key of the configuration; {_nearest(key, _known_keys())}"
-            f"`python sweep.py --cfg job` lists them all, and ++{key}=… adds one"
-        )
+        return _no_such_key(match[1].lstrip("+~"), text)
     cause = f" ({str(error.__cause__).splitlines()[0]})" if error.__cause__ and str(error.__cause__) else ""
-    return f"{text.split('  ')[0]}{cause}"
+    if "Unexpected type annotation" in cause:
+        return f"{text.removeprefix('Error merging override ')} has a range inside brackets; list its values there"
+    return f"{text}{cause}"
 
 
-def _nearest(word: str, choices: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, [choice for choice in choices if choice != word], n=1)
-    return f"did you mean {close[0]}? " if close else ""
+# What Hydra says, and what is to be written.
+_SENTENCES = (
+    (
+        r"Ambiguous value for argument '([^'=]+)=.*'",
+        "{0} names several values; add -m to run each of them, or write a list as key=[a,b]",
+    ),
+    (r"Sweep parameters '([^'=]+)=.*' requires --multirun", "{0} names several values; add -m to run each of them"),
+    (
+        r"Could not append to config\. An item is already at '([^']+)'",
+        "{0} is a key of the configuration already; write {0}=… without the plus",
+    ),
+    (r"(\S+) appears more than once in the final defaults list", "{0} is chosen already; write {0}=… without a plus"),
+    (r"Multiple values for experiment\.", "several experiments are given; give one +experiment=…"),
+    (r"Missing mandatory value: (\S+)", "{0} is missing, which every run needs; give it a value instead of ~{0}"),
+    (
+        r"Multiple values for (\S+)\. .*: ([\w.\-]+)'",
+        "{0} is given twice, or has an option already; give one, {0}={1} without a plus where it has",
+    ),
+    (r"force-add of config groups is not supported: '\+\+([^']+)'", "++ is for keys; write {0} or +{0}"),
+)
 
 
-def _list(choices: Sequence[str]) -> str:
-    return ", ".join(choices) if choices else "none (there is no such group)"
+def _no_such_option(file: str, choices: Sequence[str]) -> str:
+    group, _, option = file.rpartition("/")
+    choices = [choice for choice in choices if choice in toolkit_keys.PLUGINS.get(group, choices)]
+    hint = did_you_mean(option, choices)
+    listed = ", ".join(choices) if choices else "none (there is no such group)"
+    return f"{group or 'config'}={option} does not exist; {hint}choose one of {listed}"
 
 
-def _known_keys() -> list[str]:
-    """Dotted keys of the whole tree, and its groups, for suggestions."""
-    keys: set[str] = set()
-    for path in TREE.rglob("*.yaml"):
-        if path.parent != TREE:
-            keys.add(path.parent.relative_to(TREE).as_posix())
-        content = OmegaConf.to_container(OmegaConf.load(path))
-        keys |= _dotted(content, "") if isinstance(content, dict) else set()
-    return sorted(keys)
+def _no_such_key(key: str, text: str) -> str:
+    if key == EXPERIMENT:
+        typed = re.search(r"use \+(\S+=\S+)", text)
+        return f"{key} needs a plus: write +{typed[1] if typed else f'{key}=…'}"
+    if is_group(key):
+        return f"{key} is no choice of this model; leave it out or choose another model="
+    hint = did_you_mean(key, [*known_keys(), *groups()])
+    where = f"`python sweep.py --cfg job` lists them all, and ++{key}=… adds one"
+    return f"{key} is not a key of the configuration; {hint}{where}"
 
 
-def _dotted(content: Mapping[Any, object], prefix: str) -> set[str]:
-    keys: set[str] = set()
-    for key, value in content.items():
-        keys.add(f"{prefix}{key}")
-        if isinstance(value, Mapping):
-            keys |= _dotted(value, f"{prefix}{key}.")
-    return keys
+def _of_a_sweep(overrides: Sequence[str]) -> list[str]:
+    """A sentence where a single run has an experiment, which is a sweep."""
+    chosen = [word.lstrip("+") for word in overrides if word.lstrip("+").startswith(f"{EXPERIMENT}=")]
+    return [f"This is a single run with the settings of {word}; -m runs the whole experiment." for word in chosen]
 
 
 def _refuse(sentence: str) -> None:

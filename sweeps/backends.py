@@ -1,15 +1,19 @@
 """What each backend accepts and how a run of it is trained."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
 from typing import cast
 
-from qae.checks import member
+from qae.checks import is_whole, member
 from qae.config import AdvantageConfig
+from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
 from qae.tiny.config import TinyConfig
 from sweeps import guard
+from sweeps.tree import did_you_mean, known_keys
+from sweeps.verl_overrides import OURS
 
 OnStep = Callable[[int, Mapping[str, float]], None]
 # A sentence once the machines that a run computes on are gone; the argument: seconds to wait for it.
@@ -37,17 +41,31 @@ def check(config: Mapping[str, object], exists: Callable[[Path], bool] = Path.ex
     Raises:
         ConfigError: names the key, the value and the fix.
     """
+    seed = config.get("seed", 0)
+    if not is_whole(seed):
+        raise ConfigError("seed", seed, "give a whole number")
     algorithm = config.get("algorithm")
     AdvantageConfig.from_mapping(algorithm if isinstance(algorithm, Mapping) else {})
     guard.check(config)
     match _backend(config):
         case Backend.TINY:
             TinyConfig.from_mapping(config)
+            _check_sections(config)
         case Backend.VERL:
             from sweeps import verl_rules
 
             sweep = cast("Mapping[str, object]", config.get("sweep", {}))
             verl_rules.check(config, exists=None if sweep.get("dry_run") is True else exists)
+
+
+def _check_sections(config: Mapping[str, object]) -> None:
+    """Refuse a key outside all sections, which the embedded trainer would not read."""
+    known = {field.name for field in fields(TinyConfig) if field.init} | OURS
+    for name in config:
+        if name not in known:
+            value = "…" if isinstance(config[name], Mapping) else config[name]
+            hint = did_you_mean(name, known_keys()).strip() or "leave it out"
+            raise ConfigError(name, value, f"the embedded trainer reads no such key; {hint}")
 
 
 def check_machine(config: Mapping[str, object]) -> None:

@@ -114,7 +114,8 @@ def _composed(overrides: Sequence[str]) -> Mapping[str, object]:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from sweeps.app import TREE, explain
+    from sweeps.app import explain
+    from sweeps.tree import TREE
 
     try:
         with initialize_config_dir(str(TREE), version_base="1.3"):

@@ -1,7 +1,5 @@
 """A sweep as a union of products: `sweep.parts`, and what the command line makes of it."""
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +8,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 
 from qae.errors import ConfigError
+from sweeps.ranges import listed
+from sweeps.verl_overrides import quoted
 
 Part = Mapping[str, Sequence[object]]
-_PLAIN_WORD = re.compile(r"[A-Za-z_][\w.\-]*")
 _DEFAULT_NAME = "default"
 
 
@@ -59,37 +58,67 @@ def settled(typed: Sequence[Override]) -> list[str]:
     return [str(override.input_line) for override in typed if not override.is_sweep_override()]
 
 
+def chosen(typed: Sequence[Override]) -> bool:
+    """Whether the command line chooses the parts, by an experiment or as `sweep.parts`; else they are the default's."""
+    return any(override.key_or_group in ("experiment", "sweep.parts") for override in typed)
+
+
 def expand(typed: Sequence[Override], parts: Sequence[Part], name: str, parser: OverridesParser) -> Expansion:
     """The overrides of every job.
 
-    A key of the parts that the command line names replaces all of them: the command line is then the sweep, and
-    it is named after the keys that it sweeps. Every other argument is combined with each part.
+    Every argument is combined with each part. A key of the parts that the command line names replaces that axis in
+    every part that has it; the others stay, and the sweep is named after the part and the key. Only the default
+    sweep's parts give way altogether: the command line is then the sweep, and named after the keys that it sweeps.
 
     Args:
         typed: the command line's overrides, sweeps (``seed=0,1``) included.
         parts: checked `sweep.parts`.
         name: `sweep.name`.
         parser: Hydra's.
+
+    Raises:
+        ConfigError: several values that cannot be counted out.
     """
+    listed_out = [_enumerable(override) for override in listed(typed)]
     named = sorted({override.key_or_group for override in typed} & {key for part in parts for key in part})
-    if named or not parts:
+    if not parts or (named and not chosen(typed)):
         rule = (
             f"The command line names {', '.join(named)}, so it alone says what the sweep is (sweep.parts are left out)."
             if named
             else "The command line alone says what the sweep is."
         )
-        return Expansion(_product([*typed, *_own_name(typed, named, name, parser)]), rule)
-    jobs: dict[tuple[str, ...], None] = {}
-    for part in parts:
-        values = [f"{key}={','.join(map(_literal, values))}" for key, values in part.items()]
-        for job in _product([*parser.parse_overrides(values), *typed]):
-            jobs[tuple(job)] = None
-    several = "parts" if len(parts) > 1 else "part"
-    return Expansion([list(job) for job in jobs], f"The sweep is the union of {len(parts)} {several} (sweep.parts).")
+        return Expansion(_product([*listed_out, *_own_name(typed, named, name, parser)]), rule)
+    kept = [{key: values for key, values in part.items() if key not in named} for part in parts]
+    own_name = _own_name([], named, name, parser) if named and not _names_the_sweep(typed) else []
+    jobs: dict[frozenset[str], list[str]] = {}
+    for part in kept:
+        values = parser.parse_overrides([f"{key}={','.join(map(quoted, values))}" for key, values in part.items()])
+        for job in _product([*values, *listed_out, *own_name]):
+            jobs.setdefault(frozenset(job), job)
+    return Expansion(list(jobs.values()), _rule(len(parts), named))
+
+
+def _rule(parts: int, named: Sequence[str]) -> str:
+    union = f"The sweep is the union of {parts} {'parts' if parts > 1 else 'part'} (sweep.parts)"
+    if not named:
+        return f"{union}."
+    values = f"{', '.join(named)} {'has' if len(named) == 1 else 'have'} the values of the command line"
+    return f"{union}, in which {values} instead of the parts' own; all other axes of the parts stay."
+
+
+def _enumerable(override: Override) -> Override:
+    if override.is_interval_sweep():
+        fix = "an interval is for a search: add hydra/sweeper=optuna, or write range(start,stop,step)"
+        raise ConfigError(override.key_or_group, override.get_value_string(), fix)
+    return override
+
+
+def _names_the_sweep(typed: Sequence[Override]) -> bool:
+    return any(override.key_or_group == "sweep.name" for override in typed)
 
 
 def _own_name(typed: Sequence[Override], named: Sequence[str], name: str, parser: OverridesParser) -> list[Override]:
-    if any(override.key_or_group == "sweep.name" for override in typed):
+    if _names_the_sweep(typed):
         return []
     keys = [override.key_or_group for override in typed if override.is_sweep_override()] or named
     words = [key.rsplit(".", 1)[-1].replace("/", "-") for key in keys]
@@ -101,10 +130,3 @@ def _own_name(typed: Sequence[Override], named: Sequence[str], name: str, parser
 def _product(overrides: list[Override]) -> list[list[str]]:
     (jobs,) = BasicSweeper.split_arguments(overrides, max_batch_size=None)
     return [list(job) for job in jobs]
-
-
-def _literal(value: object) -> str:
-    """A value of the YAML tree as Hydra's override grammar writes it."""
-    if isinstance(value, str) and not _PLAIN_WORD.fullmatch(value):
-        return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
-    return value if isinstance(value, str) else json.dumps(value)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from sweeps import backends, estimate, forks
+from sweeps import backends, estimate, forks, oddities, toolkit_keys
 from sweeps.identity import run_id
 from sweeps.locking import is_locked
 from sweeps.store import ManifestRun, RunStore, axes, label
@@ -114,6 +114,7 @@ def make_plan(
     runs: dict[str, PlannedRun] = {}
     duplicates = 0
     for job in jobs:
+        toolkit_keys.check(job.config)
         backends.check(job.config, exists)
         identity = run_id(job.config)
         if identity in runs:
@@ -201,13 +202,7 @@ def _action(directory: RunDirectory, state: RunState, *, retry: bool) -> Action:
 
 
 def _warnings(jobs: Sequence[Job], duplicates: int) -> list[str]:
-    odd: dict[float, None] = {}
-    for job in jobs:
-        algorithm = job.config.get("algorithm")
-        k = algorithm.get("quantile_k") if isinstance(algorithm, Mapping) else None
-        if isinstance(k, int | float) and not 0 < k < 1 and k != -1:
-            odd[float(k)] = None
-    warnings = [f"algorithm.quantile_k={k:g} is not between 0 and 1, so the baseline is the group's mean" for k in odd]
+    warnings = list(dict.fromkeys(sentence for job in jobs for sentence in oddities.of(job.config)))
     if duplicates:
         jobs_compute = "1 job computes" if duplicates == 1 else f"{duplicates} jobs compute"
         warnings.append(f"{jobs_compute} what another one computes; each run is run once")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PROJECT = "qae"
 # What a launch found in its environment; jobs elsewhere may see another one.
-_LAUNCH_MODE = "launch_mode"
+LAUNCH_MODE = "launch_mode"
 # Of one W&B run; the client takes none of them beside the id that our runs have.
 _OF_ANOTHER_RUN = ("WANDB_SERVICE", "WANDB_RESUME_FROM", "WANDB_FORK_FROM")
 # A server that does not answer delays a run by so much at its start and end, at most. Offline there is none to wait
@@ -201,7 +201,7 @@ def for_launch(
         if key not in places:  # settings files are read once for a thousand runs
             places[key] = destination(tracking, typed=typed)
         found = places[key]
-        settled = {} if found is None else {"project": found.project, "entity": found.entity, _LAUNCH_MODE: found.mode}
+        settled = {} if found is None else {"project": found.project, "entity": found.entity, LAUNCH_MODE: found.mode}
         launched.append({**config, "tracking": {**tracking, **settled}})
     return launched, list(dict.fromkeys(found for found in places.values() if found is not None))
 
@@ -291,7 +291,7 @@ def wandb_mode(wanted: str) -> Mode:
 def _mode_here(tracking: Mapping[str, object]) -> Mode:
     """The mode in this process: a job's environment may ask for more privacy than its launch did, never for less."""
     here = wandb_mode(str(tracking.get("mode")))
-    launched = tracking.get(_LAUNCH_MODE)
+    launched = tracking.get(LAUNCH_MODE)
     return here if launched is None else more_private(here, cast("Mode", launched))
 
 

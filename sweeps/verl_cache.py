@@ -7,6 +7,7 @@ from pathlib import Path
 from qae.errors import ConfigError
 
 PREFIX = "cache:"
+_TRAINING_SET = "arithmetic-train.parquet"
 
 
 def with_cached(config: Mapping[str, object], cache: Path) -> dict[str, object]:
@@ -20,6 +21,13 @@ def with_cached(config: Mapping[str, object], cache: Path) -> dict[str, object]:
         ConfigError: a name that nothing here makes.
     """
     return {key: _filled(key, value, cache) for key, value in config.items()}
+
+
+def prompts_of(value: str) -> int | None:
+    """Training prompts of a ``cache:NAME`` that is a generated set; None for all else."""
+    from sweeps.arithmetic import DEFAULT_TRAIN_PROBLEMS
+
+    return DEFAULT_TRAIN_PROBLEMS if value == f"{PREFIX}{_TRAINING_SET}" else None
 
 
 def _filled(key: str, value: object, cache: Path) -> object:
@@ -62,6 +70,6 @@ def _arithmetic(path: Path) -> None:
 
 _MAKERS: dict[str, Callable[[Path], None]] = {
     "qwen3-random-tiny": _random_model,
-    "arithmetic-train.parquet": _arithmetic,
+    _TRAINING_SET: _arithmetic,
     "arithmetic-val.parquet": _arithmetic,
 }

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qae.checks import boolean, is_number, is_whole, whole_number
 from qae.errors import ConfigError
-from sweeps import verl_source
+from sweeps import verl_learning, verl_source
 from sweeps.verl_overrides import engine, verl_values
 
 # Keys of ours in verl's `algorithm` section: the estimator reads them.
@@ -45,7 +45,7 @@ def check(config: Mapping[str, object], *, exists: Callable[[Path], bool] | None
         ConfigError: verl is missing or too old; an unknown key or name; values that do not go together.
     """
     source = verl_source.find()
-    run = _Run(verl_values(config), source.defaults(engine(config)))
+    run = Run(verl_values(config), source.defaults(engine(config)))
     _check_keys(run)
     _check_names(run, source)
     for rule in _RULES:
@@ -55,7 +55,7 @@ def check(config: Mapping[str, object], *, exists: Callable[[Path], bool] | None
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """A run's own values over verl's defaults."""
 
     values: Mapping[str, object]
@@ -109,7 +109,7 @@ class _Run:
         return self.count(key), key
 
 
-def _check_keys(run: _Run) -> None:
+def _check_keys(run: Run) -> None:
     for key, value in run.values.items():
         section, _, rest = key.partition(".")
         if key == "model_engine" or (section == "algorithm" and rest.partition(".")[0] in OUR_ALGORITHM_KEYS):
@@ -164,7 +164,7 @@ def _dotted(section: Mapping[str, object], prefix: str = "") -> Iterator[str]:
             yield from _dotted(value, f"{prefix}{key}.")
 
 
-def _check_names(run: _Run, source: verl_source.VerlSource) -> None:
+def _check_names(run: Run, source: verl_source.VerlSource) -> None:
     closed: dict[str, Sequence[str]] = {
         f"{_A}.policy_loss.loss_mode": source.loss_modes(),
         "algorithm.adv_estimator": (ESTIMATOR, *source.estimators()),
@@ -180,7 +180,7 @@ def _check_names(run: _Run, source: verl_source.VerlSource) -> None:
             raise ConfigError(key, run.get(key), f"{hint}choose one of {', '.join(choices)}")
 
 
-def _batches(run: _Run) -> None:
+def _batches(run: Run) -> None:
     """validate_config, ActorConfig.validate, and train_mini_batch in `verl/workers/engine_workers.py`."""
     prompts, group = run.count("data.train_batch_size"), run.count(f"{_R}.n")
     mini = run.count(f"{_A}.ppo_mini_batch_size")
@@ -213,7 +213,7 @@ def _batches(run: _Run) -> None:
         run.require(old is None and new is not None, f"{micro}_per_gpu", fix)
 
 
-def _lengths(run: _Run) -> None:
+def _lengths(run: Run) -> None:
     """Sequences must fit (`verl/utils/seqlen_balancing.py`), and their parts must be cut where padding is removed."""
     sequence = run.count("data.max_prompt_length") + run.count("data.max_response_length")
     replica, _ = run.gpus_a_replica
@@ -232,7 +232,7 @@ def _lengths(run: _Run) -> None:
         )
 
 
-def _rollout(run: _Run) -> None:
+def _rollout(run: Run) -> None:
     run.require(run.get(f"{_R}.name") != "???", f"{_R}.name", "name the engine that generates, e.g. vllm or sglang")
     tensor = run.count(f"{_R}.tensor_model_parallel_size")
     run.require(run.gpus % tensor == 0, f"{_R}.tensor_model_parallel_size", f"it must divide the run's {run.gpus} GPUs")
@@ -245,7 +245,7 @@ def _rollout(run: _Run) -> None:
     )
 
 
-def _losses(run: _Run) -> None:
+def _losses(run: Run) -> None:
     loss = str(run.get(f"{_A}.policy_loss.loss_mode"))
     beta = run.get(f"{_A}.policy_loss.dro_beta")
     run.require(
@@ -260,7 +260,7 @@ def _losses(run: _Run) -> None:
     )
 
 
-def _kl(run: _Run) -> None:
+def _kl(run: Run) -> None:
     in_reward = run.get("algorithm.use_kl_in_reward")
     run.require(
         not (in_reward and run.get(f"{_A}.use_kl_loss")),
@@ -275,7 +275,7 @@ def _kl(run: _Run) -> None:
     )
 
 
-def _estimator(run: _Run) -> None:
+def _estimator(run: Run) -> None:
     key = "algorithm.adv_estimator"
     own = run.get(key) == ESTIMATOR
     run.require(own or not _uses_quantile(run), key, f"only {ESTIMATOR} reads algorithm.quantile_k; set {ESTIMATOR}")
@@ -286,19 +286,19 @@ def _estimator(run: _Run) -> None:
     )
 
 
-def _median(run: _Run) -> None:
+def _median(run: Run) -> None:
     """The median rule takes its pivot out of the update; verl's mask, which decides that, is not an estimator's."""
     key = f"{_R}.n"
     odd = run.get("algorithm.advantage") == "median" and run.number(key) % 2 == 1
     run.require(not odd, key, "advantage=median drops a response of each odd group, which verl cannot; give an even n")
 
 
-def _uses_quantile(run: _Run) -> bool:
+def _uses_quantile(run: Run) -> bool:
     k = run.get("algorithm.quantile_k")
     return isinstance(k, int | float) and 0 < k < 1
 
 
-def _dynamic_sampling(run: _Run) -> None:
+def _dynamic_sampling(run: Run) -> None:
     """`verl/trainer/ppo/v1/trainer_base.py` _resolve_filter_groups_metric and _init_dataloader."""
     needs_v1 = run.get("algorithm.filter_groups.enable") or run.get("trainer.v1.trainer_mode") == TRAINER_MODE
     run.require(
@@ -322,7 +322,7 @@ def _dynamic_sampling(run: _Run) -> None:
     run.count("algorithm.filter_groups.max_inflight_gen_batches")
 
 
-def _reward(run: _Run) -> None:
+def _reward(run: Run) -> None:
     """`verl/experimental/reward_loop/reward_manager/dapo.py`."""
     kwargs = "reward.reward_kwargs"
     if run.get("reward.reward_manager.name") != "dapo" or not run.get(f"{kwargs}.overlong_buffer_cfg.enable"):
@@ -333,7 +333,7 @@ def _reward(run: _Run) -> None:
     )
 
 
-def _steps(run: _Run) -> None:
+def _steps(run: Run) -> None:
     value = run.get("trainer.total_training_steps")
     run.require(
         is_whole(value) and value > 0,
@@ -342,7 +342,8 @@ def _steps(run: _Run) -> None:
     )
 
 
-_RULES: tuple[Callable[[_Run], None], ...] = (
+_RULES: tuple[Callable[[Run], None], ...] = (
+    verl_learning.finite,
     _steps,
     _batches,
     _lengths,
@@ -353,10 +354,11 @@ _RULES: tuple[Callable[[_Run], None], ...] = (
     _median,
     _dynamic_sampling,
     _reward,
+    *verl_learning.RULES,
 )
 
 
-def _check_files(run: _Run, exists: Callable[[Path], bool]) -> None:
+def _check_files(run: Run, exists: Callable[[Path], bool]) -> None:
     for key in ("data.train_files", "data.val_files"):
         value = run.get(key)
         for file in value if isinstance(value, list | tuple) else [value]:

@@ -13,16 +13,18 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import orjson
 
 from qae.run_directory import RunDirectory
-from sweeps import verl_checkpoints, verl_machine, verl_overrides
+from sweeps import toolkit_keys, verl_checkpoints, verl_machine, verl_overrides
 from sweeps.backends import Lost, OnStep, TrainerKilledError, nothing_is_lost, threads, total_steps
 from sweeps.verl_cache import with_cached
 from sweeps.verl_overrides import quoted
 
 _POLL_SECONDS = 0.5
+_EXTERNAL_MODULES = "VERL_USE_EXTERNAL_MODULES"
 _ERROR = re.compile(r"^(?:\([^)]*\)\s*)?((?:[\w.]+\.)?\w*(?:Error|Exception)\b.*)$")
 _LOG_TAIL_BYTES = 200_000
 # A trainer notices at once that a machine is gone; those who watch the machines may need a moment.
@@ -96,7 +98,6 @@ def command(config: Mapping[str, object], directory: RunDirectory, resumed: int)
         directory: the run.
         resumed: step of the checkpoint to continue from; 0 for none.
     """
-    variables = "++ray_kwargs.ray_init.runtime_env.env_vars"
     own: dict[str, object] = {
         "hydra.run.dir": directory.logs / "hydra",
         "hydra.output_subdir": None,
@@ -105,8 +106,13 @@ def command(config: Mapping[str, object], directory: RunDirectory, resumed: int)
         "trainer.logger": ["console"],
         "trainer.experiment_name": directory.run_id,
         # Workers on a Ray cluster that was there before do not inherit our environment.
-        f"{variables}.QAE_RUN_DIRECTORY": directory.path,
+        f"++{toolkit_keys.RUN_DIRECTORY}": directory.path,
+        f"++{toolkit_keys.MODULES}": _modules(config),
     }
+    trainer = cast("Mapping[str, object]", config["trainer"])
+    for name in ("rollout_data_dir", "validation_data_dir"):
+        if trainer.get(name):  # verl names the files by step, so that runs would write over one another's
+            own[f"trainer.{name}"] = Path(str(trainer[name])).expanduser() / directory.run_id
     if resumed:
         own["trainer.val_before_train"] = False  # the resumed step has been evaluated; again would be other samples
     overrides = [
@@ -129,6 +135,7 @@ def environment(config: Mapping[str, object], directory: RunDirectory) -> dict[s
         **_NO_USAGE_REPORTS,
         **verl_machine.without_rival_names(os.environ),
         **verl_overrides.environment(config),
+        _EXTERNAL_MODULES: _modules(config),
         "QAE_RUN_DIRECTORY": str(directory.path.resolve()),
         "HYDRA_FULL_ERROR": "1",
         "TOKENIZERS_PARALLELISM": "false",
@@ -143,6 +150,15 @@ def environment(config: Mapping[str, object], directory: RunDirectory) -> dict[s
             "RAY_prestart_worker_first_driver": "0",
         }
     return variables
+
+
+def _modules(config: Mapping[str, object]) -> str:
+    """What verl's processes import first: ours, and what the configuration or the user's environment names."""
+    named: object = config
+    for part in toolkit_keys.MODULES.split("."):
+        named = named.get(part) if isinstance(named, Mapping) else None
+    listed = [verl_overrides.PLUGIN, *str(named or "").split(","), *os.environ.get(_EXTERNAL_MODULES, "").split(",")]
+    return ",".join(dict.fromkeys(name for name in map(str.strip, listed) if name))
 
 
 @contextmanager

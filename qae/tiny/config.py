@@ -5,6 +5,7 @@ the embedded trainer implements. Anything else is an error that names the key.
 """
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import lru_cache
@@ -24,6 +25,8 @@ from qae.config import AdvantageConfig
 from qae.errors import ConfigError
 
 VERL_LOSSES = ("clip_cov", "kl_cov", "gspo", "geo_mean", "cispo", "sapo", "dppo_tv", "dppo_kl", "gpg", "dro")
+_LISTS = (list[float], list[int])
+_NUMBERS = (int, float, float | None, *_LISTS)
 LOSS_MODES = ("vanilla", *VERL_LOSSES)
 LOSS_AGGREGATIONS = ("token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "seq-mean-token-sum-norm")
 
@@ -226,7 +229,9 @@ class TinyConfig:
         self.advantage = AdvantageConfig.from_mapping(
             {f.name: getattr(self.algorithm, f.name) for f in fields(self.algorithm)}
         )
-        _check_limits(self)
+        from qae.tiny import limits
+
+        limits.check(self)
 
     @property
     def actor(self) -> Actor:
@@ -271,6 +276,7 @@ def _section(name: str, schema: type, values: object) -> object:
     if not isinstance(values, Mapping):
         raise ConfigError(name, values, f"give the section's keys: {', '.join(f.name for f in fields(schema))}")
     _known_keys(name, schema, values)
+    _check_numbers(name, schema, values)
     try:
         return _typed(schema, _Content(repr(values), values))
     except MissingMandatoryValue as error:
@@ -308,100 +314,22 @@ def _known_keys(path: str, schema: type, values: Mapping[Any, object]) -> None:
             _known_keys(f"{path}.{key}", kind, value)
 
 
+def _check_numbers(path: str, schema: type, values: Mapping[Any, object]) -> None:
+    """Refuse what OmegaConf would turn into a number: text and true, whose run ids differ from the number's."""
+    for f in fields(schema):
+        if not f.init or f.name not in values:
+            continue
+        key, value = f"{path}.{f.name}", values[f.name]
+        if isinstance(f.type, type) and is_dataclass(f.type) and isinstance(value, Mapping):
+            _check_numbers(key, f.type, value)
+        elif f.type in _NUMBERS:
+            for one in value if isinstance(value, list) and f.type in _LISTS else [value]:
+                if isinstance(one, str | bool) or (isinstance(one, float) and not math.isfinite(one)):
+                    raise ConfigError(key, value, "give a finite number, written as one and not as text")
+
+
 def _lookup(values: Mapping[Any, object], dotted: str | None) -> object:
     found: object = values
     for part in (dotted or "").split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
     return found
-
-
-def _check_limits(c: TinyConfig) -> None:
-    actor, rollout, data, trainer, task = c.actor, c.rollout, c.data, c.trainer, c.tiny.task
-    a, r = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
-    positive = "give a number above 0"
-    for key, value in {
-        f"{a}.ppo_mini_batch_size": actor.ppo_mini_batch_size,
-        f"{a}.ppo_epochs": actor.ppo_epochs,
-        f"{a}.optim.lr": actor.optim.lr,
-        f"{a}.grad_clip": actor.grad_clip,
-        f"{r}.n": rollout.n,
-        f"{r}.temperature": rollout.temperature,
-        f"{r}.val_kwargs.n": rollout.val_kwargs.n,
-        f"{r}.val_kwargs.temperature": rollout.val_kwargs.temperature,
-        "data.train_batch_size": data.train_batch_size,
-        "data.gen_batch_size": data.gen_batch_size,
-        "data.max_response_length": data.max_response_length,
-        "trainer.total_training_steps": trainer.total_training_steps,
-        "algorithm.filter_groups.max_num_gen_batches": c.algorithm.filter_groups.max_num_gen_batches,
-        "tiny.task.evaluation_problems": task.evaluation_problems,
-        "tiny.pretrain.steps": c.tiny.pretrain.steps,
-    }.items():
-        _require(value > 0, key, value, positive)
-    for key, share in {
-        "data.reward_noise.flip": data.reward_noise.flip,
-        "data.reward_noise.random": data.reward_noise.random,
-    }.items():
-        _require(0 <= share <= 1, key, share, "give a probability between 0 and 1")
-    _require(
-        rollout.top_p == 1, f"{r}.top_p", rollout.top_p, "the embedded trainer trains on the whole distribution; set 1"
-    )
-    nucleus = rollout.val_kwargs.top_p
-    _require(0 < nucleus <= 1, f"{r}.val_kwargs.top_p", nucleus, "give a share above 0 and at most 1")
-    loss_mode = actor.policy_loss.loss_mode
-    _require(loss_mode in LOSS_MODES, f"{a}.policy_loss.loss_mode", loss_mode, f"choose one of {', '.join(LOSS_MODES)}")
-    _require(
-        actor.loss_agg_mode in LOSS_AGGREGATIONS,
-        f"{a}.loss_agg_mode",
-        actor.loss_agg_mode,
-        f"choose one of {', '.join(LOSS_AGGREGATIONS)}",
-    )
-    beta = actor.policy_loss.dro_beta
-    _require(
-        loss_mode != "dro" or (beta is not None and beta > 0),
-        f"{a}.policy_loss.dro_beta",
-        beta,
-        "loss_mode=dro needs a number above 0",
-    )
-    _require(actor.clip_ratio_c > 1, f"{a}.clip_ratio_c", actor.clip_ratio_c, "the dual clip must be above 1")
-    _require(
-        not actor.use_kl_loss,
-        f"{a}.use_kl_loss",
-        True,
-        "the embedded trainer has no KL loss; set it to false or choose a model of verl",
-    )
-    _require(
-        actor.entropy_coeff == 0,
-        f"{a}.entropy_coeff",
-        actor.entropy_coeff,
-        "the embedded trainer has no entropy bonus; set it to 0 or choose a model of verl",
-    )
-    _require(
-        c.algorithm.adv_estimator == "qae",
-        "algorithm.adv_estimator",
-        c.algorithm.adv_estimator,
-        "the embedded trainer has one estimator, qae; its mean (quantile_k=-1) is verl's grpo",
-    )
-    _require(
-        c.algorithm.filter_groups.metric == "acc",
-        "algorithm.filter_groups.metric",
-        c.algorithm.filter_groups.metric,
-        "the embedded trainer filters on acc only",
-    )
-    _require(
-        data.train_batch_size % actor.ppo_mini_batch_size == 0,
-        f"{a}.ppo_mini_batch_size",
-        actor.ppo_mini_batch_size,
-        f"it must divide data.train_batch_size={data.train_batch_size}",
-    )
-    for key, low_high in {
-        "tiny.task.operations": task.operations,
-        "tiny.task.pretrain_operations": task.pretrain_operations,
-    }.items():
-        _require(
-            len(low_high) == 2 and 1 <= low_high[0] <= low_high[1], key, low_high, "give [fewest, most] operations"
-        )
-
-
-def _require(holds: bool, key: str, value: object, fix: str) -> None:
-    if not holds:
-        raise ConfigError(key, value, fix)

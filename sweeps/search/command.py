@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from hydra.core.override_parser.types import Override
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 from rich.console import Console
 
@@ -21,7 +22,7 @@ from sweeps.executor import Execution, Executor
 from sweeps.identity import identity
 from sweeps.launch import Outcome, watching
 from sweeps.local import side_by_side
-from sweeps.parts import settled
+from sweeps.parts import chosen, settled
 from sweeps.plan import Plan
 from sweeps.search import samplers, space, warm_start
 from sweeps.search.loop import SearchLoop
@@ -85,7 +86,8 @@ def search(
     wanted = _read(typed, config, compose)
     executor = make_executor(wanted.example.runs[0].config)
     root, name = wanted.planner.store.root, wanted.planner.name
-    for sentence in (*_description(wanted), *executor.describe(wanted.example), *map(str, wanted.tracked)):
+    described = (*_description(wanted), *_left_out(typed, config), *executor.describe(wanted.example))
+    for sentence in (*described, *map(str, wanted.tracked)):
         literal.say(console, sentence)
     executor.check(wanted.example.runs)
     if wanted.dry_run:
@@ -135,7 +137,14 @@ def _read(typed: Sequence[Override], config: Mapping[str, object], compose: Comp
         varying=tuple(one.name for one in parameters),
         retry=boolean("sweep.retry", sweep.get("retry")),
     )
-    first, _ = (planner.plan([one.override(one.ends[end]) for one in parameters], seeds) for end in (0, 1))
+    lowest = [one.override(one.ends[0]) for one in parameters]
+    first, _ = planner.plan(lowest, seeds), planner.plan([one.override(one.ends[1]) for one in parameters], seeds)
+    for place, one in enumerate(parameters):
+        if isinstance(
+            one.distribution, CategoricalDistribution
+        ):  # values in no order: each may be one that no run takes
+            for value in one.distribution.choices:
+                planner.plan([*lowest[:place], one.override(value), *lowest[place + 1 :]], seeds[:1])
     kept = set(planner.varying) | {"seed"}
     base = {key: value for key, value in identity(config).items() if key not in kept}
     return _Search(
@@ -147,6 +156,15 @@ def _read(typed: Sequence[Override], config: Mapping[str, object], compose: Comp
         Confirmation.of(sweep),
         tracked,
     )
+
+
+def _left_out(typed: Sequence[Override], config: Mapping[str, object]) -> list[str]:
+    """What the command line chooses and a search does not run."""
+    parts = cast("Mapping[str, object]", config["sweep"]).get("parts")
+    sentence = (
+        "A search takes its settings from the command line: the parts of the experiment (sweep.parts) are left out."
+    )
+    return [sentence] if parts and chosen(typed) else []
 
 
 def _description(wanted: _Search) -> list[str]:

@@ -12,6 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from qae.checks import is_whole
 from qae.errors import ConfigError
 from qae.operational import is_operational
+from sweeps.ranges import RangeError, listed, numbers
 
 Value: TypeAlias = int | float | str | bool | None
 _TAGS = ("log", "int")
@@ -108,7 +109,8 @@ def seeds(typed: Sequence[Override], default: object) -> tuple[int, ...]:
         if override.key_or_group == "seed" and override.is_sweep_override():
             if not (override.is_discrete_sweep() or isinstance(override.value(), RangeSweep)):
                 raise _refused(override, "list the seeds, such as seed=0,1,2")
-            values = tuple(override.sweep_iterator(lambda value: value))
+            (counted,) = listed([override])
+            values = tuple(counted.sweep_iterator(lambda value: value))
             if not all(map(is_whole, values)):
                 raise _refused(override, "seeds are whole numbers, such as seed=0,1,2")
             return tuple(dict.fromkeys(int(str(value)) for value in values))
@@ -120,21 +122,22 @@ def seeds(typed: Sequence[Override], default: object) -> tuple[int, ...]:
 def _of_choice(override: Override, sweep: ChoiceSweep) -> BaseDistribution:
     if sweep.tags:
         raise _refused(override, f"the tag {sorted(sweep.tags)[0]} is for intervals, not for a list of values")
-    choices = tuple(dict.fromkeys(override.sweep_string_iterator()))
+    (counted,) = listed([override])
+    choices = tuple(dict.fromkeys(counted.sweep_string_iterator()))
     return CategoricalDistribution(choices)
 
 
 def _of_range(override: Override, sweep: RangeSweep) -> BaseDistribution:
     if sweep.tags:
         raise _refused(override, f"the tag {sorted(sweep.tags)[0]} is for intervals; a range has steps of its own")
-    start, stop, step = (Decimal(repr(number)) for number in (sweep.start, sweep.stop, sweep.step))
-    count = math.ceil((stop - start) / step) if step else 0  # the stop is not among them
-    if count < 1:
-        raise _refused(override, "the range is empty")
-    first, last = sorted((start, start + (count - 1) * step))
+    try:
+        values = numbers(sweep)
+    except RangeError as error:
+        raise _refused(override, str(error)) from None
+    first, last = sorted((values[0], values[-1]))
     if all(isinstance(number, int) for number in (sweep.start, sweep.step)):
-        return IntDistribution(int(first), int(last), step=int(abs(step)))
-    return FloatDistribution(float(first), float(last), step=float(abs(step)))
+        return IntDistribution(int(first), int(last), step=int(abs(sweep.step)))
+    return FloatDistribution(float(first), float(last), step=float(abs(sweep.step)))
 
 
 def _of_interval(override: Override, sweep: IntervalSweep) -> BaseDistribution:
@@ -142,7 +145,9 @@ def _of_interval(override: Override, sweep: IntervalSweep) -> BaseDistribution:
         raise _refused(override, f"the tag {unknown[0]} is not known; use {' or '.join(_TAGS)}")
     low, high, log = sweep.start, sweep.end, "log" in sweep.tags
     whole = "int" in sweep.tags or all(isinstance(end, int) for end in (low, high))
-    if low is None or high is None or not low < high:
+    if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+        raise _refused(override, "both ends must be finite numbers")
+    if not low < high:
         raise _refused(override, "the first end must be below the second")
     if log and not low > 0:
         raise _refused(override, "on a logarithmic scale both ends must be above 0")

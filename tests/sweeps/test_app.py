@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,34 @@ def test_the_same_computation_is_planned_once(tmp_path: Path) -> None:
     assert "algorithm.quantile_k=1.5 is not between 0 and 1, so the baseline is the group's mean" in result.stdout
 
 
+def test_an_experiment_and_another_axis_multiply(tmp_path: Path) -> None:
+    arguments = ["+experiment=fig9", "-m", "seed=11,12,13", "sweep.dry_run=true"]
+    result = sweep(*arguments, runs=tmp_path / "runs")
+    assert "Plan of sweep 'fig9-seed': 12 runs" in result.stdout
+    assert "seed has the values of the command line" in result.stdout
+    plain = sweep("-m", "+experiment=fig9", "sweep.dry_run=true", runs=tmp_path / "runs")
+    assert ids(plain.stdout) == ids(result.stdout)
+
+
+def test_a_range_is_planned_as_its_numbers(tmp_path: Path) -> None:
+    ranged, listed = (
+        sweep("-m", f"algorithm.quantile_k={values}", "sweep.dry_run=true", runs=tmp_path / "runs")
+        for values in ("range(0.1,0.5,0.1)", "0.1,0.2,0.3,0.4")
+    )
+    assert len(ids(ranged.stdout)) == 4
+    assert ids(ranged.stdout) == ids(listed.stdout)
+
+
+def test_a_single_run_of_an_experiment_says_that_it_is_one(tmp_path: Path) -> None:
+    result = sweep("+experiment=fig9", "seed=1", "seed=2", "sweep.dry_run=true", runs=tmp_path / "runs")
+    assert "-m runs the whole experiment" in result.stdout
+    assert "seed is given 2 times, and the last value counts, 2" in result.stdout
+
+
+def ids(text: str) -> set[str]:
+    return set(re.findall(r"\b[0-9a-f]{12}\b", text))
+
+
 @pytest.mark.parametrize(
     ("argument", "says"),
     [
@@ -126,6 +155,14 @@ def test_the_same_computation_is_planned_once(tmp_path: Path) -> None:
         ("sweep.retry=perhaps", "sweep.retry='perhaps' cannot be used"),
         ("backend=jax", "backend='jax' cannot be used: choose one of tiny, verl"),
         ("seed=[1", "seed=[1 cannot be read as KEY=VALUE"),
+        ("experiment=fig9", "write +experiment=fig9"),
+        ("+algorithm.quantile_k=0.4", "write algorithm.quantile_k=… without the plus"),
+        ("~model", "instead of ~model"),
+        ("+lr=1", "did you mean actor_rollout_ref.actor.optim.lr?"),
+        ("seed=0-4", "'seed=range(0,5)' with -m"),
+        ("algorithm.quantile_k=[0.2,0.4]", "algorithm.quantile_k=0.2,0.4 with -m"),
+        ("actor_rollout_ref.rollout.n=1", "give at least 2"),
+        ("hydra.run.dir=out", "sweep.root"),
         ("trainer.total_training_steps=0", "trainer.total_training_steps=0 cannot be used: give a number above 0"),
     ],
 )
@@ -145,6 +182,12 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(
     ("arguments", "says"),
     [
         (["algorithm.quantile_k=0.2,0.4"], "names several values; add -m"),
+        (["algorithm.quantile_k=range(0.1,0.5,0.1)"], "names several values; add -m"),
+        (["-m", "algorithm.quantile_k=interval(0.1,0.5)"], "hydra/sweeper=optuna"),
+        (["-m", "sweep.parts=[{seed:[range(0,3)]}]"], "a range inside brackets"),
+        (["-m", "+experiment=fig9", "+experiment=fig1"], "give one +experiment"),
+        (["-m", "--lr=3"], "write actor_rollout_ref.actor.optim.lr=3"),
+        (["-m", "hydra/sweeper=optuna", "actor_rollout_ref.rollout.n=2,1,4"], "give at least 2"),
         (["-m", "--cfg", "job"], "Only one of --run, --multirun, --cfg"),
         (["-m", "+experiment=reward_noise,learning_rate"], "it holds for the whole sweep; give one value"),
         (["-m", "hydra/launcher=slrum"], "hydra/launcher=slrum does not exist"),

@@ -78,6 +78,66 @@ def test_a_name_that_is_typed_stays() -> None:
     assert not any(override.startswith("sweep.name") for job in jobs for override in job)
 
 
+FIG9: list[dict[str, list[object]]] = [{"algorithm.quantile_k": [0.2, 0.4, 0.6, 0.8], "seed": [11, 12, 13]}]
+
+
+def test_an_axis_multiplies_an_experiment() -> None:
+    jobs, rule = expand(["+experiment=fig9", "seed=11,12,13"], FIG9, "fig9")
+    assert len(jobs) == 12
+    assert {job[0] for job in jobs} == {f"algorithm.quantile_k={k}" for k in (0.2, 0.4, 0.6, 0.8)}
+    assert "seed has the values of the command line" in rule
+
+
+@pytest.mark.parametrize("typed", ["algorithm.quantile_k=0.3", "++algorithm.quantile_k=0.3"])
+def test_an_axis_of_an_experiment_that_is_named_is_replaced(typed: str) -> None:
+    jobs, rule = expand(["+experiment=fig9", typed], FIG9, "fig9")
+    assert [job[0] for job in jobs] == ["seed=11", "seed=12", "seed=13"]
+    assert all(typed in job and "sweep.name=fig9-quantile_k" in job for job in jobs)
+    assert "algorithm.quantile_k" in rule
+
+
+def test_an_axis_is_replaced_in_every_part_and_equal_parts_are_run_once() -> None:
+    response: list[dict[str, list[object]]] = [
+        {"algorithm.quantile_k": [-1, 0.4], "seed": [11, 12, 13, 14]},
+        {"seed": [11, 12, 13], "algorithm.quantile_k": [0.2, 0.6]},
+        {"regularizer": ["clip_off"]},
+    ]
+    jobs, _ = expand(["+experiment=k", "seed=1,2"], response, "k")
+    assert len(jobs) == 2 * 2 + 2 * 2 + 2
+    jobs, _ = expand(["+experiment=k", "algorithm.quantile_k=0.3"], response, "k")
+    assert len(jobs) == 4 + 1
+    assert all("algorithm.quantile_k=0.3" in job for job in jobs)
+
+
+def test_parts_that_are_typed_are_an_experiment_too() -> None:
+    parts = "sweep.parts=[{regularizer:[clip_off,gspo],seed:[0,1]}]"
+    jobs, _ = expand([parts, "seed=3,4,5"], [{"regularizer": ["clip_off", "gspo"], "seed": [0, 1]}])
+    assert len(jobs) == 6
+
+
+def test_an_unnamed_axis_leaves_the_experiment_its_name() -> None:
+    jobs, rule = expand(["+experiment=fig9", "trainer.test_freq=5,10"], FIG9, "fig9")
+    assert len(jobs) == 24
+    assert not any(override.startswith("sweep.name") for job in jobs for override in job)
+    assert rule == "The sweep is the union of 1 part (sweep.parts)."
+
+
+def test_an_experiment_without_parts_is_the_command_line() -> None:
+    jobs, _ = expand(["+experiment=fig9", "sweep.parts=[]", "seed=1,2"], [], "fig9")
+    assert len(jobs) == 2
+
+
+def test_a_range_is_an_axis_like_its_numbers() -> None:
+    ranged, _ = expand(["algorithm.quantile_k=range(0.1,0.5,0.1)", "seed=0,1"], PARTS)
+    listed, _ = expand(["algorithm.quantile_k=0.1,0.2,0.3,0.4", "seed=0,1"], PARTS)
+    assert ranged == listed
+
+
+def test_an_interval_is_for_a_search() -> None:
+    with pytest.raises(ConfigError, match=r"algorithm.quantile_k='interval\(0.1,0.9\)'.*hydra/sweeper=optuna"):
+        expand(["algorithm.quantile_k=interval(0.1,0.9)"], PARTS)
+
+
 @pytest.mark.parametrize("argument", ["+experiment=a,b", "sweep.name=a,b", "sweep.dry_run=true,false"])
 def test_what_holds_for_the_whole_sweep_has_one_value(argument: str) -> None:
     with pytest.raises(ConfigError, match="give one value"):
