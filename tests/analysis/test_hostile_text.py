@@ -59,7 +59,7 @@ def store(root: Path, values: Sequence[str], seeds: Sequence[int] = (0, 1)) -> l
                 changes = {"algorithm.quantile_k": k, "seed": seed, "labels.note": kept, "template": kept}
                 run = write_configured(root, run_id, config(changes), data_sets=(kept or "empty",))
                 with JsonlWriter(run.tokens) as file:
-                    line = token_line(5, seed)
+                    line = token_line(4, seed)
                     tokens: list[dict[str, Scalar]] = [{"token": kept, "probability": 0.3, "entropy": 1.0, "count": 3}]
                     file.append({**line, "tokens": tokens, "markers": {kept: 3}})
                 with JsonlWriter(run.metrics) as file:
