@@ -172,7 +172,6 @@ def destination(tracking: Mapping[str, object], *, typed: bool = False) -> Desti
         return None
     mode, source = _mode(str(tracking["mode"]), typed=typed)
     project = _project(tracking)
-    wandb_limits.checked("tracking.project" if tracking.get("project") else "WANDB_PROJECT", project)
     entity = tracking.get("entity") or wandb_environment.setting("entity")
     return Destination(mode, source, project, str(entity) if entity else None)
 
@@ -309,7 +308,9 @@ def _mode(wanted: str, *, typed: bool) -> tuple[Mode, str]:
 
 
 def _project(tracking: Mapping[str, object]) -> str:
-    return str(tracking.get("project") or wandb_environment.setting("project") or DEFAULT_PROJECT)
+    if own := wandb_limits.checked("tracking.project", tracking.get("project")):
+        return own
+    return wandb_limits.checked("WANDB_PROJECT", wandb_environment.setting("project")) or DEFAULT_PROJECT
 
 
 def _line(error: Exception) -> str:

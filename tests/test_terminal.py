@@ -14,7 +14,7 @@ from rich.table import Table
 from analysis import comparison, table
 from analysis.advice import advise
 from analysis.guard import tables as guard_tables
-from qae import terminal
+from qae import terminal, text
 from sweeps import status
 
 NUMBER = st.floats(0, 10_000, allow_nan=False).map(lambda value: f"{value:.3f}")
@@ -74,7 +74,7 @@ def test_lines_have_whole_columns_and_cut_words(rows: list[tuple[str, str, str]]
     lines, missing = terminal.aligned_within([header, *rows], room, ("step",), "--json has them")
     assert all(len(line) <= room for line in lines)
     whole, nothing = terminal.aligned_within([header, *rows], None, ("step",), "--json has them")
-    assert whole == terminal.aligned([header, *rows])
+    assert whole == text.aligned([header, *rows])
     assert nothing is None
     if missing is None:
         assert lines == whole
