@@ -108,7 +108,7 @@ def _show_end(plan: Plan, ended: Execution, failed: Mapping[str, str], console: 
     if failed:
         terminal.show(console, tables.failure_table(failed, plan.runs), tables.FAILURE_LEAST, "`qae status` has them")
         console.print("Failed runs start again with sweep.retry=true; killed ones with the same command.")
-    for sentence in (*_stopped_by_guard(plan), *_not_tracked(plan.runs), *ended.notes):
+    for sentence in (*_stopped_by_guard(plan), *not_tracked(plan.runs), *ended.notes):
         say(console, sentence)
     if ended.interrupted and not ended.unfinished:
         console.print("Stopped. The same command goes on from here.")
@@ -124,7 +124,7 @@ def _stopped_by_guard(plan: Plan) -> Iterator[str]:
         yield "Runs that a guard stopped count with what they logged; they go on with sweep.retry=true."
 
 
-def _not_tracked(runs: Sequence[PlannedRun]) -> Iterator[str]:
+def not_tracked(runs: Sequence[PlannedRun]) -> Iterator[str]:
     """A sentence for each thing that kept W&B from taking runs whole, and how to send them."""
     problems: dict[str, list[str]] = {}
     for run in runs:

@@ -20,7 +20,7 @@ from sweeps.app import axes
 from sweeps.confirm import Confirmation
 from sweeps.executor import Execution, Executor
 from sweeps.identity import identity
-from sweeps.launch import Outcome, watching
+from sweeps.launch import Outcome, not_tracked, watching
 from sweeps.local import side_by_side
 from sweeps.parts import chosen, settled
 from sweeps.plan import Plan
@@ -200,7 +200,7 @@ def _outcome(
     counts = study.counts()
     states = ", ".join(f"{number} {state.name.lower()}" for state, number in counts.items())
     say(f"Trials of '{name}': {states or 'none'}.")
-    for sentence in ended.notes:
+    for sentence in (*not_tracked(loop.started), *ended.notes):
         say(sentence)
     if ended.interrupted:
         say("Stopped. The same command goes on from here.")

@@ -53,6 +53,7 @@ class SearchLoop:
     Attributes:
         left: sentences on trials that this process gave up, by trial; the next one goes on with them.
         failed: why trials of this process failed, by trial.
+        started: runs that this process started or followed.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class SearchLoop:
         self._pause = 0.0
         self.left: dict[int, str] = {}
         self.failed: dict[int, str] = {}
+        self.started: list[PlannedRun] = []
 
     def __call__(self, failed: Mapping[str, str]) -> Sequence[PlannedRun] | None:
         """Look at every trial under way and ask for more; the runs to start, or None once all is told."""
@@ -88,6 +90,7 @@ class SearchLoop:
                 self._pause = time.monotonic() + _PAUSE_SECONDS
                 break
             starting += self._begin(asked)
+        self.started += starting
         return starting if starting or self._flights else None
 
     @property
