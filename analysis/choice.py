@@ -1,15 +1,16 @@
-"""Which runs a report or a dashboard is about: a sweep of the store, or any other source."""
+"""Which runs a command is about: a sweep of the store, or any other source. One reading for every command."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis import sources
-from analysis.commands import chosen_sweep
+from analysis.identity import DEFAULT, ArmRule, UnknownKeyError
 from analysis.runs import Runs
-from analysis.sources import run_store
-from analysis.wording import exists, shown_source
+from analysis.sources import loading, manifests, run_store
+from analysis.sources.joining import join
+from analysis.wording import hint
 from qae.command_line import MistakeError
-from qae.text import file_name
 
 
 @dataclass(frozen=True)
@@ -29,33 +30,84 @@ class Choice:
     source: str
 
 
-def choose(source: str | None, root: Path) -> Choice:
+def choose(source: str | None, root: Path, rule: ArmRule = DEFAULT) -> Choice:
     """The sweep launched last where no source is given, a sweep by its name, or another source.
 
+    A store whose lists of sweeps are gone or damaged has no last sweep: all its runs are taken, and a note says so.
+
+    Args:
+        source: what the user wrote.
+        root: the run store.
+        rule: what the user says of keys.
+
     Raises:
-        MistakeError: there is no such sweep or source, or it holds no run.
+        MistakeError: there is no such sweep or source, it holds no run, or a key of the rule is in none.
     """
-    if source is None or exists(str(root / "sweeps" / f"{source}.json")) or not _is_place(source):
-        sweep, run_ids = chosen_sweep(root, source)
-        choice = Choice(run_store.load(root, run_ids), sweep, f"Sweep {sweep}", f"sweep '{sweep}'")
+    return choose_all((source,), root, rule)
+
+
+def choose_all(words: Sequence[str | None], root: Path, rule: ArmRule = DEFAULT) -> Choice:
+    """Several sources as one, each as `choose` reads it; no word at all means the sweep launched last.
+
+    Raises:
+        MistakeError: as `choose`.
+    """
+    try:
+        chosen = [_choose(word, root) for word in dict.fromkeys(words or (None,))]
+        runs = join([each.runs for each in chosen], rule)
+    except (sources.SourceError, UnknownKeyError) as error:
+        raise MistakeError(str(error)) from error
+    first = chosen[0]
+    if len(chosen) == 1:
+        return replace(first, runs=runs)
+    shown = ", ".join(each.source for each in chosen)
+    return Choice(runs, "-".join(each.name for each in chosen), f"Runs of {shown}", shown)
+
+
+def _choose(source: str | None, root: Path) -> Choice:
+    if source is None:
+        choice = _latest(root)
+    elif manifests.has(root, source):
+        choice = _sweep(root, source)
+    elif loading.is_place(source):
+        runs = sources.load(source, root=root)
+        shown = loading.shown(source)
+        choice = Choice(runs, loading.name_of(source), f"Runs of {shown}", shown)
     else:
-        shown = shown_source(source)
-        choice = Choice(_load(source, root), _file_name(source), f"Runs of {shown}", shown)
+        raise MistakeError(_no_sweep(source, root))
     if not choice.runs.records:
         raise MistakeError(f"{choice.source} holds no run that can be read; `qae status` lists those of {root}")
     return choice
 
 
-def _load(source: str, root: Path) -> Runs:
-    try:
-        return sources.load(source, root=root)
-    except sources.SourceError as error:
-        raise MistakeError(str(error)) from error
+def _latest(root: Path) -> Choice:
+    known = manifests.names(root)
+    why = f"{root} has no list of its sweeps"
+    if known:
+        try:
+            return _sweep(root, known[0])
+        except sources.SourceError as error:
+            why = str(error).partition(";")[0]
+    if not run_store.ids(root):
+        raise MistakeError(f"{why}, and no run; `python sweep.py -m` makes one")
+    runs = run_store.load(root)
+    noted = replace(runs, notes=(f"{why}, so these are all runs of the store.", *runs.notes))
+    shown = loading.shown(str(root))
+    return Choice(noted, loading.name_of(str(root)), f"Runs of {shown}", shown)
 
 
-def _is_place(source: str) -> bool:
-    return "/" in source or exists(source)
+def _sweep(root: Path, name: str) -> Choice:
+    return Choice(run_store.load(root, manifests.run_ids(root, name)), name, f"Sweep {name}", f"sweep '{name}'")
 
 
-def _file_name(source: str) -> str:
-    return file_name(source.removeprefix("wandb://"), "report")
+def _no_sweep(word: str, root: Path) -> str:
+    known = manifests.names(root)
+    if not known:
+        return (
+            f"there is no sweep in {root}; `python sweep.py -m` makes one. '{word}' is no file and no folder either: "
+            f"{loading.allowed()}"
+        )
+    near = hint(word, known)
+    if near.startswith("did"):
+        return f"there is no sweep '{word}' in {root}; {near}"
+    return f"there is no sweep '{word}' in {root}, and no file or folder of that name; {near}; {loading.allowed()}"

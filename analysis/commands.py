@@ -1,12 +1,12 @@
 """`qae table`, `compare`, `figures` and `gallery`; registered as entry points of the `qae` command."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
+from analysis.arm_options import arm_options
 from analysis.wording import hint
 from qae import terminal
 from qae.command_line import Command, MistakeError, root_option, say
@@ -16,6 +16,7 @@ from qae.text import brief, encodable, one_line
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.identity import ArmRule
     from analysis.runs import ArmName, Runs
 
 
@@ -34,7 +35,10 @@ def _form_options(of_a_row: str) -> Callable[[Command], Command]:
     return add
 
 
-def _echo(form: str, markdown: str, frame: "pd.DataFrame") -> None:
+def _echo(form: str, markdown: str, frame: "pd.DataFrame", notes: Iterable[str]) -> None:
+    """Print a table; notes go to standard error, so that a program can read the table."""
+    for note in notes:
+        say(one_line(note), err=True)
     if form == "markdown":
         click.echo(markdown)
     elif form == "csv":
@@ -46,13 +50,14 @@ def _echo(form: str, markdown: str, frame: "pd.DataFrame") -> None:
 @click.command()
 @click.argument("sweep", required=False, metavar="[SWEEP|SOURCE]")
 @_form_options("an arm")
+@arm_options
 @root_option
-def table(sweep: str | None, form: str | None, root: Path) -> None:
+def table(sweep: str | None, form: str | None, root: Path, rule: "ArmRule") -> None:
     """The result table of SWEEP (default: the one launched last), or of a SOURCE as in `qae export`."""
     from analysis import choice
     from analysis import table as tables
 
-    chosen = choice.choose(sweep, root)
+    chosen = choice.choose(sweep, root, rule)
     results = tables.summarise(chosen.runs)
     if not results.rows:
         raise MistakeError(f"no run of {chosen.source} has a step on disk yet; `qae status` shows where they stand")
@@ -61,7 +66,7 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
 
         print_results(terminal.console(), results)
     else:
-        _echo(form, tables.markdown(results), tables.frame(results))
+        _echo(form, tables.markdown(results), tables.frame(results), results.notes)
 
 
 @click.command()
@@ -70,9 +75,16 @@ def table(sweep: str | None, form: str | None, root: Path) -> None:
 @click.option("--measure", "names", multiple=True, help="pass@4, 'peak entropy', …; several times.")
 @click.option("--step", type=click.IntRange(min=1), help="Compare at this step (default: the last that both have).")
 @_form_options("a difference")
+@arm_options
 @root_option
 def compare(
-    sweep: str | None, against: str | None, names: tuple[str, ...], step: int | None, form: str | None, root: Path
+    sweep: str | None,
+    against: str | None,
+    names: tuple[str, ...],
+    step: int | None,
+    form: str | None,
+    root: Path,
+    rule: "ArmRule",
 ) -> None:
     """Differences between the arms of SWEEP (default: the one launched last) on the same seeds and problems.
 
@@ -84,7 +96,7 @@ def compare(
     """
     from analysis import choice, comparison
 
-    selected = choice.choose(sweep, root)
+    selected = choice.choose(sweep, root, rule)
     name, runs = sweep or selected.name, selected.runs
     try:
         measures = comparison.measures_of(runs, names)
@@ -105,16 +117,16 @@ def compare(
     if form is None:
         console = terminal.console()
         terminal.show(console, comparison.rich_table(found), comparison.LEAST, "--csv has them")
-        for text in (comparison.caption(found), *runs.notes):
+        for text in (comparison.caption(found), *runs.all_notes):
             console.print(literal(one_line(text), "dim"))
     else:
-        _echo(form, comparison.markdown(found), comparison.records(found))
+        _echo(form, comparison.markdown(found), comparison.records(found), runs.all_notes)
 
 
 @click.command()
-@click.argument("words", nargs=-1, metavar="[SWEEP] [NAME]...")
-@click.option("--sweep", "chosen", help="Draw from the runs of this sweep, figures of the paper too.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder (default: ROOT/figures/SWEEP, or …/paper).")
+@click.argument("words", nargs=-1, metavar="[SWEEP|SOURCE] [NAME]...")
+@click.option("--sweep", "chosen", metavar="SWEEP|SOURCE", help="Draw from these runs, figures of the paper too.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder (default: ROOT/figures/SOURCE, or …/paper).")
 @click.option(
     "--format",
     "formats",
@@ -123,34 +135,44 @@ def compare(
     default=("png", "svg", "pdf"),
     help="File format; can be given several times (default: all).",
 )
+@arm_options
 @root_option
-def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, formats: tuple[str, ...], root: Path) -> None:
-    """Draw NAMES (default: every figure that the runs have the data for) of SWEEP (default: the one launched last).
+def figures(
+    words: tuple[str, ...],
+    chosen: str | None,
+    out: Path | None,
+    formats: tuple[str, ...],
+    root: Path,
+    rule: "ArmRule",
+) -> None:
+    """Draw NAMES (default: every figure that the runs have the data for) of a SWEEP or SOURCE as in `qae table`.
 
     A figure or table of the paper is drawn by its name alone, from the runs that its experiment made or, without
     these, from any of the store that fit: `qae figures fig9`, `qae figures table2 k_response`, `qae figures paper`.
+    From other runs: `qae figures SOURCE fig9`. A word that is both a figure and a source is the figure; ./WORD is the
+    folder.
     """
-    from analysis import drawing, figure_choice, output
+    from analysis import choice, drawing, figure_choice, output
     from analysis import figures as of_any_runs
+    from analysis.sources import SourceError
 
-    manifests = _manifests(root)
     try:
-        wanted = figure_choice.choose(words, chosen, manifests)
-    except figure_choice.UnknownNameError as error:
+        wanted = figure_choice.choose(words, chosen, root)
+    except (figure_choice.UnknownNameError, SourceError) as error:
         raise MistakeError(str(error)) from error
     if wanted.of_paper and chosen is None:
-        folder = output.folder(out, root, Path("figures", "paper"))
-        with output.sentences():
-            written = figure_choice.draw_paper(root, wanted.names, manifests, folder, formats)
+        runs, name = figure_choice.runs_for_paper(root, wanted.names, rule), figure_choice.ALL_OF_THE_PAPER
+        source = f"run store {root.name}"
     else:
-        title, run_ids = chosen_sweep(root, wanted.sweep)
-        folder = output.folder(out, root, Path("figures", title))
-        source = f"sweep '{title}'"
-        runs = _load(root, run_ids)
-        with output.sentences():
-            written = drawing.write(runs, wanted.names or of_any_runs.names(), folder, formats, source=source)
+        found = choice.choose(wanted.source, root, rule)
+        runs, name, source = found.runs, found.name, found.source
+    folder = output.folder(out, root, Path("figures", name))
+    with output.sentences():
+        written = drawing.write(runs, wanted.names or of_any_runs.names(), folder, formats, source=source)
     for path in written.paths:
         say(path)
+    for note in runs.all_notes:
+        say(one_line(note), err=True)
     for name, sentence in written.remarks.items():
         say(f"{name}: {sentence}", err=True)
     for name, reason in written.left_out.items():
@@ -194,36 +216,3 @@ def arm_called(runs: "Runs", name: str, source: str) -> "ArmName":
         known = [arm.shown for arm in runs.arms]
         raise MistakeError(f"there is no arm '{brief(name)}' in {source}; {hint(name, known)}")
     return found
-
-
-def chosen_sweep(root: Path, name: str | None) -> tuple[str, list[str]]:
-    """Name and run ids of a sweep, by default of the one launched last.
-
-    Raises:
-        MistakeError: there is none of that name, or its list of runs cannot be read.
-    """
-    known = _manifests(root)
-    if not known:
-        raise MistakeError(f"there is no sweep in {root}; `python sweep.py -m` makes one")
-    if name is not None and name not in known:
-        raise MistakeError(f"there is no sweep '{name}' in {root}; {hint(name, known)}")
-    name = name or known[0]
-    try:
-        manifest = json.loads((root / "sweeps" / f"{name}.json").read_text())
-        return name, [cast("str", run["id"]) for run in manifest["runs"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise MistakeError(
-            f"{root / 'sweeps' / name}.json cannot be read ({error!r}); launch the sweep again"
-        ) from error
-
-
-def _manifests(root: Path) -> list[str]:
-    """Names of the store's sweeps, the one launched last first."""
-    paths = sorted((root / "sweeps").glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    return [path.stem for path in paths]
-
-
-def _load(root: Path, run_ids: Sequence[str]) -> "Runs":
-    from analysis.sources import run_store
-
-    return run_store.load(root, run_ids)

@@ -372,8 +372,8 @@ def _difference(case: Case, of: statistics.Difference, p: float, p_adjusted: flo
 
 
 def _common(first: pd.DataFrame, second: pd.DataFrame) -> tuple[FloatArray, FloatArray] | None:
-    """Both tables on their common seeds and problems; None where there is none. Of a seed's runs the last counts."""
-    first, second = (table[~table.index.duplicated(keep="last")] for table in (first, second))
+    """Both tables on their common seeds and problems; None where there is none. Of one seed's runs the mean counts."""
+    first, second = (table.groupby(level=0).mean() for table in (first, second))
     seeds, problems = first.index.intersection(second.index), first.columns.intersection(second.columns)
     if not len(seeds) or not len(problems):
         return None

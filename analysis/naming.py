@@ -1,22 +1,21 @@
 """Arms and their names: runs that are equal but for the seed are one arm, named by what sets it apart."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from analysis import identity
+from analysis.configuration import comparable
+from analysis.identity import DEFAULT, OF_FORK, ArmRule, Config
 from analysis.runs import ArmName
-from qae.operational import is_operational
-
-Config = Mapping[str, object]
+from qae.checks import is_number
 
 _K = "algorithm.quantile_k"
 _DEFINITION = "algorithm.quantile_definition"
 _RULE = "algorithm.advantage"
 _CONTROLLER = "algorithm.quantile_controller."
-_SEED = "seed"
-# Of a fork of a run that a guard ended (sweeps/forks.py); which run it was is no more a difference than a seed is.
-_FORKED_FROM = "fork.run"
-_PARENT_K = "fork.parent_k"
-_OF_FORK = (_FORKED_FROM, "fork.step", _PARENT_K)
-_IN_BASELINE = (_K, _DEFINITION, _RULE, _SEED)
+_FORKED_FROM, _, _PARENT_K = OF_FORK
+_IN_BASELINE = (_K, _DEFINITION, _RULE)
 # Options whose name stands for the keys that they set; the default ones need no mention.
 _OPTIONS = {"model": "tiny", "regularizer": "clip_higher", "data": None}
 CONTROLLED = "controlled"  # the rule's name for us where a controller adapts K
@@ -28,23 +27,56 @@ _RULE_NAMES = {
     "negative_only": "negative only",
     CONTROLLED: "adaptive K",
 }
+_LARGEST = 10.0**300  # whole numbers in a configuration may be longer than a float holds
+_WORDS_OF_VALUES = ("unset", "True", "False")
 _RULES_WITH_A_QUANTILE = ("quantile", "pos_mask", "neg_mask")
 
 
-def arm_names(configs: Mapping[str, Config]) -> dict[str, ArmName]:
+@dataclass(frozen=True)
+class Named:
+    """Runs with their arms and seeds.
+
+    Attributes:
+        arms: by run id, in order of arm and seed.
+        seeds: by run id.
+        notes: what a reader must know of both.
+    """
+
+    arms: Mapping[str, ArmName]
+    seeds: Mapping[str, int]
+    notes: tuple[str, ...]
+
+
+def identify(configs: Mapping[str, Config], rule: ArmRule = DEFAULT) -> Named:
+    """Arm and seed of each run, from what differs between all of them.
+
+    Args:
+        configs: by run id, the resolved configuration with dotted keys.
+        rule: which keys are seeds, and which set no arms apart.
+    """
+    arms = arm_names(configs, rule)
+    found = identity.seeds(configs, arms, rule)
+    places = {arm: place for place, arm in enumerate(dict.fromkeys(arms.values()))}
+    ordered = sorted(arms, key=lambda run: (places[arms[run]], found.of[run]))
+    return Named({run: arms[run] for run in ordered}, found.of, tuple(identity.remarks(configs, arms, found, rule)))
+
+
+def arm_names(configs: Mapping[str, Config], rule: ArmRule = DEFAULT) -> dict[str, ArmName]:
     """Name the arm of each run.
 
     Args:
         configs: by run id, the resolved configuration with dotted keys.
+        rule: which keys set no arms apart.
 
     Returns:
-        by run id, in order of arm and seed: plain variant before others, the mean before K in ascending order.
-        Two runs have the same name exactly if nothing but seed and operational keys tells them apart. Forks have one
+        by run id, in order of arm: plain variant before others, the mean before K in ascending order.
+        Two runs have the same name exactly if nothing but seeds and operational keys tells them apart. Forks have one
         name where their parents had one.
     """
     keys = dict.fromkeys(key for config in configs.values() for key in config)
-    ignored = [key for key in keys if is_operational(key) or key in _OF_FORK]
-    differing = [key for key in keys if key not in ignored and _differs(configs.values(), key)]
+    settings = [key for key in keys if not rule.is_left_out(key)]
+    configs = _with_numbers(configs, [key for key in settings if _differs(configs.values(), key)])
+    differing = [key for key in settings if _differs(configs.values(), key)]
     options = [name for name in _OPTIONS if _differs(configs.values(), f"labels.{name}")]
     plain = [
         key
@@ -87,37 +119,37 @@ def k_of(config: Config) -> float | None:
     return float(value) if isinstance(value, int | float) and 0 < value < 1 else None
 
 
-def seed_of(config: Config) -> int:
-    """The training seed; 0 where the configuration has none."""
-    seed = config.get(_SEED, 0)
-    return seed if isinstance(seed, int) else 0
+def _with_numbers(configs: Mapping[str, Config], keys: Iterable[str]) -> Mapping[str, Config]:
+    """Text that is a number as a number, where other runs have one: to YAML 1e-6 is text and 1.0e-6 a number."""
+    mixed = [key for key in keys if key != _K and len({type(c.get(key)) is str for c in configs.values()}) > 1]
+    mixed = [key for key in mixed if any(is_number(config.get(key)) for config in configs.values())]
+    return {
+        run: {**config, **{key: _number_in(config[key]) for key in mixed if key in config}}
+        for run, config in configs.items()
+    }
 
 
-def flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Dotted keys of a nested mapping; lists become tuples."""
-    flat: dict[str, object] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = _frozen(value)
-    return flat
+def _number_in(value: object) -> object:
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
 
 def _differs(configs: Iterable[Config], key: str) -> bool:
-    return len({config.get(key) for config in configs}) > 1
+    return len({comparable(config.get(key)) for config in configs}) > 1
 
 
 def _tells_controller_only(key: str, configs: Iterable[Config]) -> bool:
     """Whether a controller's key is the same wherever there is one; the baseline's name says that there is."""
-    return key.startswith(_CONTROLLER) and len({config[key] for config in configs if key in config}) == 1
+    return key.startswith(_CONTROLLER) and len({comparable(config[key]) for config in configs if key in config}) == 1
 
 
 def _is_set_by(option: str, key: str, configs: Iterable[Config]) -> bool:
     """Whether the option's name tells the key's value: all runs with the same name have the same value."""
     values: dict[object, set[object]] = {}
     for config in configs:
-        values.setdefault(config.get(f"labels.{option}"), set()).add(config.get(key))
+        values.setdefault(config.get(f"labels.{option}"), set()).add(comparable(config.get(key)))
     return all(len(found) == 1 for found in values.values())
 
 
@@ -157,13 +189,15 @@ def _short(value: object) -> str:
     if isinstance(value, float):
         rounded = f"{value:g}"
         return rounded if float(rounded) == value else repr(value)
+    if isinstance(value, str) and value in _WORDS_OF_VALUES:
+        return repr(value)  # the text, beside the value that is written the same
     return "unset" if value is None else str(value)
 
 
 def _order(config: Config, name: ArmName, keys: Sequence[str]) -> tuple[object, ...]:
     values = [(0.0, "") if config.get(key) == _default_of(key) else _sortable(config.get(key)) for key in keys]
     rule = rule_of(config)
-    return (values, _fork_words(config), rule != "quantile", rule, name.k or 0.0, name.baseline, seed_of(config))
+    return (values, _fork_words(config), rule != "quantile", rule, name.k or 0.0, name.baseline)
 
 
 def _default_of(key: str) -> object:
@@ -171,10 +205,6 @@ def _default_of(key: str) -> object:
 
 
 def _sortable(value: object) -> tuple[float, str]:
-    if isinstance(value, int | float):
-        return (float(value), "")
-    return (float("inf"), str(value))
-
-
-def _frozen(value: object) -> object:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+    if isinstance(value, int | float) and value == value:  # noqa: PLR0124  # not a NaN
+        return (float(max(min(value, _LARGEST), -_LARGEST)), "")
+    return (math.inf, str(value))

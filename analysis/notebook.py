@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from analysis import figures, sources
 from analysis.figures import paper, style
 from analysis.figures.missing import MissingDataError
+from analysis.identity import ArmRule
 from analysis.runs import Runs
-from analysis.wording import shown_source
+from analysis.sources import loading
 from qae.text import markdown_sentence, one_line
 
 if TYPE_CHECKING:
@@ -41,19 +42,24 @@ class Opened:
     def __str__(self) -> str:
         runs, arms = len(self.runs.records), len(self.runs.arms)
         what = f"{runs} {'run' if runs == 1 else 'runs'} in {arms} {'arm' if arms == 1 else 'arms'}"
-        return "\n".join(map(one_line, [f"{what} from {self.source}", *self.runs.notes]))
+        return "\n".join(map(one_line, [f"{what} from {self.source}", *self.runs.all_notes]))
 
 
-def open_runs(source: str = "") -> Opened:
+def open_runs(
+    source: str = "", *, seed_key: Iterable[str] = (), ignore: Iterable[str] = (), split: Iterable[str] = ()
+) -> Opened:
     """Runs from whatever holds them.
 
     Args:
         source: what `analysis.sources.load` takes: a folder of runs, a sweep's name, offline files of W&B, a W&B
             project (entity/project). By default $QAE_SOURCE; where that is not set $QAE_RUNS, or the folder ``runs``
             here or in a folder above, since a notebook runs in its own folder.
+        seed_key: keys of the training seed, as ``--seed-key`` of `qae table` (docs/sources.md).
+        ignore: keys that make no arms, as ``--ignore``.
+        split: keys that do, as ``--split``.
 
     Raises:
-        SourceError: there is none, or it holds no run.
+        SourceError: there is none, it holds no run, or no run has one of the keys.
     """
     store = Path(os.environ.get("QAE_RUNS", "")) if os.environ.get("QAE_RUNS") else _store_above(Path.cwd())
     chosen = source or os.environ.get("QAE_SOURCE") or str(store)
@@ -61,7 +67,8 @@ def open_runs(source: str = "") -> Opened:
         raise sources.SourceError(
             "there are no runs here yet: `make sweep` makes some, or set QAE_SOURCE to a folder or a W&B project"
         )
-    opened = Opened(sources.load(chosen, root=store), shown_source(chosen))
+    rule = ArmRule(tuple(seed_key), tuple(ignore), tuple(split))
+    opened = Opened(sources.load(chosen, root=store, rule=rule), loading.shown(chosen))
     if not opened.runs.records:
         raise sources.SourceError(f"'{chosen}' holds no run that can be read")
     return opened

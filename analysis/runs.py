@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.identity import DEFAULT, ArmRule
 from qae.run_directory import NOTHING_TO_LEARN, RunStatus
 from qae.text import brief
 
@@ -100,12 +101,16 @@ class Runs:
             and name may be categorical.
         evaluations: columns run, step, data_set, problem, n, c, mean_length.
         notes: sentences on what could not be read and was left out.
+        arm_notes: sentences on arms and seeds that are not what their names say.
+        rule: by which arms were made.
     """
 
     records: tuple[RunRecord, ...]
     metrics: pd.DataFrame
     evaluations: pd.DataFrame
     notes: tuple[str, ...] = ()
+    arm_notes: tuple[str, ...] = ()
+    rule: ArmRule = DEFAULT
 
     @cached_property
     def arms(self) -> dict[ArmName, list[RunRecord]]:
@@ -119,6 +124,11 @@ class Runs:
         """The arm of a name, as it is or as it is shown; None where there is none."""
         return next((arm for arm in self.arms if name in (str(arm), arm.shown)), None)
 
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """What a reader of a table must know: of arms and seeds first, then of what could not be read."""
+        return (*self.arm_notes, *self.notes)
+
     def only(self, records: Iterable[RunRecord]) -> "Runs":
         """These runs, which may have other names of their arms, with their numbers and the notes that name them."""
         kept = tuple(records)
@@ -128,6 +138,7 @@ class Runs:
             self.metrics[self.metrics["run"].isin(ids)],
             self.evaluations[self.evaluations["run"].isin(ids)],
             tuple(note for note in self.notes if any(run in note for run in ids)),
+            rule=self.rule,
         )
 
     def series(self, arm: ArmName, name: str) -> pd.DataFrame:

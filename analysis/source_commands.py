@@ -56,7 +56,7 @@ def pull(project: str, condition: str | None) -> None:
         rows += pulled.rows
 
     try:
-        loaded = wandb_api.load(project.removeprefix("wandb://"), _filters(condition), progress=count)
+        loaded = wandb_api.load(project, _filters(condition), progress=count)
     except wandb_api.WandbError as error:
         raise MistakeError(str(error)) from error
     for note in loaded.notes:
@@ -150,23 +150,20 @@ def _write(frame: "pd.DataFrame", out: Path) -> None:
 
 
 def _run_ids(root: Path, names: tuple[str, ...]) -> list[str]:
-    from analysis.sources.loading import SourceError, sweep_runs
+    from analysis.sources import SourceError, manifests, run_store
 
-    runs = sorted(path.parent.name for path in root.glob("*/config.yaml"))
-    if not names:
-        if not runs:
-            raise MistakeError(f"there is no run in {root}; `python sweep.py -m` makes some")
-        return runs
     chosen: list[str] = []
-    for name in names:
-        manifest = root / "sweeps" / f"{name}.json"
-        if name in runs:
-            chosen.append(name)
-        elif manifest.is_file():
-            try:
-                chosen += [run_id for run_id in sweep_runs(manifest) if run_id in runs]
-            except SourceError as error:
-                raise MistakeError(str(error)) from error
-        else:
-            raise MistakeError(f"there is no sweep and no run '{name}' in {root}; `qae status` lists them")
-    return list(dict.fromkeys(chosen))
+    try:
+        runs = run_store.ids(root)
+        for name in names:
+            if name in runs:
+                chosen.append(name)
+            elif manifests.has(root, name):
+                chosen += [run_id for run_id in manifests.run_ids(root, name) if run_id in runs]
+            else:
+                raise MistakeError(f"there is no sweep and no run '{name}' in {root}; `qae status` lists them")
+    except SourceError as error:
+        raise MistakeError(str(error)) from error
+    if not names and not runs:
+        raise MistakeError(f"there is no run in {root}; `python sweep.py -m` makes some")
+    return list(dict.fromkeys(chosen)) if names else runs

@@ -79,7 +79,7 @@ def summarise(runs: Runs) -> Results:
         behind = [record for record in records if record.id not in reached]
         if behind:
             notes.append(f"{arm.shown}: {len(behind)} of {len(records)} runs not in the numbers ({_standing(behind)}).")
-    return Results(tuple(rows), (*notes, *runs.notes))
+    return Results(tuple(rows), (*notes, *runs.all_notes))
 
 
 def rich_table(results: Results) -> LiteralTable:

@@ -12,17 +12,16 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import orjson
 import pandas as pd
 import yaml
 
-from analysis.sources import wandb_api, wandb_offline
+from analysis.sources import SourceError, manifests, wandb_api, wandb_offline
 from analysis.sources.tidy import superseding
 from analysis.sources.wandb_api import WandbError
 from analysis.sources.wandb_records import STEP_AXIS, Description
@@ -331,9 +330,7 @@ def _alone(directory: RunDirectory) -> Iterator[None]:
 def _groups(root: Path) -> dict[str, str]:
     """The sweep of each run, the one launched last where it is in several."""
     groups: dict[str, str] = {}
-    for path in sorted((root / "sweeps").glob("*.json"), key=lambda path: path.stat().st_mtime):
-        try:
-            groups |= {str(run["id"]): path.stem for run in orjson.loads(path.read_bytes())["runs"]}
-        except (orjson.JSONDecodeError, KeyError, TypeError):
-            continue
+    for name in reversed(manifests.names(root)):
+        with suppress(SourceError):  # a damaged list names no groups
+            groups |= dict.fromkeys(manifests.run_ids(root, name), name)
     return groups

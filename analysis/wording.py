@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from qae.text import brief
 
@@ -25,19 +24,6 @@ def hint(word: str, known: Sequence[str]) -> str:
     """What a mistyped word may mean: "did you mean fig9?", or all that there are."""
     close = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {brief(close[0])}?" if close else f"there are: {', '.join(map(brief, known))}"
-
-
-def shown_source(source: str) -> str:
-    """A path by its last two names: where it lies on this machine is nobody's business in a page that is shared."""
-    return "/".join(Path(source).resolve().parts[-2:]) if exists(source) else source
-
-
-def exists(path: str) -> bool:
-    """Whether there is such a file or folder; what cannot be a path (too long, a zero byte) is none."""
-    try:
-        return Path(path).exists()
-    except OSError:
-        return False
 
 
 def seeds_in_words(count: int) -> str:

@@ -5,7 +5,6 @@ project longer than 128 or with one of ``/\#?%:``. The server refuses a job type
 run or of a group over 128, which offline shows only when the run is synced (wandb/wandb#6402, NVIDIA-NeMo/Skills#842).
 """
 
-import re
 from collections.abc import Iterable, Mapping
 
 from qae.errors import ConfigError
@@ -13,12 +12,7 @@ from qae.text import brief, encodable
 
 TAG_LETTERS = JOB_TYPE_LETTERS = 64
 NAME_LETTERS = GROUP_LETTERS = PROJECT_LETTERS = 128
-_FORBIDDEN = "/\\#?%:"
-# ``entity/project``; a project's name may hold blanks.
-PROJECT_PATH = re.compile(
-    rf"(?P<entity>[\w.-]+)/(?P<project>[^\s{re.escape(_FORBIDDEN)}](?:[^{re.escape(_FORBIDDEN)}\n]{{0,126}}"
-    rf"[^\s{re.escape(_FORBIDDEN)}])?)"
-)
+FORBIDDEN = "/\\#?%:"
 
 
 def tags(labels: Iterable[object]) -> tuple[str, ...]:
@@ -60,12 +54,12 @@ def checked(key: str, value: object) -> str | None:
         return None
     text = str(value)
     entity, slash, name = text.rpartition("/")
-    if slash and key.endswith("project") and entity and name and not set(_FORBIDDEN) & {*entity, *name}:
+    if slash and key.endswith("project") and entity and name and not set(FORBIDDEN) & {*entity, *name}:
         raise ConfigError(key, value, f"give the two apart: tracking.entity={entity} tracking.project={name}")
     plain = isinstance(value, str | int) and not isinstance(value, bool) and text.isprintable()
-    if not plain or text != text.strip() or not 0 < len(text) <= PROJECT_LETTERS or set(text) & set(_FORBIDDEN):
+    if not plain or text != text.strip() or not 0 < len(text) <= PROJECT_LETTERS or set(text) & set(FORBIDDEN):
         raise ConfigError(
-            key, value, f"W&B takes 1 to {PROJECT_LETTERS} characters on one line and none of {' '.join(_FORBIDDEN)}"
+            key, value, f"W&B takes 1 to {PROJECT_LETTERS} characters on one line and none of {' '.join(FORBIDDEN)}"
         )
     return text
 

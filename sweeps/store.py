@@ -107,7 +107,11 @@ class RunStore:
         if not self.root.is_dir():
             return []
         return sorted(
-            (RunDirectory(path) for path in self.root.iterdir() if (path / "config.yaml").is_file()),
+            (
+                RunDirectory(path)
+                for path in self.root.iterdir()
+                if (path / "config.yaml").is_file() and not _again(path)
+            ),
             key=lambda directory: directory.run_id,
         )
 
@@ -199,3 +203,8 @@ def label(overrides: Sequence[str], varying: Mapping[str, object]) -> str:
 
 def _settings(overrides: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in (override.lstrip("+").partition("=") for override in overrides)}
+
+
+def _again(path: Path) -> bool:
+    """Whether a folder is a link to one that lies beside it, and so the same run a second time."""
+    return path.is_symlink() and path.resolve().parent == path.parent.resolve()

@@ -2,21 +2,27 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from analysis.arm_options import arm_options
 from qae import terminal
 from qae.command_line import MistakeError, root_option, say
 from qae.literal import literal
 from qae.text import one_line
+
+if TYPE_CHECKING:
+    from analysis.identity import ArmRule
 
 
 @click.command()
 @click.argument("sources", nargs=-1, metavar="[SWEEP|SOURCE]...")
 @click.option("--steps", type=click.IntRange(min=1), help="Look at so many first steps of the mean (default: all).")
 @click.option("--json", "as_json", is_flag=True, help="One object a baseline.")
+@arm_options
 @root_option
-def advise(sources: tuple[str, ...], steps: int | None, as_json: bool, root: Path) -> None:
+def advise(sources: tuple[str, ...], steps: int | None, as_json: bool, root: Path, rule: "ArmRule") -> None:
     """Which K to begin with, from runs with the mean, and what each K would do to their advantages.
 
     SOURCE is a sweep of the store (default: the one launched last) or as in `qae export`; several are taken together.
@@ -24,10 +30,9 @@ def advise(sources: tuple[str, ...], steps: int | None, as_json: bool, root: Pat
     """
     from analysis import choice
     from analysis.advice import advise as advising
-    from analysis.sources.joining import join
 
-    chosen = [choice.choose(source, root) for source in dict.fromkeys(sources or (None,))]
-    name, runs = ", ".join(each.source for each in chosen), join([each.runs for each in chosen])
+    chosen = choice.choose_all(sources, root, rule)
+    name, runs = chosen.source, chosen.runs
     if not advising.baselines(runs):
         raise MistakeError(
             f"no run of {name} has the mean as its baseline; `python sweep.py algorithm.quantile_k=-1` is one"
@@ -47,5 +52,5 @@ def advise(sources: tuple[str, ...], steps: int | None, as_json: bool, root: Pat
             console.print(literal(advising.caption(advice), "dim"))
         else:
             click.echo("  zero advantages are not predicted: the runs do not log the shares that they follow from.")
-    for sentence in (*left_out, *runs.notes):
+    for sentence in (*left_out, *runs.all_notes):
         say(one_line(sentence), err=True)

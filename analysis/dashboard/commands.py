@@ -5,11 +5,15 @@ import sqlite3
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from analysis.arm_options import arm_options
 from qae.command_line import MistakeError, root_option, say
-from qae.wandb_limits import PROJECT_PATH
+
+if TYPE_CHECKING:
+    from analysis.identity import ArmRule
 
 _name_option = click.option("--name", default="QAE", show_default=True, help="Of the workspace and the report.")
 
@@ -61,8 +65,9 @@ def spec(project: str, name: str, out: Path | None) -> None:
 @click.argument("source", required=False, metavar="[SWEEP|SOURCE]")
 @click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine (default: a free one from 7860 on).")
 @click.option("--browser/--no-browser", default=True, help="Open it in the browser.")
+@arm_options
 @root_option
-def local(source: str | None, port: int | None, root: Path, *, browser: bool) -> None:
+def local(source: str | None, port: int | None, root: Path, rule: "ArmRule", *, browser: bool) -> None:
     """Show SWEEP (default: the one launched last), or a SOURCE as for `qae export`, in Trackio until Ctrl-C."""
     if find_spec("trackio") is None:
         raise MistakeError("Trackio is not installed; `uv pip install trackio` (or `make setup`) brings it")
@@ -70,7 +75,7 @@ def local(source: str | None, port: int | None, root: Path, *, browser: bool) ->
     from analysis import choice
     from analysis.dashboard import local as trackio_project
 
-    chosen = choice.choose(source, root)
+    chosen = choice.choose(source, root, rule)
     folder = root / "trackio"
     try:
         project = trackio_project.write(chosen.runs, chosen.name, folder)
@@ -89,7 +94,12 @@ def local(source: str | None, port: int | None, root: Path, *, browser: bool) ->
 
 
 def _split(project: str) -> tuple[str, str]:
-    found = PROJECT_PATH.fullmatch(project.removeprefix("wandb://"))
-    if found is None:
+    from analysis.sources import wandb_names
+
+    try:
+        found = wandb_names.parse(project)
+    except wandb_names.NotAProjectError as error:
+        raise MistakeError(str(error)) from error
+    if found.entity is None or found.filters:
         raise MistakeError(f"'{project}' is no W&B project: write entity/project")
-    return found["entity"], found["project"]
+    return found.entity, found.name

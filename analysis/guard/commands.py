@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analysis.arm_options import arm_options
 from qae import terminal
 from qae.command_line import MistakeError, root_option, say
 from qae.text import markdown_table
 
 if TYPE_CHECKING:
+    from analysis.identity import ArmRule
     from qae.guard.settings import Watch
 
 # The thresholds of `guard=entropy`: a file of the sweep's configuration, read as one.
@@ -39,9 +41,17 @@ def guard() -> None:
     help="A good run ends with pass@1 at least so much above its first evaluation.",
 )
 @click.option("--markdown", is_flag=True, help="For a document.")
+@arm_options
 @root_option
 def replay(
-    sources: tuple[str, ...], settings: Path, changes: tuple[str, ...], good_gain: float, root: Path, *, markdown: bool
+    sources: tuple[str, ...],
+    settings: Path,
+    changes: tuple[str, ...],
+    good_gain: float,
+    root: Path,
+    rule: "ArmRule",
+    *,
+    markdown: bool,
 ) -> None:
     """What the guard would have stopped in SWEEP (default: the one launched last) or any SOURCE as in `qae export`.
 
@@ -53,11 +63,7 @@ def replay(
     from analysis.guard import tables
 
     watching = watches_of(settings, changes)
-    items = [
-        item
-        for source in sources or (None,)
-        for item in replays.replay(choice.choose(source, root).runs, watching, good_gain)
-    ]
+    items = list(replays.replay(choice.choose_all(sources, root, rule).runs, watching, good_gain))
     rows = [tables.row(item) for item in items]
     if markdown:
         say(markdown_table(tables.HEADER, rows))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analysis.arm_options import arm_options
 from analysis.wording import hint, seeds_in_words
 from qae.command_line import MistakeError, root_option, say
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from analysis.comparison import Pair
+    from analysis.identity import ArmRule
     from analysis.refine.needs import Need, Question
     from analysis.runs import ArmName, Runs
 
@@ -29,6 +31,7 @@ _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 )
 @click.option("--most", type=click.IntRange(2), default=64, show_default=True, help="No more seeds an arm.")
 @click.option("--launch", "launches", is_flag=True, help="Start the command here and wait for it.")
+@arm_options
 @root_option
 def refine(
     sources: tuple[str, ...],
@@ -40,6 +43,7 @@ def refine(
     most: int,
     launches: bool,
     root: Path,
+    rule: "ArmRule",
 ) -> None:
     """How many more seeds would tell arms apart, and the command that trains them.
 
@@ -49,10 +53,9 @@ def refine(
     from analysis import choice, comparison
     from analysis.refine import launch
     from analysis.refine.needs import Question, needs
-    from analysis.sources.joining import join
 
-    chosen = [choice.choose(source, root) for source in dict.fromkeys(sources or (None,))]
-    name, runs = ", ".join(each.source for each in chosen), join([each.runs for each in chosen])
+    chosen = choice.choose_all(sources, root, rule)
+    name, runs = chosen.source, chosen.runs
     try:
         measures = comparison.measures_of(runs, [measure])
     except ValueError as error:
@@ -64,6 +67,8 @@ def refine(
     if not found:
         raise MistakeError(f"no two arms of {name} have a seed in common to be compared on; `qae table` shows them")
     missing = _show(found, question, runs)
+    for note in runs.all_notes:
+        click.echo(note, err=True)
     try:
         commands = launch.commands(runs, missing, root)
         for command in commands:

@@ -3,7 +3,6 @@
 `sweep.py` is started as a process of its own: the analysis reads what sweeps write and imports none of them.
 """
 
-import json
 import os
 import shlex
 import subprocess
@@ -12,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import cast
 
 from analysis.runs import ArmName, Runs
+from analysis.sources import SourceError, manifests
 
 _SEED = "seed"
 
@@ -118,18 +119,18 @@ def _process(arguments: Sequence[str]) -> list[str]:
 def _origin(runs: Runs, arm: ArmName, root: Path) -> Origin:
     """Of the sweeps that have a run of the arm the one launched last."""
     records = {record.id: record for record in runs.arms[arm]}
-    paths = sorted((root / "sweeps").glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in paths:
+    for name in manifests.names(root):
         try:
-            manifest = json.loads(path.read_bytes())
-            overrides = {str(run["id"]): [str(one) for one in run["overrides"]] for run in manifest["runs"]}
-            typed = [str(one) for one in manifest["command"]]
-        except (ValueError, KeyError, TypeError):
+            manifest = manifests.read(root, name)
+            listed = cast("list[dict[str, list[str]]]", manifest["runs"])
+            overrides = {str(run["id"]): [str(one) for one in run["overrides"]] for run in listed}
+            typed = [str(one) for one in cast("list[str]", manifest["command"])]
+        except (SourceError, KeyError, TypeError):
             continue  # a damaged list of one sweep is no reason to know nothing of the others
         for run_id, record in records.items():
             if run_id in overrides:
                 settings = {**_settings(typed, operational_only=True), **_settings(overrides[run_id])}
-                return Origin(path.stem, settings, run_id, record.seed)
+                return Origin(name, settings, run_id, record.seed)
     raise UnknownCommandError(
         f"no sweep of {root} has a run of {arm.shown}, so the command that makes it is not known; give --root with its "
         "store"

@@ -1,10 +1,15 @@
 """`qae report`; registered as an entry point of the `qae` command."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from analysis.arm_options import arm_options
 from qae.command_line import MistakeError, root_option, say
+
+if TYPE_CHECKING:
+    from analysis.identity import ArmRule
 
 
 @click.command()
@@ -13,8 +18,9 @@ from qae.command_line import MistakeError, root_option, say
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.html (default: ROOT/figures/NAME.html)."
 )
 @click.option("--figures/--no-figures", default=True, help="Draw figures, which takes most of the time.")
+@arm_options
 @root_option
-def report(source: str | None, out: Path | None, root: Path, *, figures: bool) -> None:
+def report(source: str | None, out: Path | None, root: Path, rule: "ArmRule", *, figures: bool) -> None:
     """Write one HTML file about a SWEEP (default: the one launched last): tables, figures, data quality.
 
     A SOURCE is what `qae export` takes: a run store, offline files of W&B, a W&B project, files of verl's logger.
@@ -25,7 +31,7 @@ def report(source: str | None, out: Path | None, root: Path, *, figures: bool) -
     from analysis.report import contents, document
     from qae.run_directory import write_atomic
 
-    chosen = choice.choose(source, root)
+    chosen = choice.choose(source, root, rule)
     path = output.file(out, root, Path("figures") / f"{chosen.name}.html")
     if figures:
         count = len(contents.figure_names())

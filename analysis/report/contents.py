@@ -14,7 +14,6 @@ from analysis.report import quality
 from analysis.runs import RunRecord, Runs
 from analysis.statistics import Mean
 from qae import metrics
-from qae.operational import is_operational
 from qae.text import brief, one_line
 
 _NOTHING = "—"
@@ -137,7 +136,7 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
         findings=tuple(
             quality.Finding(found.kind, one_line(found.where), one_line(found.text)) for found in quality.check(runs)
         ),
-        notes=tuple(one_line(note) for note in results.notes if note not in runs.notes),
+        notes=tuple(one_line(note) for note in results.notes if note not in runs.all_notes),
     )
 
 
@@ -215,7 +214,7 @@ def _configuration(runs: Runs) -> Table:
     differing = {}
     for key in keys:
         values = [_shown(config.get(key)) for config in first.values()]
-        if len(set(values)) > 1 and (not is_operational(key) or key in _OPTIONS):
+        if len(set(values)) > 1 and (not runs.rule.is_left_out(key) or key in _OPTIONS):
             differing[brief(key)] = values
     if len(first) <= len(differing):
         columns, lines = ("key", *first), [(key, *values) for key, values in differing.items()]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import orjson
 
+from analysis import identity
 from analysis.runs import RunRecord, Runs
-from qae.operational import is_operational
 from qae.run_directory import RunDirectory, RunStatus
 
 _SHOWN_STEPS = 6
@@ -26,6 +26,7 @@ class Kind(StrEnum):
     SUPERSEDED = "rewritten steps"
     UNREADABLE = "unreadable"
     DUPLICATE = "same computation twice"
+    IDENTITY = "arms and seeds"
     VERSIONS = "versions differ"
     NOTE = "left out"
 
@@ -61,7 +62,7 @@ class FileScan:
 
 def check(runs: Runs) -> list[Finding]:
     """Everything found, in the order of `Kind`; files are looked into where runs have a directory."""
-    found = [*_unfinished(runs.records), *_missing_steps(runs), *_duplicates(runs.records)]
+    found = [*_unfinished(runs.records), *_missing_steps(runs), *_arms_and_seeds(runs)]
     stored = [(record, RunDirectory(record.directory)) for record in runs.records if record.directory is not None]
     for record, directory in stored:
         found += _files(record, directory)
@@ -117,20 +118,22 @@ def _missing_steps(runs: Runs) -> list[Finding]:
     return found
 
 
-def _duplicates(records: Iterable[RunRecord]) -> list[Finding]:
-    same: dict[tuple[tuple[str, str], ...], list[RunRecord]] = {}
-    for record in records:
-        key = tuple(sorted((key, repr(value)) for key, value in record.config.items() if not is_operational(key)))
-        same.setdefault(key, []).append(record)
+def _arms_and_seeds(runs: Runs) -> list[Finding]:
+    records = {record.id: record for record in runs.records}
+    twice = identity.duplicates(
+        {run: record.arm for run, record in records.items()}, {run: record.seed for run, record in records.items()}
+    )
     return [
-        Finding(
-            Kind.DUPLICATE,
-            f"{group[0].arm.shown}, seed {group[0].seed}",
-            f"Runs {', '.join(record.id for record in group)} have one configuration: counted as separate seeds, "
-            "they make intervals too narrow.",
-        )
-        for group in same.values()
-        if len(group) > 1 and group[0].config
+        *(
+            Finding(
+                Kind.DUPLICATE,
+                f"{records[group[0]].arm.shown}, seed {records[group[0]].seed}",
+                f"Runs {', '.join(group)} have one configuration: counted as separate seeds, they make intervals too "
+                "narrow.",
+            )
+            for group in twice
+        ),
+        *(Finding(Kind.IDENTITY, "all runs", note) for note in runs.arm_notes if note not in twice.values()),
     ]
 
 

@@ -1,5 +1,6 @@
 """Where runs come from: one module a source, each returning `analysis.runs.Runs`; `load` takes any of them."""
 
-from analysis.sources.loading import SourceError, load
+from analysis.sources.errors import SourceError
+from analysis.sources.loading import load
 
 __all__ = ["SourceError", "load"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from analysis.naming import arm_names, seed_of
+from analysis.naming import identify
 from analysis.runs import EVALUATION_COLUMNS, RunRecord, Runs
 from analysis.sources.tidy import categorical, concatenated
 from qae.run_directory import RunStatus
@@ -43,13 +43,21 @@ class LoadedRun:
 def assemble(loaded: Iterable[LoadedRun], notes: Sequence[str] = ()) -> Runs:
     """Name the arms and put the frames together."""
     by_id = {run.id: run for run in loaded}
-    ordered = [(by_id[run_id], arm) for run_id, arm in arm_names({i: run.config for i, run in by_id.items()}).items()]
+    named = identify({run_id: run.config for run_id, run in by_id.items()})
+    runs = [by_id[run_id] for run_id in named.arms]
     records = tuple(
-        RunRecord(run.id, arm, seed_of(run.config), run.status, _last_step(run), _total_steps(run), run.config)
-        for run, arm in ordered
+        RunRecord(
+            run.id,
+            named.arms[run.id],
+            named.seeds[run.id],
+            run.status,
+            _last_step(run),
+            _total_steps(run),
+            run.config,
+        )
+        for run in runs
     )
-    runs = [run for run, _ in ordered]
-    return Runs(records, _metrics(runs), _evaluations(runs), tuple(notes))
+    return Runs(records, _metrics(runs), _evaluations(runs), tuple(notes), named.notes)
 
 
 def _last_step(run: LoadedRun) -> int:

@@ -7,8 +7,10 @@ from typing import cast
 import pandas as pd
 import yaml
 
-from analysis.naming import arm_names, flatten, seed_of
+from analysis.configuration import flatten
+from analysis.naming import identify
 from analysis.runs import EVALUATION_COLUMNS, METRIC_COLUMNS, RunRecord, Runs
+from analysis.sources.folders import entries, is_folder, real
 from qae.run_directory import RunDirectory, RunState, read_evaluations, read_metrics
 
 # libyaml's loader reads a configuration in half a millisecond, seven times faster than the one in Python.
@@ -25,9 +27,10 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
         root: the run store.
         run_ids: which ones; all of the store by default.
     """
-    if run_ids is None:
-        run_ids = sorted(path.parent.name for path in root.glob("*/config.yaml"))
     notes: list[str] = []
+    if run_ids is None:
+        run_ids = ids(root)
+        notes += [f"{path} is a link to nothing and is left out." for path in _folders(root) if _leads_nowhere(path)]
     configs: dict[str, dict[str, object]] = {}
     for run_id in dict.fromkeys(run_ids):
         try:
@@ -37,7 +40,8 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
     records: list[RunRecord] = []
     metrics: list[pd.DataFrame] = []
     evaluations: list[pd.DataFrame] = []
-    for run_id, arm in arm_names(configs).items():
+    named = identify(configs)
+    for run_id, arm in named.arms.items():
         directory = RunDirectory(root / run_id)
         state = _read_state(directory, notes)
         rows, damaged_metrics = _metrics(directory)
@@ -52,7 +56,7 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
             RunRecord(
                 run_id,
                 arm,
-                seed_of(config),
+                named.seeds[run_id],
                 state.status,
                 state.step,
                 state.total_steps,
@@ -66,14 +70,51 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
         _concatenate(metrics, METRIC_COLUMNS),
         _concatenate(evaluations, EVALUATION_COLUMNS),
         tuple(notes),
+        named.notes,
     )
+
+
+def ids(root: Path) -> list[str]:
+    """Run ids of a store in order: its folders with a configuration, each once, whatever links lead to it.
+
+    Raises:
+        SourceError: the store cannot be looked into.
+    """
+    found: dict[Path, str] = {}
+    # Links last: a run has the name of its own folder where the store has that too.
+    for path in sorted(_folders(root), key=lambda path: path.is_symlink()):
+        if _has_config(path):
+            found.setdefault(real(path), path.name)
+    return sorted(found.values())
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is a run directory: it has a configuration and something that a run writes."""
+    directory = RunDirectory(path)
+    written = (directory.state, directory.metrics, directory.evaluation)
+    return _has_config(path) and any(file.exists() for file in written)
+
+
+def _folders(root: Path) -> list[Path]:
+    return entries(root) if is_folder(root) else []
+
+
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not real(path).exists()
+
+
+def _has_config(folder: Path) -> bool:
+    try:
+        return RunDirectory(folder).config.is_file()
+    except OSError:  # there may be one; reading it says why it cannot be
+        return True
 
 
 def _read_config(directory: RunDirectory) -> dict[str, object]:
     content = yaml.load(directory.config.read_bytes(), _Loader)  # noqa: S506  # a safe loader, see above
     if not isinstance(content, Mapping):
         raise ValueError("it holds no mapping")  # noqa: TRY004  # a damaged file, not a wrong argument
-    return flatten(cast("Mapping[str, object]", content))
+    return flatten(content)
 
 
 def _read_state(directory: RunDirectory, notes: list[str]) -> RunState:

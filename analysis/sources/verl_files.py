@@ -16,7 +16,7 @@ from typing import cast
 import pandas as pd
 import yaml
 
-from analysis.naming import flatten
+from analysis.configuration import flatten
 from analysis.runs import EVALUATION_COLUMNS, Runs
 from analysis.sources.assembly import LoadedRun, assemble
 from analysis.sources.metric_names import mapped

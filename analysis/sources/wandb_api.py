@@ -16,9 +16,9 @@ from urllib.request import getproxies, proxy_bypass
 import numpy as np
 import pandas as pd
 
-from analysis.naming import flatten
+from analysis.configuration import flatten
 from analysis.runs import Runs
-from analysis.sources import cache
+from analysis.sources import cache, wandb_names
 from analysis.sources.assembly import LoadedRun, assemble
 from analysis.sources.metric_names import mapped
 from analysis.sources.tidy import from_rows, no_metrics, updated
@@ -86,7 +86,7 @@ def load(
     W&B does not give after all attempts is left out and `Runs.notes` says so.
 
     Args:
-        path: ``entity/project``, or ``project`` of the key's own entity.
+        path: what `wandb_names.parse` takes: ``entity/project``, or ``project`` of the key's own entity, or an address.
         filters: in W&B's form, e.g. ``{"config.algorithm.quantile_k": 0.4, "group": "fig9"}``.
         progress: called with each run as it arrives.
         waits: seconds between repeated attempts at a request.
@@ -95,10 +95,15 @@ def load(
         WandbError: there is no key, no such project, no network, or no run passes the filter; as many runs as are
             fetched at once have failed one after another.
     """
+    try:
+        project = wandb_names.parse(path)
+    except wandb_names.NotAProjectError as error:
+        raise WandbError(str(error)) from error
+    wanted = {"$and": [project.filters, filters]} if project.filters and filters else project.filters or filters
     api = connect()
-    runs = _patiently(lambda: _listing(api, path, filters), path, waits)
+    runs = _patiently(lambda: _listing(api, project.path, wanted), project.path, waits)
     if not runs:
-        raise WandbError(f"no run of {path} passes the filter {json.dumps(filters or {})}")
+        raise WandbError(f"no run of {project.path} passes the filter {json.dumps(wanted or {})}")
     notes: list[str] = []
     loaded: list[LoadedRun] = []
     failures = 0

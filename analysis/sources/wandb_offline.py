@@ -1,6 +1,5 @@
 """Runs from W&B's offline files: finished, killed, being written, damaged, or continued in several directories."""
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -8,10 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.naming import flatten
+from analysis.configuration import flatten
 from analysis.runs import Runs
 from analysis.sources import cache
 from analysis.sources.assembly import LoadedRun, assemble
+from analysis.sources.folders import Found, files_below
 from analysis.sources.metric_names import mapped
 from analysis.sources.tidy import no_metrics, superseding
 from analysis.sources.wandb_log import Gap, Log, NotALogError
@@ -20,6 +20,7 @@ from qae.run_directory import RunStatus
 
 _STARTED = re.compile(r"run-(\d{8}_\d{6})-")
 _KIND = "wandb-files"
+_SUFFIX = ".wandb"
 _NO_END = "the writer was killed or is still writing"
 
 
@@ -51,13 +52,14 @@ def load(source: Path) -> Runs:
     Files of the same run are its continuations, in order of their start; of a step the last one that has it counts.
     Whatever cannot be read is left out and `Runs.notes` says how many bytes from where.
     """
-    return runs_of(read_segment(path) for path in offline_files(source))
+    found = _found(source)
+    return runs_of((read_segment(path) for path in sorted(found.paths, key=_start)), found.notes)
 
 
-def runs_of(segments: Iterable[Segment]) -> Runs:
+def runs_of(segments: Iterable[Segment], notes_on_folders: Sequence[str] = ()) -> Runs:
     """Runs from segments in order of start."""
     by_run: dict[tuple[str, str], list[Segment]] = {}
-    notes: list[str] = []
+    notes = list(notes_on_folders)
     for segment in segments:
         notes += segment.notes
         by_run.setdefault((segment.description.project, segment.run_id), []).append(segment)
@@ -70,11 +72,12 @@ def runs_of(segments: Iterable[Segment]) -> Runs:
 
 
 def offline_files(source: Path) -> list[Path]:
-    """The offline files at or below a path, in order of their runs' start; links are not followed."""
-    if source.is_file():
-        return [source]
-    found = [Path(folder) / name for folder, _, names in os.walk(source) for name in names if name.endswith(".wandb")]
-    return sorted(found, key=_start)
+    """The offline files at or below a path, in order of their runs' start; each once, whatever links lead to it."""
+    return sorted(_found(source).paths, key=_start)
+
+
+def _found(source: Path) -> Found:
+    return Found((source,), ()) if source.is_file() else files_below(source, _SUFFIX)
 
 
 def read_segment(path: Path) -> Segment:

@@ -119,7 +119,6 @@ def test_the_gallery_is_one_command(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ("arguments", "sentence"),
     [
         (("dmo",), "there is no sweep 'dmo' in {root}; did you mean demo?"),
-        (("unheard-of",), "there is no sweep 'unheard-of' in {root}; there are: demo"),
         (("demo", "entropy_by_sing"), "there is no figure 'entropy_by_sing'; did you mean entropy_by_sign?"),
     ],
 )

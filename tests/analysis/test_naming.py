@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from analysis import naming
+from analysis.configuration import flatten
 from analysis.runs import ArmName
 from qae import operational
 from tests.analysis.stores import config
@@ -13,7 +14,7 @@ SYMMETRIC = {"labels.regularizer": "clip_symmetric", "actor_rollout_ref.actor.cl
 
 
 def names(*changes: Mapping[str, object]) -> list[str]:
-    configs = {str(index): naming.flatten(config(change)) for index, change in enumerate(changes)}
+    configs = {str(index): flatten(config(change)) for index, change in enumerate(changes)}
     arms = naming.arm_names(configs)
     return [str(arms[run]) for run in configs]
 
@@ -117,13 +118,13 @@ def test_arms_come_in_the_order_of_their_values() -> None:
         "e": {"algorithm.quantile_k": 0.2, lr: 1e-5, "seed": 1},
         "f": {"algorithm.advantage": "median", lr: 1e-5},
     }
-    ordered = naming.arm_names({run: naming.flatten(config(changes)) for run, changes in configs.items()})
-    assert list(ordered) == ["d", "e", "b", "a", "f", "c"]
+    ordered = naming.identify({run: flatten(config(changes)) for run, changes in configs.items()})
+    assert list(ordered.arms) == ["d", "e", "b", "a", "f", "c"]
 
 
 def test_the_plain_variant_comes_first() -> None:
-    ordered = naming.arm_names({"s": naming.flatten(config(SYMMETRIC)), "p": naming.flatten(config({}))})
-    assert next(iter(ordered.items())) == ("p", ArmName("mean", None, ""))
+    ordered = naming.identify({"s": flatten(config(SYMMETRIC)), "p": flatten(config({}))})
+    assert next(iter(ordered.arms.items())) == ("p", ArmName("mean", None, ""))
 
 
 @pytest.mark.parametrize("key", sorted({*operational.KEYS, *(f"{section}.key" for section in operational.SECTIONS)}))

@@ -17,9 +17,9 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 
 from analysis import drawing, gallery, published, statistics, table
+from analysis.configuration import flatten
 from analysis.figures import curves, paper
 from analysis.figures.paper.selection import LARGER_MODELS, Arm
-from analysis.naming import flatten
 from analysis.runs import Runs
 from analysis.sources import run_store
 from qae import metrics, theory

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -125,7 +126,7 @@ class WandbServer:
             found = _OPERATION.search(asked["query"])
             return self._graphql(found.group(1) if found else "", asked["query"], asked.get("variables") or {})
         if path.endswith("/file_stream"):
-            _, _, entity, project, name, _ = path.split("/")
+            _, _, entity, project, name, _ = map(unquote, path.split("/"))
             with self._lock:
                 if (status := self._fault("file_stream")) is not None:
                     return status, b"{}"

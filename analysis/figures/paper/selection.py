@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from analysis.configuration import comparable
 from analysis.figures.missing import MissingDataError
+from analysis.identity import ArmRule
 from analysis.naming import baseline_name, k_of, rule_of
 from analysis.runs import ArmName, RunRecord, Runs
-from qae.operational import is_operational
 from qae.run_directory import RunStatus
 
 FIRST_SEED = 11
@@ -28,7 +29,6 @@ _TWO_SEEDS = frozenset({"clip_cov", "kl_cov", "gspo"})  # so that all runs of th
 # Keys by which the paper's arms differ; runs that differ in any other one are not compared.
 _AXES = frozenset(
     {
-        "seed",
         "algorithm.quantile_k",
         "algorithm.quantile_definition",
         "algorithm.quantile_on",
@@ -98,7 +98,8 @@ class Selection:
 
     Attributes:
         runs: the runs asked for, with the names that the figure gives to their arms.
-        ended_early: a sentence on runs that are drawn though they ended before their last step; or "".
+        ended_early: sentences on runs that are drawn though they ended before their last step, and on runs that are not
+            drawn because another one has their arm and seed; or "".
         missing: sentences on runs that are not there, not done or failed, each with the command for it; or "".
     """
 
@@ -131,19 +132,31 @@ def select(runs: Runs, wanted: Needs) -> Selection:
     if not wanted.seeds:
         return Selection(runs.only(()), "", "")
     settings: dict[object, dict[Arm, dict[int, RunRecord]]] = {}
+    twice: dict[str, str] = {}
     for record in sorted(runs.records, key=_plainness):
         if record.step == 0 or (wanted.larger_model and record.labels.get("model") not in LARGER_MODELS):
             continue
         for arm in wanted.seeds:
             if arm.matches(record.config):
-                setting = settings.setdefault(_setting(record.config), {})
-                setting.setdefault(arm, {}).setdefault(record.seed, record)
+                setting = settings.setdefault(_setting(record.config, runs.rule), {})
+                first = setting.setdefault(arm, {}).setdefault(record.seed, record)
+                if first is not record and first.arm == record.arm:
+                    twice[record.id] = first.id
     if not settings:
         raise MissingDataError(_missing(wanted, {}, ""))
     found = max(settings.values(), key=lambda arms: _worth(arms, wanted))
     model = next(iter(next(iter(found.values())).values())).labels.get("model", "tiny")
     drawn = {arm: _drawn(found[arm]) for arm in wanted.seeds if arm in found}
-    return Selection(runs.only(_named(drawn)), _ended_early(drawn), _missing(wanted, found, model))
+    selected = runs.only(_named(drawn))
+    remarks = (_ended_early(drawn), _twice(twice, selected))
+    return Selection(selected, " ".join(filter(None, remarks)), _missing(wanted, found, model))
+
+
+def _twice(twice: Mapping[str, str], drawn: Runs) -> str:
+    """A sentence on runs that are not drawn because one that is drawn has their arm and seed; or ""."""
+    ids = {record.id for record in drawn.records}
+    pairs = [f"{run} (drawn: {first})" for run, first in twice.items() if first in ids]
+    return f"Not drawn, because another run has their arm and seed: {', '.join(pairs)}." if pairs else ""
 
 
 def _plainness(record: RunRecord) -> tuple[bool, bool]:
@@ -153,12 +166,12 @@ def _plainness(record: RunRecord) -> tuple[bool, bool]:
     return (not plain, of.get("algorithm.quantile_on", "score") != "score")
 
 
-def _setting(config: Mapping[str, object]) -> frozenset[tuple[str, object]]:
+def _setting(config: Mapping[str, object], rule: ArmRule) -> frozenset[tuple[str, object]]:
     """All that must be equal for runs to be compared; what is off or empty is as good as absent."""
     return frozenset(
-        (key, value)
+        (key, comparable(value))
         for key, value in config.items()
-        if value and key not in _AXES and not key.startswith(f"{_ACTOR}.policy_loss.") and not is_operational(key)
+        if value and key not in _AXES and not key.startswith(f"{_ACTOR}.policy_loss.") and not rule.is_left_out(key)
     )
 
 

@@ -1,0 +1,86 @@
+"""Folders and links as they lie on disk: what is there, what cannot be looked into, and nothing twice."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.sources.errors import SourceError
+
+
+@dataclass(frozen=True)
+class Found:
+    """Files below a folder.
+
+    Attributes:
+        paths: each file once, under its own path where it is reached by a link too.
+        notes: sentences on what could not be looked into.
+    """
+
+    paths: tuple[Path, ...]
+    notes: tuple[str, ...]
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file, by links too.
+
+    Raises:
+        SourceError: it cannot be looked at.
+    """
+    try:
+        return path.is_file()
+    except OSError as error:  # no permission, a name that is too long
+        raise SourceError(_unreadable(path, error)) from error
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder, by links too.
+
+    Raises:
+        SourceError: it cannot be looked at.
+    """
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise SourceError(_unreadable(path, error)) from error
+
+
+def real(path: Path) -> Path:
+    """The path without links and dots; of a link that leads nowhere, where it would lead."""
+    return Path(os.path.realpath(path))
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, hidden names left out, in order of names.
+
+    Raises:
+        SourceError: it cannot be looked into.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    except OSError as error:
+        raise SourceError(_unreadable(folder, error)) from error
+
+
+def files_below(folder: Path, suffix: str) -> Found:
+    """Files with an ending anywhere below a folder. Links are followed; a loop of them ends where it began."""
+    notes: list[str] = []
+    found: dict[Path, None] = {}
+    seen: set[Path] = set()
+    base = real(folder)
+
+    def remember(error: OSError) -> None:
+        notes.append(f"{_unreadable(Path(str(error.filename)), error)}; what it holds is left out.")
+
+    for inside, folders, names in os.walk(folder, onerror=remember, followlinks=True):
+        here = real(Path(inside))
+        if here in seen:
+            folders.clear()
+            continue
+        seen.add(here)
+        found |= dict.fromkeys(real(here / name) for name in names if name.endswith(suffix))
+    paths = (folder / path.relative_to(base) if path.is_relative_to(base) else path for path in found)
+    return Found(tuple(paths), tuple(notes))
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return f"{str(path)[:200]} cannot be read ({error.strerror})"
