@@ -22,7 +22,8 @@ from analysis.sources.assembly import LoadedRun, assemble
 from analysis.sources.metric_names import mapped
 from analysis.sources.tidy import from_rows, no_metrics, updated
 from qae.evaluation import ProblemResult, summarise
-from qae.run_directory import RunStatus, read_jsonl
+from qae.json_lines import read_jsonl
+from qae.run_directory import RunStatus
 
 # What a dump's sample says of its data set, where it says anything: verl dumps what the reward function returns.
 _DATA_SET, _DEFAULT_DATA_SET = "data_source", "validation"
