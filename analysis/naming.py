@@ -1,13 +1,16 @@
 """Arms and their names: runs that are equal but for the seed are one arm, named by what sets it apart."""
 
+import math
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from analysis.runs import ArmName
+from qae.numbers import number
 from qae.operational import is_operational
 
 Config = Mapping[str, object]
 
-_K = "algorithm.quantile_k"
+K = "algorithm.quantile_k"
 _DEFINITION = "algorithm.quantile_definition"
 _RULE = "algorithm.advantage"
 _CONTROLLER = "algorithm.quantile_controller."
@@ -16,7 +19,7 @@ _SEED = "seed"
 _FORKED_FROM = "fork.run"
 _PARENT_K = "fork.parent_k"
 _OF_FORK = (_FORKED_FROM, "fork.step", _PARENT_K)
-_IN_BASELINE = (_K, _DEFINITION, _RULE, _SEED)
+_IN_BASELINE = (K, _DEFINITION, _RULE, _SEED)
 # Options whose name stands for the keys that they set; the default ones need no mention.
 _OPTIONS = {"model": "tiny", "regularizer": "clip_higher", "data": None}
 CONTROLLED = "controlled"  # the rule's name for us where a controller adapts K
@@ -81,10 +84,25 @@ def rule_of(config: Config) -> str:
 
 def k_of(config: Config) -> float | None:
     """K where the rule has a quantile, else None."""
-    value = config.get(_K)
     if rule_of(config) not in _RULES_WITH_A_QUANTILE:
         return None
-    return float(value) if isinstance(value, int | float) and 0 < value < 1 else None
+    value = _number_of_k(config)
+    return value if value is not None and 0 < value < 1 else None
+
+
+def k_is_unreadable(config: Config) -> bool:
+    """Whether the configuration gives a K that is no number, so that neither the mean nor a quantile is meant."""
+    value = config.get(K)
+    unset = value is None or (isinstance(value, str) and value.strip().lower() in ("none", "null"))
+    return rule_of(config) in _RULES_WITH_A_QUANTILE and not unset and _number_of_k(config) is None
+
+
+def _number_of_k(config: Config) -> float | None:
+    """K as a number, from text too; True, which Python counts as 1, and NaN are none."""
+    value = config.get(K)
+    is_truth = isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in ("true", "false"))
+    found = None if is_truth else number(value)
+    return None if found is None or math.isnan(found) else found
 
 
 def seed_of(config: Config) -> int:
@@ -124,8 +142,10 @@ def _is_set_by(option: str, key: str, configs: Iterable[Config]) -> bool:
 def _baseline(config: Config, *, with_definition: bool) -> str:
     k = k_of(config)
     name = baseline_name(rule_of(config), k)
+    if k_is_unreadable(config):
+        return f"{'' if name == 'mean' else f'{name} '}K = {reprlib.repr(config.get(K))}"
     if rule_of(config) == CONTROLLED:
-        return f"{name} from {_short(config.get(_K))}"
+        return f"{name} from {_short(_number_of_k(config))}"
     return f"{name} ({config.get(_DEFINITION)})" if with_definition and k is not None else name
 
 
@@ -139,7 +159,7 @@ def _variant(config: Config, options: Sequence[str], plain: Sequence[str], keys:
 def _fork_words(config: Config) -> list[str]:
     if _FORKED_FROM not in config:
         return []
-    parent = k_of({**config, _K: config.get(_PARENT_K)})
+    parent = k_of({**config, K: config.get(_PARENT_K)})
     return [f"forked from {baseline_name(rule_of(config), parent)}"]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ import pandas as pd
 
 from qae.run_directory import NOTHING_TO_LEARN, RunStatus
 from qae.text import brief
+
+if TYPE_CHECKING:
+    from analysis.flaws import Flaw
 
 METRIC_COLUMNS = ("run", "step", "name", "value")
 EVALUATION_COLUMNS = ("run", "step", "data_set", "problem", "n", "c", "mean_length")
@@ -100,12 +104,14 @@ class Runs:
             and name may be categorical.
         evaluations: columns run, step, data_set, problem, n, c, mean_length.
         notes: sentences on what could not be read and was left out.
+        flaws: what is wrong with the numbers, as the source has found it; `analysis.flaws.of` has all of it.
     """
 
     records: tuple[RunRecord, ...]
     metrics: pd.DataFrame
     evaluations: pd.DataFrame
     notes: tuple[str, ...] = ()
+    flaws: "tuple[Flaw, ...]" = ()
 
     @cached_property
     def arms(self) -> dict[ArmName, list[RunRecord]]:
@@ -128,6 +134,7 @@ class Runs:
             self.metrics[self.metrics["run"].isin(ids)],
             self.evaluations[self.evaluations["run"].isin(ids)],
             tuple(note for note in self.notes if any(run in note for run in ids)),
+            tuple(flaw for flaw in self.flaws if flaw.run in ids),
         )
 
     def series(self, arm: ArmName, name: str) -> pd.DataFrame:

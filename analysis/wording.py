@@ -40,6 +40,11 @@ def exists(path: str) -> bool:
         return False
 
 
+def counted_lines(count: int, where: str = "") -> str:
+    """Lines that something happened to: "1 line was", "3 lines of its files were"."""
+    return f"1 line{where} was" if count == 1 else f"{count} lines{where} were"
+
+
 def seeds_in_words(count: int) -> str:
     """A number of seeds: "1 seed", "4 seeds"."""
     return f"{count} {'seed' if count == 1 else 'seeds'}"

@@ -195,7 +195,8 @@ class _NewLines:
         self._offset += len(whole)
         for line in whole.splitlines():
             record = values_of(orjson.loads(line))
-            yield record["step"], {name: value for name, value in record.items() if name not in ("step", "time")}
+            values = {name: value for name, value in record.items() if name not in ("step", "time")}
+            yield cast("int", record["step"]), cast("dict[str, float]", values)
 
 
 def _failure(directory: RunDirectory, code: int, last: int, gone: str | None) -> RuntimeError:

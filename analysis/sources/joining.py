@@ -31,6 +31,7 @@ def join(parts: Sequence[Runs]) -> Runs:
         _concatenated([rows(part.metrics, index) for index, part in enumerate(parts)]),
         _concatenated([rows(part.evaluations, index) for index, part in enumerate(parts)]),
         tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        tuple(flaw for index, part in enumerate(parts) for flaw in part.flaws if owner.get(flaw.run) == index),
     )
 
 
