@@ -14,7 +14,7 @@ _TRUTH: Final = {"true": 1.0, "false": 0.0, "np.true_": 1.0, "np.false_": 0.0}
 _PRINTED: Final = re.compile(r"[A-Za-z_][\w.]*\(\s*'?([^'\s,()\[\]]+)'?\s*(?:,[^()\[\]]*)?\)")
 _ABSENT: Final = ("", "none", "null")
 # The greatest step that a float still counts exactly.
-_LARGEST_STEP: Final = 2**53
+LARGEST_STEP: Final = 2**53
 _SPELLED: Final = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 
 
@@ -39,7 +39,7 @@ def step(value: object) -> int | None:
     if isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in _TRUTH):
         return None
     found = number(value)
-    if found is None or not 0 <= found <= _LARGEST_STEP or found != int(found):
+    if found is None or not 0 <= found <= LARGEST_STEP or found != int(found):
         return None
     return int(found)
 

@@ -132,7 +132,7 @@ def entropies(directory: RunDirectory) -> list[float]:
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """Values as bars from the lowest to the highest, "!" where one is not finite; several to a bar where they are many."""
+    """Values as bars from the lowest to the highest, several to a bar where they are many; "!": not finite."""
     if not values:
         return ""
     size = max(1, -(-len(values) // _BARS_SHOWN))

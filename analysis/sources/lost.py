@@ -1,7 +1,8 @@
 """Values of metrics that are no number: what a reader of any source leaves out, and what it says of it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any, cast
 
 from analysis.flaws import Flaw, Kind, at_steps, shown
 from qae import metrics, numbers
@@ -102,3 +103,17 @@ def _values(count: int) -> str:
 def _is_no_number(item: Lost) -> str:
     verb = "is" if len(item.steps) == 1 else "are"
     return f"{verb} NaN" if item.example == "NaN" else f"{verb} no number ({item.example})"
+
+
+def flaws_to(lost: Iterable[Lost], flaws: Iterable[Flaw]) -> dict[str, object]:
+    """Both as JSON-able values, for the cache."""
+    return {"lost": [asdict(item) for item in lost], "flaws": [asdict(flaw) for flaw in flaws]}
+
+
+def flaws_from(description: Mapping[str, object]) -> tuple[tuple[Lost, ...], tuple[Flaw, ...]]:
+    """What `flaws_to` has put into a description."""
+    lost, flaws = (cast("list[dict[str, Any]]", description[key]) for key in ("lost", "flaws"))
+    return (
+        tuple(Lost(**{**item, "steps": tuple(item["steps"])}) for item in lost),
+        tuple(Flaw(**{**flaw, "kind": Kind(flaw["kind"]), "steps": tuple(flaw["steps"])}) for flaw in flaws),
+    )
