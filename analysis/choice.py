@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis import sources
+from analysis import flaws, sources
 from analysis.commands import chosen_sweep
 from analysis.runs import Runs
 from analysis.sources import run_store
 from analysis.wording import exists, shown_source
-from qae.command_line import MistakeError
-from qae.text import file_name
+from qae.command_line import MistakeError, say
+from qae.text import file_name, one_line
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,17 @@ def choose(source: str | None, root: Path) -> Choice:
         choice = Choice(_load(source, root), _file_name(source), f"Runs of {shown}", shown)
     if not choice.runs.records:
         raise MistakeError(f"{choice.source} holds no run that can be read; `qae status` lists those of {root}")
+    tell(choice.runs)
     return choice
+
+
+def tell(runs: Runs) -> None:
+    """Say on standard error, a sentence a kind, what of the runs' numbers could not be used."""
+    found = flaws.of(runs)
+    for sentence in flaws.summary(found):
+        say(one_line(f"Note: {sentence}"), err=True)
+    if found:
+        say("The data quality section of `qae report` has all of it.", err=True)
 
 
 def _load(source: str, root: Path) -> Runs:

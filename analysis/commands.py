@@ -1,6 +1,7 @@
 """`qae table`, `compare`, `figures` and `gallery`; registered as entry points of the `qae` command."""
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from analysis.wording import hint
-from qae import terminal
+from qae import numbers, terminal
 from qae.command_line import Command, MistakeError, root_option, say
 from qae.literal import literal
 from qae.text import brief, encodable, one_line
@@ -40,7 +41,9 @@ def _echo(form: str, markdown: str, frame: "pd.DataFrame") -> None:
     elif form == "csv":
         click.echo(encodable(frame.to_csv(index=False)), nl=False, color=True)  # the exact text, escape sequences too
     else:
-        click.echo(frame.to_json(orient="records", indent=2))
+        # JSON has no infinity, which pandas would turn into null.
+        spelled = frame.astype(object).where(~frame.isin([math.inf, -math.inf]), frame.map(numbers.spelled))
+        click.echo(spelled.to_json(orient="records", indent=2))
 
 
 @click.command()
@@ -132,6 +135,7 @@ def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, format
     """
     from analysis import drawing, figure_choice, output
     from analysis import figures as of_any_runs
+    from analysis.choice import tell
 
     manifests = _manifests(root)
     try:
@@ -147,6 +151,7 @@ def figures(words: tuple[str, ...], chosen: str | None, out: Path | None, format
         folder = output.folder(out, root, Path("figures", title))
         source = f"sweep '{title}'"
         runs = _load(root, run_ids)
+        tell(runs)
         with output.sentences():
             written = drawing.write(runs, wanted.names or of_any_runs.names(), folder, formats, source=source)
     for path in written.paths:

@@ -69,7 +69,9 @@ def of(runs: "Runs") -> list[Flaw]:
 
 def undefined_steps(runs: "Runs", name: str) -> dict[str, tuple[int, ...]]:
     """By run, the steps at which a metric was logged and is no number."""
-    return {flaw.run: flaw.steps for flaw in runs.flaws if flaw.what == name and flaw.steps}
+    return {
+        flaw.run: flaw.steps for flaw in runs.flaws if flaw.kind is Kind.VALUES and flaw.what == name and flaw.steps
+    }
 
 
 def summary(flaws: Sequence[Flaw]) -> list[str]:

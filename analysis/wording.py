@@ -1,6 +1,7 @@
 """Words that tables and captions share."""
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -38,6 +39,24 @@ def exists(path: str) -> bool:
         return Path(path).exists()
     except OSError:
         return False
+
+
+def interval(low: float, high: float, digits: int, *, signed: bool = False) -> str:
+    """The ends of an interval: "[0.1, 0.2]"; "" where none is known."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    form = f"{'+' if signed else ''}.{digits}f"
+    return f"[{low:{form}}, {high:{form}}]"
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference: "+0.12"; "undefined" where it is of two infinite numbers."""
+    return "undefined" if math.isnan(value) else f"{value:+.{digits}f}"
+
+
+def some_of(seeds: int, of: int) -> str:
+    """That a number rests on fewer seeds than its row: "(2 of 3)"; "" where it does not."""
+    return f"({seeds} of {of})" if seeds < of else ""
 
 
 def counted_lines(count: int, where: str = "") -> str:
