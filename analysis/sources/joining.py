@@ -1,12 +1,12 @@
 """Runs of several sources as one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
-from analysis.naming import arm_names
-from analysis.runs import Runs
+from analysis.naming import arm_names, k_of, rule_of
+from analysis.runs import RunRecord, Runs
 
 
 def join(parts: Sequence[Runs]) -> Runs:
@@ -30,9 +30,23 @@ def join(parts: Sequence[Runs]) -> Runs:
         tuple(replace(records[run], arm=arm) for run, arm in arms.items()),
         _concatenated([rows(part.metrics, index) for index, part in enumerate(parts)]),
         _concatenated([rows(part.evaluations, index) for index, part in enumerate(parts)]),
-        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        tuple(dict.fromkeys([*(note for part in parts for note in part.notes), *_namesakes(held, records)])),
         tuple(flaw for index, part in enumerate(parts) for flaw in part.flaws if owner.get(flaw.run) == index),
     )
+
+
+def _namesakes(held: Sequence[tuple[RunRecord, int]], records: Mapping[str, RunRecord]) -> list[str]:
+    """A sentence on each id that sources use for runs with another K, rule or seed; only one of these is kept."""
+    named = {
+        record.id
+        for record, _ in held
+        if (rule_of(record.config), k_of(record.config), record.seed)
+        != (rule_of(records[record.id].config), k_of(records[record.id].config), records[record.id].seed)
+    }
+    return [
+        f"Run {run}: two sources have different runs of this id (another K, rule or seed); the one furthest on counts."
+        for run in sorted(named)
+    ]
 
 
 def _concatenated(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from analysis.flaws import Kind
 from analysis.report import quality
 from analysis.runs import Runs
 from analysis.sources import run_store
+from analysis.sources.joining import join
 from qae import metrics
 from qae.run_directory import JsonlWriter, RunDirectory
 from tests.analysis.stores import step_line, write_run
@@ -219,6 +220,13 @@ def test_findings_name_runs_and_steps(broken: Path) -> None:
     found = {(finding.kind, finding.where.split()[0]): finding.text for finding in findings}
     assert "step 3" in found[Kind.INFINITE, "m0"]
     assert "9, 10" in found[Kind.VALUES, "k1"]
+
+
+def test_different_runs_of_one_id_in_two_sources_are_named(tmp_path: Path) -> None:
+    for root, k in (("one", 0.2), ("two", 0.4)):
+        write_run(tmp_path / root, "same", {"algorithm.quantile_k": k})
+    joined = join([run_store.load(tmp_path / root) for root in ("one", "two")])
+    assert any("same" in note and "different runs" in note for note in joined.notes)
 
 
 def test_a_rhythm_is_no_hole_and_a_far_step_costs_nothing(tmp_path: Path) -> None:
