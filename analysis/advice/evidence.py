@@ -106,7 +106,8 @@ def gather(runs: Runs, arm: ArmName, steps: int | None = None) -> Evidence:
         at = int(entropy.index[np.isinf(entropy[broken[0]].to_numpy(dtype=float))][0])
         raise TooFewStepsError(
             f"{arm.shown}: the entropy of run {one_line(broken[0])}, by which K is chosen, is infinite at step {at}; no "
-            "K is advised" + (f" from it, give --steps {at - 1} to look at what came before" if at > FEWEST_STEPS else "")
+            "K is advised"
+            + (f" from it, give --steps {at - 1} to look at what came before" if at > FEWEST_STEPS else "")
         )
     records = [record for record in runs.arms[arm] if record.id in ids]
     several = _first(runs, arm, metrics.MULTI_VALUED_GROUP_FRACTION, ids, wanted)

@@ -51,7 +51,9 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
         metrics.append(rows)
         evaluations.append(counts)
         if damaged := damaged_metrics + damaged_counts:
-            notes.append(f"Run {run_id} ({arm.shown}): {counted_lines(damaged, ' of its files')} unreadable and left out.")
+            notes.append(
+                f"Run {run_id} ({arm.shown}): {counted_lines(damaged, ' of its files')} unreadable and left out."
+            )
         config = configs[run_id]
         records.append(
             RunRecord(
