@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analysis import sources
+from analysis import flaws, sources
 from analysis.identity import DEFAULT, ArmRule, UnknownKeyError
 from analysis.runs import Runs
 from analysis.sources import loading, manifests, run_store
 from analysis.sources.joining import join
 from analysis.wording import hint
-from qae.command_line import MistakeError
+from qae.command_line import MistakeError, say
+from qae.text import one_line
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,17 @@ def _choose(source: str | None, root: Path) -> Choice:
         raise MistakeError(_no_sweep(source, root))
     if not choice.runs.records:
         raise MistakeError(f"{choice.source} holds no run that can be read; `qae status` lists those of {root}")
+    tell(choice.runs)
     return choice
+
+
+def tell(runs: Runs) -> None:
+    """Say on standard error, a sentence a kind, what of the runs' numbers could not be used."""
+    found = flaws.of(runs)
+    for sentence in flaws.summary(found):
+        say(one_line(f"Note: {sentence}"), err=True)
+    if found:
+        say("The data quality section of `qae report` has all of it.", err=True)
 
 
 def _latest(root: Path) -> Choice:

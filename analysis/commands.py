@@ -1,5 +1,6 @@
 """`qae table`, `compare`, `figures` and `gallery`; registered as entry points of the `qae` command."""
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +9,7 @@ import click
 
 from analysis.arm_options import arm_options
 from analysis.wording import hint
-from qae import terminal
+from qae import numbers, terminal
 from qae.command_line import Command, MistakeError, root_option, say
 from qae.literal import literal
 from qae.text import brief, encodable, one_line
@@ -44,7 +45,9 @@ def _echo(form: str, markdown: str, frame: "pd.DataFrame", notes: Iterable[str])
     elif form == "csv":
         click.echo(encodable(frame.to_csv(index=False)), nl=False, color=True)  # the exact text, escape sequences too
     else:
-        click.echo(frame.to_json(orient="records", indent=2))
+        # JSON has no infinity, which pandas would turn into null.
+        spelled = frame.astype(object).where(~frame.isin([math.inf, -math.inf]), frame.map(numbers.spelled))
+        click.echo(spelled.to_json(orient="records", indent=2))
 
 
 @click.command()
@@ -162,6 +165,7 @@ def figures(
         raise MistakeError(str(error)) from error
     if wanted.of_paper and chosen is None:
         runs, name = figure_choice.runs_for_paper(root, wanted.names, rule), figure_choice.ALL_OF_THE_PAPER
+        choice.tell(runs)
         source = f"run store {root.name}"
     else:
         found = choice.choose(wanted.source, root, rule)

@@ -7,7 +7,7 @@ than such intervals do, and now and then more. Two intervals of the arms' own sa
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,8 @@ from rich import box
 from analysis import statistics
 from analysis.runs import ArmName, Runs
 from analysis.statistics.intervals import FloatArray
-from analysis.table import FINAL_STEPS, last_common_evaluation, last_steps_of
+from analysis.table import final_means, last_common_evaluation, last_steps_of
+from analysis.wording import signed
 from qae import metrics
 from qae.literal import LiteralTable
 from qae.text import markdown_table
@@ -104,11 +105,11 @@ class Difference:
 
     def __str__(self) -> str:
         digits = self.measure.digits
-        return f"{self.value:+.{digits}f} [{self.low:+.{digits}f}, {self.high:+.{digits}f}]"
+        return f"{signed(self.value, digits)} [{self.low:+.{digits}f}, {self.high:+.{digits}f}]"
 
 
 def of_metric(metric: metrics.Metric, label: str, digits: int, reduce: Callable[[pd.DataFrame], object]) -> Measure:
-    """A number made of a metric's steps: `reduce` maps steps × runs to a number a run."""
+    """A number made of a metric's steps: `reduce` maps steps × runs to a number a run; NaN leaves a run out."""
 
     def table(runs: Runs, arm: ArmName) -> pd.DataFrame:
         series = runs.series(arm, metric.name)
@@ -118,6 +119,15 @@ def of_metric(metric: metrics.Metric, label: str, digits: int, reduce: Callable[
         return values.dropna().to_frame("value")
 
     return Measure(label, digits, table, 1.0 if metric.unit == "fraction" else np.inf)
+
+
+def final_of(metric: metrics.Metric, label: str, digits: int) -> Measure:
+    """A metric's mean over the last steps of a run (`analysis.table.final_means`); NaN leaves a run out."""
+
+    def table(runs: Runs, arm: ArmName) -> pd.DataFrame:
+        return final_means(runs, arm, metric).rename(index=_seeds(runs, arm)).dropna().to_frame("value")
+
+    return Measure(label, digits, table)
 
 
 def of_pass_at(k: int) -> Measure:
@@ -142,10 +152,14 @@ def of_pass_at(k: int) -> Measure:
     return Measure(f"pass@{k}", 3, table, bound=1.0)
 
 
+def _level(column: "pd.Series[float]") -> float:
+    return statistics.shape(column).level if column.notna().any() else np.nan
+
+
 PASS_1, PASS_16 = of_pass_at(1), of_pass_at(16)
-ENTROPY_FINAL = of_metric(metrics.ENTROPY, "final entropy (nats/token)", 2, lambda series: series.apply(_final))
+ENTROPY_FINAL = final_of(metrics.ENTROPY, "final entropy (nats/token)", 2)
 ENTROPY_PEAK = of_metric(metrics.ENTROPY, "peak entropy (nats/token)", 2, lambda series: series.max())
-LENGTH_FINAL = of_metric(metrics.LENGTH_MEAN, "final length (tokens)", 1, lambda series: series.apply(_final))
+LENGTH_FINAL = final_of(metrics.LENGTH_MEAN, "final length (tokens)", 1)
 ENTROPY_LEVEL = of_metric(metrics.ENTROPY, "mean entropy (nats/token)", 2, lambda series: series.apply(_level))
 MEASURES = (PASS_1, PASS_16, ENTROPY_FINAL, ENTROPY_PEAK, LENGTH_FINAL)
 
@@ -344,6 +358,11 @@ def _cut(runs: Runs, kept: Collection[str], horizon: int) -> Runs:
         tuple(record for record in runs.records if record.id in kept),
         of_metrics,
         whole[evaluated == whole["run"].nunique()],
+        flaws=tuple(
+            replace(flaw, steps=tuple(at for at in flaw.steps if at <= horizon))
+            for flaw in runs.flaws
+            if flaw.run in kept
+        ),
     )
 
 
@@ -385,14 +404,6 @@ def _common(first: pd.DataFrame, second: pd.DataFrame) -> tuple[FloatArray, Floa
 
 def _seeds(runs: Runs, arm: ArmName) -> dict[str, int]:
     return {record.id: record.seed for record in runs.arms[arm]}
-
-
-def _final(column: "pd.Series[float]") -> float:
-    return float(column.dropna().tail(FINAL_STEPS).mean())
-
-
-def _level(column: "pd.Series[float]") -> float:
-    return statistics.shape(column).level if column.notna().any() else np.nan
 
 
 def _p_value(p: float) -> str:

@@ -1,5 +1,6 @@
 """How entropy went over an arm's steps; `analysis.advice` has what the paper's rule of thumb makes of it for K."""
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -8,7 +9,8 @@ import pandas as pd
 from analysis import statistics
 from analysis.runs import ArmName, Runs
 from analysis.statistics import Mean, Rule
-from analysis.table import FINAL_STEPS
+from analysis.table import final_means
+from analysis.wording import interval
 from qae import metrics
 
 RULE = Rule()
@@ -55,14 +57,14 @@ def course(runs: Runs, arm: ArmName) -> Course | None:
     if series.empty:
         return None
     start = series.apply(lambda column: column.dropna().head(RULE.start_steps).mean())
-    final = series.apply(lambda column: column.dropna().tail(FINAL_STEPS).mean())
-    early = statistics.mean_over_seeds(series.apply(_early) / start - 1)
+    final = final_means(runs, arm, metrics.ENTROPY, list(series.columns))
+    early = _mean(series.apply(_early) / start - 1)
     detections = [statistics.detect(series[run], RULE) for run in series.columns]
     return Course(
-        start=statistics.mean_over_seeds(start),
+        start=_mean(start),
         early=early,
-        peak=statistics.mean_over_seeds(series.max()),
-        final=statistics.mean_over_seeds(final),
+        peak=_mean(series.max()),
+        final=_mean(final),
         peak_step=int(series.index[int(series.mean(axis=1).argmax())]),
         trend=_trend(early),
         exploded=sum(detection.exploded_at is not None for detection in detections),
@@ -79,7 +81,7 @@ def frame(runs: Runs) -> pd.DataFrame:
             rows[arm.shown] = {
                 "seeds": found.start.seeds,
                 "start": _interval(found.start),
-                "early change": f"{found.early.value:+.0%} [{found.early.low:+.0%}, {found.early.high:+.0%}]",
+                "early change": _change(found.early),
                 "trend": str(found.trend),
                 "peak": _interval(found.peak),
                 "at step": found.peak_step,
@@ -88,6 +90,12 @@ def frame(runs: Runs) -> pd.DataFrame:
                 "collapsed": found.collapsed,
             }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+
+def _change(mean: Mean) -> str:
+    if math.isnan(mean.low):
+        return f"{mean.value:+.0%}"
+    return f"{mean.value:+.0%} [{mean.low:+.0%}, {mean.high:+.0%}]"
 
 
 def _trend(early: Mean) -> Trend:
@@ -101,7 +109,13 @@ def _early(column: "pd.Series[float]") -> float:
     return float(later.head(max(1, len(later) // 3)).mean())
 
 
+def _mean(values: "pd.Series[float]") -> Mean:
+    """The mean over seeds; NaN of no seed where none has a number, as of an infinite change."""
+    if values.isna().all():
+        return Mean(float("nan"), float("nan"), float("nan"), 0)
+    return statistics.mean_over_seeds(values)
+
+
 def _interval(mean: Mean) -> str:
-    if mean.seeds == 1:
-        return f"{mean.value:.2f}"
-    return f"{mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}]"
+    ends = "" if mean.seeds < 2 else interval(mean.low, mean.high, 2)
+    return " ".join(filter(None, (f"{mean.value:.2f}", ends)))

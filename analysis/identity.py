@@ -101,8 +101,7 @@ def seeds(configs: Mapping[str, Config], arms: Mapping[str, Hashable], rule: Arm
         arms: by run id.
         rule: what the user says of keys.
     """
-    keys = [key for key in dict.fromkeys(key for config in configs.values() for key in config) if rule.is_seed(key)]
-    own = {run: _own_seeds(config, keys) for run, config in configs.items()}
+    own = {run: own_seeds(config, rule) for run, config in configs.items()}
     order = _order(own, rule)
     chosen = {run: _first(values, order) for run, values in own.items()}
     together = False
@@ -116,6 +115,11 @@ def seeds(configs: Mapping[str, Config], arms: Mapping[str, Hashable], rule: Arm
             chosen = {run: tuple(sorted(values.items())) or None for run, values in own.items()}
             together = True
     return _numbered(chosen, arms, together=together)
+
+
+def own_seeds(config: Config, rule: ArmRule = DEFAULT) -> dict[str, object]:
+    """Seed keys of a run that say something, with their seeds: true, false and NaN are none."""
+    return {key: seed for key, value in config.items() if rule.is_seed(key) and (seed := _seed(value)) is not None}
 
 
 def duplicates(arms: Mapping[str, Hashable], of: Mapping[str, int]) -> dict[tuple[str, ...], str]:
@@ -149,11 +153,6 @@ def remarks(configs: Mapping[str, Config], arms: Mapping[str, Hashable], found: 
             "that is no setting."
         )
     return notes
-
-
-def _own_seeds(config: Config, keys: Iterable[str]) -> dict[str, object]:
-    """Seed keys of a run that say something; true, false and NaN are no seeds."""
-    return {key: seed for key in keys if (seed := _seed(config.get(key))) is not None}
 
 
 def _seed(value: object) -> object:

@@ -1,6 +1,7 @@
 """Arms and their names: runs that are equal but for the seed are one arm, named by what sets it apart."""
 
 import math
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,13 +10,14 @@ from analysis.configuration import comparable
 from analysis.identity import DEFAULT, OF_FORK, ArmRule, Config
 from analysis.runs import ArmName
 from qae.checks import is_number
+from qae.numbers import number
 
-_K = "algorithm.quantile_k"
+K = "algorithm.quantile_k"
 _DEFINITION = "algorithm.quantile_definition"
 _RULE = "algorithm.advantage"
 _CONTROLLER = "algorithm.quantile_controller."
 _FORKED_FROM, _, _PARENT_K = OF_FORK
-_IN_BASELINE = (_K, _DEFINITION, _RULE)
+_IN_BASELINE = (K, _DEFINITION, _RULE)
 # Options whose name stands for the keys that they set; the default ones need no mention.
 _OPTIONS = {"model": "tiny", "regularizer": "clip_higher", "data": None}
 CONTROLLED = "controlled"  # the rule's name for us where a controller adapts K
@@ -113,15 +115,30 @@ def rule_of(config: Config) -> str:
 
 def k_of(config: Config) -> float | None:
     """K where the rule has a quantile, else None."""
-    value = config.get(_K)
     if rule_of(config) not in _RULES_WITH_A_QUANTILE:
         return None
-    return float(value) if isinstance(value, int | float) and 0 < value < 1 else None
+    value = _number_of_k(config)
+    return value if value is not None and 0 < value < 1 else None
+
+
+def k_is_unreadable(config: Config) -> bool:
+    """Whether the configuration gives a K that is no number, so that neither the mean nor a quantile is meant."""
+    value = config.get(K)
+    unset = value is None or (isinstance(value, str) and value.strip().lower() in ("none", "null"))
+    return rule_of(config) in _RULES_WITH_A_QUANTILE and not unset and _number_of_k(config) is None
+
+
+def _number_of_k(config: Config) -> float | None:
+    """K as a number, from text too; True, which Python counts as 1, and NaN are none."""
+    value = config.get(K)
+    is_truth = isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in ("true", "false"))
+    found = None if is_truth else number(value)
+    return None if found is None or math.isnan(found) else found
 
 
 def _with_numbers(configs: Mapping[str, Config], keys: Iterable[str]) -> Mapping[str, Config]:
     """Text that is a number as a number, where other runs have one: to YAML 1e-6 is text and 1.0e-6 a number."""
-    mixed = [key for key in keys if key != _K and len({type(c.get(key)) is str for c in configs.values()}) > 1]
+    mixed = [key for key in keys if key != K and len({type(c.get(key)) is str for c in configs.values()}) > 1]
     mixed = [key for key in mixed if any(is_number(config.get(key)) for config in configs.values())]
     return {
         run: {**config, **{key: _number_in(config[key]) for key in mixed if key in config}}
@@ -130,10 +147,8 @@ def _with_numbers(configs: Mapping[str, Config], keys: Iterable[str]) -> Mapping
 
 
 def _number_in(value: object) -> object:
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+    found = number(value) if isinstance(value, str) else None
+    return value if found is None else found
 
 
 def _differs(configs: Iterable[Config], key: str) -> bool:
@@ -156,8 +171,10 @@ def _is_set_by(option: str, key: str, configs: Iterable[Config]) -> bool:
 def _baseline(config: Config, *, with_definition: bool) -> str:
     k = k_of(config)
     name = baseline_name(rule_of(config), k)
+    if k_is_unreadable(config):
+        return f"{'' if name == 'mean' else f'{name} '}K = {reprlib.repr(config.get(K))}"
     if rule_of(config) == CONTROLLED:
-        return f"{name} from {_short(config.get(_K))}"
+        return f"{name} from {_short(_number_of_k(config))}"
     return f"{name} ({config.get(_DEFINITION)})" if with_definition and k is not None else name
 
 
@@ -171,7 +188,7 @@ def _variant(config: Config, options: Sequence[str], plain: Sequence[str], keys:
 def _fork_words(config: Config) -> list[str]:
     if _FORKED_FROM not in config:
         return []
-    parent = k_of({**config, _K: config.get(_PARENT_K)})
+    parent = k_of({**config, K: config.get(_PARENT_K)})
     return [f"forked from {baseline_name(rule_of(config), parent)}"]
 
 

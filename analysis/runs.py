@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ import pandas as pd
 from analysis.identity import DEFAULT, ArmRule
 from qae.run_directory import NOTHING_TO_LEARN, RunStatus
 from qae.text import brief
+
+if TYPE_CHECKING:
+    from analysis.flaws import Flaw
 
 METRIC_COLUMNS = ("run", "step", "name", "value")
 EVALUATION_COLUMNS = ("run", "step", "data_set", "problem", "n", "c", "mean_length")
@@ -103,6 +107,7 @@ class Runs:
         notes: sentences on what could not be read and was left out.
         arm_notes: sentences on arms and seeds that are not what their names say.
         rule: by which arms were made.
+        flaws: what is wrong with the numbers, as the source has found it; `analysis.flaws.of` has all of it.
     """
 
     records: tuple[RunRecord, ...]
@@ -111,6 +116,7 @@ class Runs:
     notes: tuple[str, ...] = ()
     arm_notes: tuple[str, ...] = ()
     rule: ArmRule = DEFAULT
+    flaws: "tuple[Flaw, ...]" = ()
 
     @cached_property
     def arms(self) -> dict[ArmName, list[RunRecord]]:
@@ -139,6 +145,7 @@ class Runs:
             self.evaluations[self.evaluations["run"].isin(ids)],
             tuple(note for note in self.notes if any(run in note for run in ids)),
             rule=self.rule,
+            flaws=tuple(flaw for flaw in self.flaws if flaw.run in ids),
         )
 
     def series(self, arm: ArmName, name: str) -> pd.DataFrame:

@@ -29,14 +29,18 @@ def export(sources: tuple[str, ...], out: Path, condition: str | None, validatio
     A SOURCE is a run store, a sweep's name, a .wandb file or a directory of them, a JSONL file of verl's logger, or a
     W&B project (entity/project).
     """
+    from analysis.choice import tell
+
     if out.suffix not in (".parquet", ".csv"):
         raise MistakeError(f"--out {out} cannot be written: end its name with .parquet or .csv")
     sources = tuple(dict.fromkeys(sources))
     loaded = [_load(source, root, condition, validation) for source in sources]
     frame = _table(loaded, sources)
     _write(frame, out)
-    for note in (note for runs in loaded for note in runs.notes):
-        say(one_line(note), err=True)
+    for runs in loaded:
+        for note in runs.notes:
+            say(one_line(note), err=True)
+        tell(runs)
     count = sum(len(runs.records) for runs in loaded)
     say(f"{out}: {len(frame):,} rows of {count} {'run' if count == 1 else 'runs'}")
 
@@ -46,6 +50,7 @@ def export(sources: tuple[str, ...], out: Path, condition: str | None, validatio
 @click.option("--filter", "condition", help="A filter in W&B's form, as JSON.")
 def pull(project: str, condition: str | None) -> None:
     """Fetch the runs of a W&B project into the local cache; later only what is new is fetched."""
+    from analysis.choice import tell
     from analysis.sources import cache, wandb_api
 
     runs = rows = 0
@@ -61,6 +66,7 @@ def pull(project: str, condition: str | None) -> None:
         raise MistakeError(str(error)) from error
     for note in loaded.notes:
         say(one_line(note), err=True)
+    tell(loaded)
     say(
         f"{project}: {runs} {'run' if runs == 1 else 'runs'}, {rows:,} new rows, "
         f"{len(loaded.metrics):,} numbers in {cache.directory()}"

@@ -7,9 +7,10 @@ import pandas as pd
 from rich import box
 
 from analysis import statistics
+from analysis.flaws import undefined_steps
 from analysis.runs import ArmName, RunRecord, Runs
 from analysis.statistics import Estimate, Mean
-from analysis.wording import seeds_an_arm, span
+from analysis.wording import interval, seeds_an_arm, some_of, span
 from qae import metrics
 from qae.literal import LiteralTable
 from qae.text import brief, markdown_sentence, markdown_table
@@ -122,6 +123,9 @@ def last_steps_of(runs: Runs, arm: ArmName) -> "pd.Series[int]":
     """Last step on disk of each of the arm's runs that has any."""
     entropy = runs.series(arm, metrics.ENTROPY.name)
     trained = entropy.notna().mul(entropy.index, axis=0).max()
+    own = {record.id for record in runs.arms[arm]}
+    undefined = {run: steps[-1] for run, steps in undefined_steps(runs, metrics.ENTROPY.name).items() if run in own}
+    trained = pd.concat([trained, pd.Series(undefined, dtype=float)])
     evaluated = runs.counts(arm).groupby("run")["step"].max()
     last: pd.Series[int] = pd.concat([trained, evaluated]).groupby(level=0).max().astype("int64")
     return last
@@ -138,13 +142,13 @@ def _result(runs: Runs, arm: ArmName, step: int, reached: Sequence[str], of: int
         seeds=len(reached),
         runs=of,
         step=step,
-        entropy_final=_mean(entropy.apply(_final)),
+        entropy_final=_mean(final_means(runs, arm, metrics.ENTROPY, reached)),
         entropy_peak=_mean(entropy.max()),
         pass_1=statistics.pass_at_k_estimate(counts, evaluated, 1),
         pass_16=statistics.pass_at_k_estimate(counts, evaluated, 16),
         samples=int(at_evaluation["n"].min()) if len(at_evaluation) else 0,
         zero_share=_mean(_columns(runs.series(arm, metrics.ZERO_FRACTION.name), reached).mean()),
-        length=_mean(_columns(runs.series(arm, metrics.LENGTH_MEAN.name), reached).apply(_final)),
+        length=_mean(final_means(runs, arm, metrics.LENGTH_MEAN, reached)),
     )
 
 
@@ -159,8 +163,28 @@ def _columns(series: pd.DataFrame, runs: Sequence[str]) -> pd.DataFrame:
     return series[[run for run in runs if run in series.columns]]
 
 
-def _final(column: "pd.Series[float]") -> float:
-    return float(column.dropna().tail(FINAL_STEPS).mean())
+def final_means(
+    runs: Runs, arm: ArmName, metric: metrics.Metric, of: Sequence[str] | None = None
+) -> "pd.Series[float]":
+    """A metric's mean over the last five steps that logged it, by run; NaN where it is no number at one of them.
+
+    Args:
+        runs: of the arm, others may be among them.
+        arm: the arm.
+        metric: which.
+        of: run ids; by default all of the arm.
+    """
+    series = runs.series(arm, metric.name)
+    undefined = undefined_steps(runs, metric.name)
+    chosen = series.columns if of is None else [run for run in of if run in series]
+    values = {str(run): _final(series[run], undefined.get(str(run), ())) for run in chosen}
+    return pd.Series(values, dtype=float)
+
+
+def _final(column: "pd.Series[float]", undefined: Sequence[int]) -> float:
+    known = column.dropna()
+    logged = sorted({*known.index, *undefined})[-FINAL_STEPS:]
+    return float("nan") if set(logged) & set(undefined) else float(known.tail(FINAL_STEPS).mean())
 
 
 def _mean(values: "pd.Series[float] | pd.DataFrame") -> Mean | None:
@@ -174,23 +198,22 @@ def _standing(records: Sequence[RunRecord]) -> str:
 
 
 def _cells(result: ArmResult, separator: str) -> tuple[str, ...]:
+    def cell(estimate: Mean | Estimate | None, digits: int) -> str:
+        if estimate is None:
+            return _MISSING
+        alone = isinstance(estimate, Mean) and estimate.seeds == 1
+        ends = "" if alone else interval(estimate.low, estimate.high, digits)
+        parts = [f"{estimate.value:.{digits}f}", ends, some_of(estimate.seeds, result.seeds)]
+        return separator.join(filter(None, parts))
+
     return (
         brief(result.arm),
         str(result.seeds) if result.seeds == result.runs else f"{result.seeds} of {result.runs}",
         str(result.step),
-        _interval(result.entropy_final, 2, separator),
-        _interval(result.entropy_peak, 2, separator),
-        _interval(result.pass_1, 3, separator),
-        _interval(result.pass_16, 3, separator),
-        _interval(result.zero_share, 2, separator),
-        _interval(result.length, 1, separator),
+        cell(result.entropy_final, 2),
+        cell(result.entropy_peak, 2),
+        cell(result.pass_1, 3),
+        cell(result.pass_16, 3),
+        cell(result.zero_share, 2),
+        cell(result.length, 1),
     )
-
-
-def _interval(estimate: Mean | Estimate | None, digits: int, separator: str) -> str:
-    if estimate is None:
-        return _MISSING
-    text = f"{estimate.value:.{digits}f}"
-    if isinstance(estimate, Mean) and estimate.seeds == 1:
-        return text
-    return f"{text}{separator}[{estimate.low:.{digits}f}, {estimate.high:.{digits}f}]"

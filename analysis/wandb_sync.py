@@ -24,8 +24,11 @@ import yaml
 from analysis.sources import SourceError, manifests, wandb_api, wandb_offline
 from analysis.sources.tidy import superseding
 from analysis.sources.wandb_api import WandbError
-from analysis.sources.wandb_records import STEP_AXIS, Description
+from analysis.sources.wandb_order import in_order
+from analysis.sources.wandb_records import Description
+from analysis.sources.wandb_steps import STEP_AXIS
 from qae import wandb_environment, wandb_limits
+from qae.numbers import number
 from qae.run_directory import RunDirectory, RunStatus, read_metrics
 
 if TYPE_CHECKING:
@@ -126,6 +129,7 @@ def _local(directory: RunDirectory, group: str) -> _Local | Synced:
     tracking = config.get("tracking") or {}
     if not segments and tracking.get("backend") != "wandb":
         return Synced(directory.run_id, Outcome.SKIPPED, reason="it was not tracked with W&B (tracking=none)")
+    segments, _ = in_order(segments)
     recorded = superseding([segment.metrics for segment in segments]) if segments else None
     rows = {} if recorded is None else _rows(recorded)
     lines = _lines(directory)
@@ -148,9 +152,9 @@ def _rows(metrics: pd.DataFrame) -> dict[int, dict[str, float]]:
 def _lines(directory: RunDirectory) -> dict[int, dict[str, float]]:
     return {
         cast("int", line["step"]): {
-            name: float(value)
-            for name, value in line.items()
-            if isinstance(value, int | float) and name not in ("step", "time")
+            name: value
+            for name, given in line.items()
+            if (value := number(given)) is not None and name not in ("step", "time")
         }
         for line in read_metrics(directory).records
     }

@@ -5,13 +5,16 @@ The trainer writes it, the launcher and the analysis read it; the form of each f
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Self, TypeAlias
 
 import orjson
+
+from qae import numbers
+from qae.json_lines import JsonLines, read_jsonl
 
 Scalar: TypeAlias = int | float | str | bool | None
 Value: TypeAlias = "Scalar | Sequence[Scalar] | Sequence[Mapping[str, Scalar]] | Mapping[str, Scalar]"
@@ -89,14 +92,6 @@ class RunState:
     def with_(self, **changes: object) -> "RunState":
         """A copy with some fields changed."""
         return replace(self, **changes)  # type: ignore[arg-type]  # names and types are dataclass-checked
-
-
-@dataclass(frozen=True)
-class JsonLines:
-    """The readable records of a JSONL file and how many lines could not be read (a torn tail, zeros)."""
-
-    records: list[dict[str, object]] = field(default_factory=list)
-    damaged: int = 0
 
 
 @dataclass(frozen=True)
@@ -202,8 +197,9 @@ class RunDirectory:
             return RunState()
         try:
             values = orjson.loads(raw)
-            return RunState(**{**values, "status": RunStatus(values["status"])})
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            latest = {name: numbers.unspelled(value) for name, value in (values.get("latest") or {}).items()}
+            return RunState(**{**values, "status": RunStatus(values["status"]), "latest": latest})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{self.state} is not a run state ({error}); move it away to start again") from error
 
     def write_state(self, state: RunState) -> None:
@@ -233,7 +229,7 @@ class RunDirectory:
 
 
 def _state_bytes(state: RunState) -> bytes:
-    return orjson.dumps(asdict(state), option=orjson.OPT_INDENT_2)
+    return orjson.dumps(numbers.spelled(asdict(state)), option=orjson.OPT_INDENT_2)
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -267,10 +263,13 @@ class JsonlWriter:
     def append(self, *records: Record) -> None:
         """Append one line a record and wait until the disk has them; none of them where it has no room for all.
 
+        NaN and infinity, which JSON lacks, are written as the texts "NaN", "Infinity" and "-Infinity".
+
         Raises:
             OSError: the disk is full, or takes no more for another reason.
         """
-        lines = b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records)
+        spelled = map(numbers.spelled, records)
+        lines = b"".join(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in spelled)
         before = os.fstat(self._file.fileno()).st_size
         try:
             written = 0
@@ -306,43 +305,27 @@ class JsonlWriter:
             self._file.truncate(end)
 
 
-def read_jsonl(path: Path) -> JsonLines:
-    """Every readable record of a JSONL file; a missing file has none."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return JsonLines()
-    records: list[dict[str, object]] = []
-    damaged = 0
-    for line in _lines(raw):
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            damaged += 1
-            continue
-        if isinstance(record, dict):
-            records.append(record)
-        else:
-            damaged += 1
-    return JsonLines(records, damaged)
-
-
 def read_metrics(directory: RunDirectory) -> JsonLines:
     """The run's metric lines in order of step; of lines for the same step the last one counts.
 
-    A resumed run writes the steps after its checkpoint again, and those lines supersede the earlier ones.
+    A resumed run writes the steps after its checkpoint again, and those lines supersede the earlier ones. Steps are
+    whole numbers and values that were NaN or infinite are floats again; a line without a usable step is not among
+    the records.
     """
     lines = read_jsonl(directory.metrics)
-    by_step = {step: record for record in lines.records if isinstance(step := record.get("step"), int)}
-    return JsonLines([by_step[step] for step in sorted(by_step)], lines.damaged)
+    by_step = {at: record for record in lines.records if (at := numbers.step(record.get("step"))) is not None}
+    return replace(lines, records=[{**values_of(by_step[at]), "step": at} for at in sorted(by_step)])
+
+
+def values_of(line: dict[str, object]) -> dict[str, object]:
+    """A line of metrics.jsonl with NaN and infinity as floats, which `JsonlWriter` has spelled out."""
+    if str not in map(type, line.values()):
+        return line
+    return {name: numbers.unspelled(value) for name, value in line.items()}
 
 
 def read_evaluations(directory: RunDirectory) -> JsonLines:
     """The run's evaluation lines; of lines for the same (step, data set, problem) the last one counts."""
     lines = read_jsonl(directory.evaluation)
-    by_key = {(r.get("step"), r.get("data_set"), r.get("problem")): r for r in lines.records}
-    return JsonLines(list(by_key.values()), lines.damaged)
-
-
-def _lines(raw: bytes) -> Iterator[bytes]:
-    return (line for line in raw.split(b"\n") if line)
+    by_key = {(repr(r.get("step")), repr(r.get("data_set")), repr(r.get("problem"))): r for r in lines.records}
+    return replace(lines, records=list(by_key.values()))

@@ -13,7 +13,8 @@ from typing import cast
 from omegaconf import OmegaConf
 
 from qae.guard import decisions
-from qae.run_directory import JsonlWriter, Record, RunDirectory, RunState, RunStatus, read_jsonl
+from qae.json_lines import read_jsonl
+from qae.run_directory import JsonlWriter, Record, RunDirectory, RunState, RunStatus
 from sweeps import verl_checkpoints
 from sweeps.identity import run_id
 from sweeps.store import ManifestRun, RunStore

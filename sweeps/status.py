@@ -1,5 +1,6 @@
 """Where runs stand, as lines of a table and as JSON: files tell, and a cluster's queue where there is one."""
 
+import math
 import os
 import re
 import time
@@ -8,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from qae import metrics, terminal
+from qae.numbers import spelled
 from qae.run_directory import RunDirectory, RunStatus
 from qae.text import brief
 from sweeps import tables
@@ -23,7 +25,8 @@ _LEAST = ("", "attempts", "zero adv.", "node", "job", "time left", "entropy", "r
 _BARS = "▁▂▃▄▅▆▇█"
 _BARS_SHOWN = 12
 _TAIL_BYTES = 1 << 16
-_ENTROPY = re.compile(rb'"' + re.escape(metrics.ENTROPY.name.encode()) + rb'":(-?[\d.]+(?:[eE][+-]?\d+)?)')
+_NUMBER = rb'(-?[\d.]+(?:[eE][+-]?\d+)?|"(?:-?Infinity|NaN)")'
+_ENTROPY = re.compile(rb'"' + re.escape(metrics.ENTROPY.name.encode()) + rb'":' + _NUMBER)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def as_json(run: StoredRun, queued: InQueue | None, now: float) -> dict[str, obj
         "node": _node(run, queued),
         "job": queued.job if queued else state.job,
         "seconds_left": _seconds_left(run, now),
-        **state.latest,
+        **{name: spelled(value) for name, value in state.latest.items()},
     }
 
 
@@ -123,19 +126,26 @@ def entropies(directory: RunDirectory) -> list[float]:
     try:
         with directory.metrics.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            return [float(value) for value in _ENTROPY.findall(file.read())]
+            return [float(value.strip(b'"')) for value in _ENTROPY.findall(file.read())]
     except OSError:
         return []
 
 
 def sparkline(values: Sequence[float]) -> str:
-    """Values as bars from the lowest to the highest; several to a bar where they are many."""
+    """Values as bars from the lowest to the highest, several to a bar where they are many; "!": not finite."""
     if not values:
         return ""
     size = max(1, -(-len(values) // _BARS_SHOWN))
     means = [sum(part) / len(part) for part in (values[i : i + size] for i in range(0, len(values), size))]
-    low, high = min(means), max(means)
-    return "".join(_BARS[round((mean - low) / (high - low) * 7) if high > low else 3] for mean in means)
+    finite = [mean for mean in means if math.isfinite(mean)]
+    low, high = min(finite, default=0.0), max(finite, default=0.0)
+
+    def bar(mean: float) -> str:
+        if not math.isfinite(mean):
+            return "!"
+        return _BARS[round((mean - low) / (high - low) * 7) if high > low else 3]
+
+    return "".join(map(bar, means))
 
 
 def is_over(run: StoredRun, queued: InQueue | None) -> bool:

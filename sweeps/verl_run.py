@@ -17,7 +17,7 @@ from typing import cast
 
 import orjson
 
-from qae.run_directory import RunDirectory
+from qae.run_directory import RunDirectory, values_of
 from sweeps import toolkit_keys, verl_checkpoints, verl_machine, verl_overrides
 from sweeps.backends import Lost, OnStep, TrainerKilledError, nothing_is_lost, threads, total_steps
 from sweeps.verl_cache import with_cached
@@ -194,8 +194,9 @@ class _NewLines:
         whole = content[: content.rfind(b"\n") + 1]
         self._offset += len(whole)
         for line in whole.splitlines():
-            record = orjson.loads(line)
-            yield record["step"], {name: value for name, value in record.items() if name not in ("step", "time")}
+            record = values_of(orjson.loads(line))
+            values = {name: value for name, value in record.items() if name not in ("step", "time")}
+            yield cast("int", record["step"]), cast("dict[str, float]", values)
 
 
 def _failure(directory: RunDirectory, code: int, last: int, gone: str | None) -> RuntimeError:

@@ -13,6 +13,8 @@ from analysis.runs import ArmName, Runs
 from analysis.statistics import Mean
 from analysis.table import last_steps_of
 from qae import metrics
+from qae.numbers import step as step_number
+from qae.text import one_line
 
 # At the start and at the end of what is looked at.
 EDGE_STEPS = 3
@@ -100,6 +102,13 @@ def gather(runs: Runs, arm: ArmName, steps: int | None = None) -> Evidence:
     ids = [run for run in ids if run in entropy and entropy[run].count() >= FEWEST_STEPS]
     if not ids:
         raise TooFewStepsError(f"{arm.shown} logs no {metrics.ENTROPY.name}, by which K is chosen; give runs that do")
+    if broken := [run for run in ids if np.isinf(entropy[run].to_numpy(dtype=float)).any()]:
+        at = int(entropy.index[np.isinf(entropy[broken[0]].to_numpy(dtype=float))][0])
+        raise TooFewStepsError(
+            f"{arm.shown}: the entropy of run {one_line(broken[0])}, by which K is chosen, is infinite at step {at}; "
+            "no K is advised"
+            + (f" from it, give --steps {at - 1} to look at what came before" if at > FEWEST_STEPS else "")
+        )
     records = [record for record in runs.arms[arm] if record.id in ids]
     several = _first(runs, arm, metrics.MULTI_VALUED_GROUP_FRACTION, ids, wanted)
     return Evidence(
@@ -137,8 +146,8 @@ def _rates(runs: Runs, arm: ArmName, ids: Sequence[str], steps: int) -> tuple[Su
     configs = {record.id: record.config for record in runs.arms[arm]}
     found = []
     for run in ids:
-        size = configs[run].get(_GROUP_SIZE)
-        if not isinstance(size, int) or size < 2 or any(run not in logged for logged in (right, zero, hard)):
+        size = step_number(configs[run].get(_GROUP_SIZE))
+        if size is None or size < 2 or any(run not in logged for logged in (right, zero, hard)):
             continue
         # Under the mean a response has advantage 0 where its whole group has one score; such a group counts as hard.
         trained = 1 - float(zero[run])
@@ -181,9 +190,10 @@ def _slope(column: "pd.Series[float]") -> float:
 
 
 def _mean(values: object) -> Mean:
-    return statistics.mean_over_seeds(np.asarray(values, dtype=np.float64))
+    numbers = np.asarray(values, dtype=np.float64)
+    return statistics.mean_over_seeds(numbers) if not np.isnan(numbers).all() else Mean(np.nan, np.nan, np.nan, 0)
 
 
 def _mean_or_none(values: object) -> Mean | None:
     numbers = np.asarray(values, dtype=np.float64)
-    return statistics.mean_over_seeds(numbers) if np.isfinite(numbers).any() else None
+    return statistics.mean_over_seeds(numbers) if not np.isnan(numbers).all() else None

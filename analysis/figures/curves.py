@@ -40,7 +40,7 @@ def summary_over_seeds(series: pd.DataFrame) -> pd.DataFrame:
     """
     series = series.dropna(how="all")
     summary = statistics.means_over_seeds(series)
-    two = summary["seeds"] == 2
+    two = (summary["seeds"] == 2) & np.isfinite(summary["value"])
     summary["low"] = summary["low"].mask(two, series.min(axis=1))
     summary["high"] = summary["high"].mask(two, series.max(axis=1))
     return summary
@@ -68,7 +68,9 @@ def line_with_band(
     spacing = {"markevery": max(1, len(summary) // _MARKERS_ON_A_CURVE)} if "marker" in look else {}
     # Legends leave out what begins with an underscore.
     label = f" {label}" if label.startswith("_") else label
-    axes.plot(summary.index, summary["value"], label=label, **{**spacing, **look})
+    # The line breaks where the mean is infinite; drawn, it would take the scale with it.
+    values = summary["value"].where(np.isfinite(summary["value"].to_numpy(dtype=float)))
+    axes.plot(summary.index, values, label=label, **{**spacing, **look})
     if band:
         axes.fill_between(
             summary.index, summary["low"], summary["high"], color=look["color"], alpha=_BAND_OPACITY, linewidth=0

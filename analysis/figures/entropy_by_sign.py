@@ -1,5 +1,6 @@
 """Entropy of responses with positive, zero and negative advantage, a column an arm (the paper's Figs. 4a and 5b)."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -71,7 +72,9 @@ def _differences(axes: Axes, runs: Runs, arm: ArmName) -> None:
 def _share_scale(axes: list[Axes], bottom: float | None = None) -> None:
     """One y scale for all, wide enough for 98 % of the lines' points: early steps of a class may rest on few tokens."""
     points = pd.concat([pd.Series(line.get_ydata(), dtype=float) for panel in axes for line in panel.get_lines()])
-    low, high = points.quantile([0.01, 0.99])
+    low, high = points[np.isfinite(points)].quantile([0.01, 0.99])
+    if pd.isna(low):
+        return
     margin = 0.35 * (high - low) or 0.1
     for panel in axes:
         panel.set_ylim(low - margin if bottom is None else bottom, high + margin)

@@ -14,6 +14,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis import flaws
 from analysis.runs import ArmName, Runs
 from analysis.wording import seeds_an_arm, span
 from qae.metrics import Metric
@@ -199,7 +200,18 @@ def sizes(runs: Runs, source: str) -> str:
         text += f", {span(problems)} held-out problems with {span(runs.evaluations['n'])} samples each"
     unfinished = sum(record.status is not RunStatus.DONE for record in runs.records)
     text += f", {unfinished} of {len(runs.records)} runs not done" if unfinished else ""
-    return f"{text}. Source: {source}."
+    return f"{text}. {_broken(runs)}Source: {source}."
+
+
+def _broken(runs: Runs) -> str:
+    """What a reader must know of lines that break: runs with infinite or missing values."""
+    found = {flaw.run for flaw in flaws.of(runs) if flaw.kind in (flaws.Kind.INFINITE, flaws.Kind.VALUES)}
+    if not found:
+        return ""
+    return (
+        f"{len(found)} of {len(runs.records)} runs have infinite or undefined values (qae report names them): lines "
+        "break where a mean is infinite, and means lack what is undefined. "
+    )
 
 
 def _baseline_colours(arms: Sequence[ArmName]) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """Replays the guard's rules on recorded runs and says which stops would have been right."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import cast
 
+from analysis.flaws import undefined_steps
 from analysis.runs import RunRecord, Runs
-from qae import metrics
+from qae import metrics, numbers
 from qae.guard import judge
 from qae.guard.history import StepRecord, read_history, step_record
 from qae.guard.rules import Finding
@@ -111,10 +113,14 @@ def histories(runs: Runs) -> dict[str, list[StepRecord]]:
             table = needed[needed["run"] == run].pivot_table(
                 index="step", columns="name", values="value", aggfunc="last", observed=True
             )
-            found[run] = [
-                step_record(cast("int", step), {str(name): value for name, value in row.dropna().items()})
+            values = {
+                cast("int", step): {str(name): value for name, value in row.dropna().items()}
                 for step, row in table.iterrows()
-            ]
+            }
+            for name in _NEEDED:
+                for step in undefined_steps(runs, name).get(run, ()):
+                    values.setdefault(step, {})[name] = math.nan
+            found[run] = [step_record(step, values[step]) for step in sorted(values)]
     return found
 
 
@@ -134,4 +140,5 @@ def _gpus(record: RunRecord) -> int:
     if config.get("backend") == "tiny" or config.get("trainer.device") == "cpu":
         return 0
     nodes, per_node = config.get("trainer.nnodes", 1), config.get("trainer.n_gpus_per_node", 0)
-    return nodes * per_node if isinstance(nodes, int) and isinstance(per_node, int) else 0
+    counts = [numbers.step(value) for value in (nodes, per_node)]
+    return (counts[0] or 0) * (counts[1] or 0)

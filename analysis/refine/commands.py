@@ -1,12 +1,13 @@
 """`qae refine`; registered as an entry point of the `qae` command."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from analysis.arm_options import arm_options
-from analysis.wording import hint, seeds_in_words
+from analysis.wording import hint, seeds_in_words, signed
 from qae.command_line import MistakeError, root_option, say
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _seen(need: "Need", question: "Question") -> str:
     interval = f" [{of.low:+.{digits}f}, {of.high:+.{digits}f}]" if len(need.seeds) > 1 else ""
     problems = f", {of.problems} problems" if of.problems > 1 else ""
     return (
-        f"{need.first.shown} - {need.second.shown}, {question.measure.label}: {of.value:+.{digits}f}{interval} "
+        f"{need.first.shown} - {need.second.shown}, {question.measure.label}: {signed(of.value, digits)}{interval} "
         f"({seeds_in_words(len(need.seeds))}{problems}, step {need.step})"
     )
 
@@ -135,6 +136,8 @@ def _enough(need: "Need", question: "Question") -> str:
 def _too_many(need: "Need", question: "Question") -> str:
     if len(need.seeds) < 2:
         return "one common seed shows no spread between seeds: train a second one of both first."
+    if not math.isfinite(need.wanted):
+        return "a run of these has an infinite value: nothing can be said of a spread."
     size = f"a difference of {need.wanted:.2g}"
     if need.needed is None and need.of.problems > 1:
         return f"no number of seeds separates {size} on these problems: take more problems."

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from analysis import comparison, drawing, figures, statistics, table
+from analysis import comparison, drawing, figures, statistics, table, wording
 from analysis.drawing import Drawn, Form
 from analysis.figures import paper
 from analysis.figures.paper.findings import Finding, Verdict
@@ -146,12 +146,12 @@ def _results(rows: Sequence[table.ArmResult]) -> Table:
             Cell(brief(row.arm)),
             Cell(str(row.seeds) if row.seeds == row.runs else f"{row.seeds} of {row.runs}", sort=float(row.seeds)),
             _number(row.step),
-            _estimate(row.entropy_final, "entropy"),
-            _estimate(row.entropy_peak, "entropy"),
+            _estimate(row.entropy_final, "entropy", row.seeds),
+            _estimate(row.entropy_peak, "entropy", row.seeds),
             _estimate(row.pass_1, "pass@k"),
             _estimate(row.pass_16, "pass@k"),
-            _estimate(row.zero_share, "share"),
-            _estimate(row.length, "length"),
+            _estimate(row.zero_share, "share", row.seeds),
+            _estimate(row.length, "length", row.seeds),
         )
         for row in rows
     )
@@ -204,7 +204,7 @@ def _difference(of: comparison.Difference) -> Cell:
     digits = of.measure.digits
     known = math.isfinite(of.low) and math.isfinite(of.high)
     interval = f"[{of.low:+.{digits}f}, {of.high:+.{digits}f}]" if known else ""
-    return Cell(f"{of.value:+.{digits}f}{' *' if of.is_separated else ''}", interval, of.value)
+    return Cell(f"{wording.signed(of.value, digits)}{' *' if of.is_separated else ''}", interval, of.value)
 
 
 def _configuration(runs: Runs) -> Table:
@@ -242,15 +242,17 @@ def _claims(drawn: Iterable[Drawn]) -> Table:
     return Table(("the paper's claim", "here", "on", "figures"), tuple(rows), text_columns=4)
 
 
-def _estimate(value: _Interval | float | None, what: str) -> Cell:
+def _estimate(value: _Interval | float | None, what: str, seeds: int = 0) -> Cell:
+    """A number with its interval, and of how many of the row's seeds it is where it is not of all."""
     digits = _DIGITS[what]
     if value is None:
         return Cell(_NOTHING)
     if isinstance(value, float):
         return Cell(f"{value:.{digits}f}", sort=value)
+    of_seeds = wording.some_of(value.seeds, seeds) if isinstance(value, Mean) else ""
     alone = isinstance(value, Mean) and value.seeds == 1
-    interval = "" if alone else f"[{value.low:.{digits}f}, {value.high:.{digits}f}]"
-    return Cell(f"{value.value:.{digits}f}", interval, value.value)
+    ends = "" if alone else wording.interval(value.low, value.high, digits)
+    return Cell(f"{value.value:.{digits}f}", " ".join(filter(None, (ends, of_seeds))), value.value)
 
 
 def _number(value: int) -> Cell:

@@ -2,33 +2,26 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
-from analysis import identity
+from analysis import flaws, identity
+from analysis.flaws import SHOWN_STEPS, Kind, listed_steps
 from analysis.runs import RunRecord, Runs
+from analysis.wording import counted_lines
+from qae import numbers
+from qae.json_lines import read_jsonl
 from qae.run_directory import RunDirectory, RunStatus
 
-_SHOWN_STEPS = 6
 _COMMIT_LETTERS = 10
+# Where a step is trained again all numbers are the same but these.
+_TIMES = ("time", "timing", "perf/")
 # Of these a version that differs between runs can change numbers; of the others in provenance.json too, but less often.
 _PACKAGES = ("verl", "torch", "vllm", "transformers", "numpy")
-
-
-class Kind(StrEnum):
-    """What can be wrong."""
-
-    UNFINISHED = "unfinished"
-    MISSING_STEPS = "missing steps"
-    SUPERSEDED = "rewritten steps"
-    UNREADABLE = "unreadable"
-    DUPLICATE = "same computation twice"
-    IDENTITY = "arms and seeds"
-    VERSIONS = "versions differ"
-    NOTE = "left out"
 
 
 @dataclass(frozen=True)
@@ -46,20 +39,6 @@ class Finding:
     text: str
 
 
-@dataclass(frozen=True)
-class FileScan:
-    """A JSONL file as it lies on disk.
-
-    Attributes:
-        records: its readable objects, superseded ones included.
-        bad_lines, bad_bytes: what could not be read, a torn last line included.
-    """
-
-    records: tuple[Mapping[str, object], ...]
-    bad_lines: int
-    bad_bytes: int
-
-
 def check(runs: Runs) -> list[Finding]:
     """Everything found, in the order of `Kind`; files are looked into where runs have a directory."""
     found = [*_unfinished(runs.records), *_missing_steps(runs), *_arms_and_seeds(runs)]
@@ -67,34 +46,13 @@ def check(runs: Runs) -> list[Finding]:
     for record, directory in stored:
         found += _files(record, directory)
     found += _versions(stored)
+    names = {record.id: _name(record) for record in runs.records}
+    found += [Finding(flaw.kind, names.get(flaw.run, flaw.run), flaw.text) for flaw in flaws.of(runs)]
     # Notes on unreadable lines are repeated by the scan, which also counts bytes.
     notes = [note for note in runs.notes if not stored or "unreadable" not in note]
     found += [Finding(Kind.NOTE, "all runs", note) for note in notes]
     order = list(Kind)
     return sorted(found, key=lambda finding: order.index(finding.kind))
-
-
-def scan(path: Path) -> FileScan:
-    """Read a JSONL file line by line; a missing file is empty."""
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        return FileScan((), 0, 0)
-    records: list[Mapping[str, object]] = []
-    bad_lines = bad_bytes = 0
-    for line in raw.split(b"\n"):
-        if not line:
-            continue
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            record = None
-        if isinstance(record, dict):
-            records.append(record)
-        else:
-            bad_lines += 1
-            bad_bytes += len(line)
-    return FileScan(tuple(records), bad_lines, bad_bytes)
 
 
 def _unfinished(records: Iterable[RunRecord]) -> list[Finding]:
@@ -109,12 +67,28 @@ def _missing_steps(runs: Runs) -> list[Finding]:
     steps = runs.metrics.groupby("run", observed=True)["step"].unique()
     found = []
     for record in runs.records:
-        present = {int(step) for step in steps.get(record.id, [])}
-        absent = sorted(set(range(1, record.step + 1)) - present)
-        if absent:
-            shown = ", ".join(map(str, absent[:_SHOWN_STEPS])) + (", …" if len(absent) > _SHOWN_STEPS else "")
-            text = f"{len(absent)} of steps 1 to {record.step} have no metrics: {shown}."
+        present = np.unique(np.asarray(steps.get(record.id, []), dtype=np.int64))
+        present = present[(present >= 1) & (present <= record.step)]
+        absent = record.step - len(present)
+        if absent and not _has_a_rhythm(present, record.step):
+            text = f"{absent} of steps 1 to {record.step} have no metrics: {listed_steps(_gaps(present, record.step))}."
             found.append(Finding(Kind.MISSING_STEPS, _name(record), text))
+    return found
+
+
+def _has_a_rhythm(present: npt.NDArray[np.int64], last: int) -> bool:
+    """Whether a run logs every so many steps and has left none of these out."""
+    apart = np.unique(np.diff(present))
+    return len(present) > 2 and len(apart) == 1 and bool(present[0] <= apart[0] and last - present[-1] < apart[0])
+
+
+def _gaps(present: npt.NDArray[np.int64], last: int) -> list[int]:
+    """The first missing steps, as many as are shown and one more; the last step may be a count of tokens."""
+    there, at = set(present.tolist()), 1
+    found: list[int] = []
+    while at <= last and len(found) <= SHOWN_STEPS:
+        found += [] if at in there else [at]
+        at += 1
     return found
 
 
@@ -143,16 +117,30 @@ def _files(record: RunRecord, directory: RunDirectory) -> list[Finding]:
         (directory.metrics, ("step",)),
         (directory.evaluation, ("step", "data_set", "problem")),
     ):
-        file = scan(path)
-        repeated = len(file.records) - len({tuple(line.get(key) for key in keys) for line in file.records})
+        file = read_jsonl(path)
+        by_key: dict[str, list[Mapping[str, object]]] = {}
+        for line in file.records:
+            by_key.setdefault(repr([line.get(key) for key in keys]), []).append(line)
+        repeated = len(file.records) - len(by_key)
         if repeated:
             text = f"{path.name}: {repeated} lines were written again by a continued run; the last of each counts."
+            if others := sum(_differ(lines) for lines in by_key.values()):
+                text += f" In {others} of them numbers other than times differ."
             found.append(Finding(Kind.SUPERSEDED, _name(record), text))
-        if file.bad_lines:
-            lines = "1 line" if file.bad_lines == 1 else f"{file.bad_lines} lines"
-            text = f"{path.name}: {lines} ({file.bad_bytes} bytes) could not be read and are not in the numbers."
+        if file.damaged:
+            lines = "1 line" if file.damaged == 1 else f"{file.damaged} lines"
+            text = f"{path.name}: {lines} ({file.damaged_bytes} bytes) could not be read and are not in the numbers."
             found.append(Finding(Kind.UNREADABLE, _name(record), text))
+        unusable = [line.get("step") for line in file.records if numbers.step(line.get("step")) is None]
+        if unusable:
+            text = f"{path.name}: {counted_lines(len(unusable))} left out: {flaws.shown(unusable[0])} is no step."
+            found.append(Finding(Kind.STEPS, _name(record), text))
     return found
+
+
+def _differ(lines: Sequence[Mapping[str, object]]) -> bool:
+    """Whether lines for the same step have different numbers, times apart."""
+    return len({repr(sorted((k, v) for k, v in line.items() if not k.startswith(_TIMES))) for line in lines}) > 1
 
 
 def _versions(stored: Iterable[tuple[RunRecord, RunDirectory]]) -> list[Finding]:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from analysis.flaws import Flaw, with_run
 from analysis.naming import identify
 from analysis.runs import EVALUATION_COLUMNS, RunRecord, Runs
+from analysis.sources.lost import Lost, of_lost
 from analysis.sources.tidy import categorical, concatenated
+from qae import numbers
 from qae.run_directory import RunStatus
 
 
@@ -29,6 +32,8 @@ class LoadedRun:
         evaluations: columns step, data_set, problem, n, c, mean_length.
         step: its last step; by default the last one of `metrics`.
         total_steps: steps that complete it; 0 where that is not known.
+        lost: values of metrics that are no number.
+        flaws: what else is wrong with its numbers.
     """
 
     id: str
@@ -38,6 +43,8 @@ class LoadedRun:
     evaluations: pd.DataFrame = field(default_factory=no_evaluations)
     step: int | None = None
     total_steps: int | None = None
+    lost: Sequence[Lost] = ()
+    flaws: Sequence[Flaw] = ()
 
 
 def assemble(loaded: Iterable[LoadedRun], notes: Sequence[str] = ()) -> Runs:
@@ -57,7 +64,8 @@ def assemble(loaded: Iterable[LoadedRun], notes: Sequence[str] = ()) -> Runs:
         )
         for run in runs
     )
-    return Runs(records, _metrics(runs), _evaluations(runs), tuple(notes), named.notes)
+    flaws = [flaw for run in runs for flaw in (*of_lost(run.id, run.lost), *with_run(run.flaws, run.id))]
+    return Runs(records, _metrics(runs), _evaluations(runs), tuple(notes), named.notes, flaws=tuple(flaws))
 
 
 def _last_step(run: LoadedRun) -> int:
@@ -69,8 +77,7 @@ def _last_step(run: LoadedRun) -> int:
 def _total_steps(run: LoadedRun) -> int:
     if run.total_steps is not None:
         return run.total_steps
-    total = run.config.get("trainer.total_training_steps")
-    return total if isinstance(total, int) else 0
+    return numbers.step(run.config.get("trainer.total_training_steps")) or 0
 
 
 def _metrics(runs: Sequence[LoadedRun]) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from analysis.sources.tidy import metric_frame
 
 # Raised with every change of what is parsed or how it is kept.
-_VERSION = 2
+_VERSION = 3
 _METADATA = b"qae"
 
 

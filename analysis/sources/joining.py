@@ -1,13 +1,13 @@
 """Runs of several sources as one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from analysis.identity import DEFAULT, ArmRule
-from analysis.naming import identify
-from analysis.runs import Runs
+from analysis.naming import identify, k_of, rule_of
+from analysis.runs import RunRecord, Runs
 
 
 def join(parts: Sequence[Runs], rule: ArmRule = DEFAULT) -> Runs:
@@ -39,9 +39,10 @@ def join(parts: Sequence[Runs], rule: ArmRule = DEFAULT) -> Runs:
         tuple(replace(records[run], arm=arm, seed=named.seeds[run]) for run, arm in named.arms.items()),
         _concatenated([rows(part.metrics, index) for index, part in enumerate(parts)]),
         _concatenated([rows(part.evaluations, index) for index, part in enumerate(parts)]),
-        tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        tuple(dict.fromkeys([*(note for part in parts for note in part.notes), *_namesakes(held, records)])),
         named.notes,
         rule,
+        tuple(flaw for index, part in enumerate(parts) for flaw in part.flaws if owner.get(flaw.run) == index),
     )
 
 
@@ -51,7 +52,21 @@ def _renamed(runs: Runs, rule: ArmRule) -> Runs:
     records = {record.id: record for record in runs.records}
     named = identify({run: record.config for run, record in records.items()}, rule)
     ordered = (replace(records[run], arm=arm, seed=named.seeds[run]) for run, arm in named.arms.items())
-    return Runs(tuple(ordered), runs.metrics, runs.evaluations, runs.notes, named.notes, rule)
+    return replace(runs, records=tuple(ordered), arm_notes=named.notes, rule=rule)
+
+
+def _namesakes(held: Sequence[tuple[RunRecord, int]], records: Mapping[str, RunRecord]) -> list[str]:
+    """A sentence on each id that sources use for runs with another K, rule or seed; only one of these is kept."""
+    named = {
+        record.id
+        for record, _ in held
+        if (rule_of(record.config), k_of(record.config), record.seed)
+        != (rule_of(records[record.id].config), k_of(records[record.id].config), records[record.id].seed)
+    }
+    return [
+        f"Run {run}: two sources have different runs of this id (another K, rule or seed); the one furthest on counts."
+        for run in sorted(named)
+    ]
 
 
 def _concatenated(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:

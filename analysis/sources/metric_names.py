@@ -20,19 +20,22 @@ _MEAN_ACCURACY = re.compile(r"val-(?:core|aux)/(?P<data_set>.+)/acc/mean@\d+")
 _LOSS_AGGREGATION = "actor_rollout_ref.actor.loss_agg_mode"
 
 
-def mapped(frame: pd.DataFrame, config: Mapping[str, object]) -> tuple[pd.DataFrame, str]:
+def mapped(
+    frame: pd.DataFrame, config: Mapping[str, object], *, accuracy_is_pass: bool = True
+) -> tuple[pd.DataFrame, str]:
     """Metrics under our names, and a remark on what is not what its name says, or "".
 
     Args:
         frame: columns step, name (categorical), value.
         config: the run's configuration, dotted keys.
+        accuracy_is_pass: whether a response's accuracy is 0 or 1; with partial credit its mean is no pass@1.
     """
     names = names_of(frame)
     if any(name.startswith(("qae/", "val/")) for name in names):
         # Our plug-in has logged them under our names beside verl's.
         return frame, ""
     translation = {name: metrics.pass_at(1, found["data_set"]).name for name in names if (found := _match(name))}
-    if len(set(translation.values())) == len(translation) and translation:
+    if accuracy_is_pass and len(set(translation.values())) == len(translation) and translation:
         frame = frame.assign(name=frame["name"].cat.rename_categories(translation))
         if len(translation) == 1:
             frame = _with_copy(frame, next(iter(translation.values())), metrics.pass_at(1).name)

@@ -8,9 +8,13 @@ import pandas as pd
 import yaml
 
 from analysis.configuration import flatten
+from analysis.flaws import Flaw
 from analysis.naming import identify
 from analysis.runs import EVALUATION_COLUMNS, METRIC_COLUMNS, RunRecord, Runs
 from analysis.sources.folders import entries, is_folder, real
+from analysis.sources.lost import of_lost, tidied
+from analysis.wording import counted_lines
+from qae import numbers
 from qae.run_directory import RunDirectory, RunState, read_evaluations, read_metrics
 
 # libyaml's loader reads a configuration in half a millisecond, seven times faster than the one in Python.
@@ -40,17 +44,20 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
     records: list[RunRecord] = []
     metrics: list[pd.DataFrame] = []
     evaluations: list[pd.DataFrame] = []
+    flaws: list[Flaw] = []
     named = identify(configs)
     for run_id, arm in named.arms.items():
         directory = RunDirectory(root / run_id)
         state = _read_state(directory, notes)
-        rows, damaged_metrics = _metrics(directory)
+        rows, damaged_metrics, found = _metrics(directory)
         counts, damaged_counts = _evaluations(directory)
+        flaws += found
         metrics.append(rows)
         evaluations.append(counts)
         if damaged := damaged_metrics + damaged_counts:
-            lines = "1 line of its files was" if damaged == 1 else f"{damaged} lines of its files were"
-            notes.append(f"Run {run_id} ({arm.shown}): {lines} unreadable and left out.")
+            notes.append(
+                f"Run {run_id} ({arm.shown}): {counted_lines(damaged, ' of its files')} unreadable and left out."
+            )
         config = configs[run_id]
         records.append(
             RunRecord(
@@ -71,6 +78,7 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
         _concatenate(evaluations, EVALUATION_COLUMNS),
         tuple(notes),
         named.notes,
+        flaws=tuple(flaws),
     )
 
 
@@ -125,35 +133,35 @@ def _read_state(directory: RunDirectory, notes: list[str]) -> RunState:
         return RunState()
 
 
-def _metrics(directory: RunDirectory) -> tuple[pd.DataFrame, int]:
-    """Tidy metrics of a run and how many lines were damaged."""
+def _metrics(directory: RunDirectory) -> tuple[pd.DataFrame, int, list[Flaw]]:
+    """Tidy metrics of a run, how many lines were damaged, and what of its values is no number."""
     lines = read_metrics(directory)
-    steps: list[int] = []
-    names: list[str] = []
-    values: list[float] = []
-    for line in lines.records:
-        for name, value in line.items():
-            if name not in ("step", "time") and isinstance(value, int | float):
-                steps.append(cast("int", line["step"]))
-                names.append(name)
-                values.append(float(value))
+    steps, names, values, lost = tidied(
+        (cast("int", line["step"]), name, value)
+        for line in lines.records
+        for name, value in line.items()
+        if name not in ("step", "time")
+    )
     frame = pd.DataFrame({"run": directory.run_id, "step": steps, "name": names, "value": values})
-    return frame, lines.damaged
+    return frame, lines.damaged, of_lost(directory.run_id, lost)
 
 
 def _evaluations(directory: RunDirectory) -> tuple[pd.DataFrame, int]:
     """Evaluation counts of a run and how many lines were damaged or are no possible counts."""
     lines = read_evaluations(directory)
-    whole = [line for line in lines.records if _is_count(line)]
+    whole = [count for line in lines.records if (count := _count(line)) is not None]
     frame = pd.DataFrame(whole, columns=list(EVALUATION_COLUMNS[1:]))
     frame.insert(0, "run", directory.run_id)
     return frame, lines.damaged + len(lines.records) - len(whole)
 
 
-def _is_count(line: Mapping[str, object]) -> bool:
-    step, n, c = line.get("step"), line.get("n"), line.get("c")
-    numbers = isinstance(step, int) and isinstance(n, int) and isinstance(c, int) and 0 <= c <= n
-    return numbers and all(isinstance(line.get(name), str) for name in ("data_set", "problem"))
+def _count(line: Mapping[str, object]) -> dict[str, object] | None:
+    """A line of evaluation.jsonl with numbers as numbers; None where it holds no possible counts."""
+    at, n, c = (numbers.step(line.get(name)) for name in ("step", "n", "c"))
+    named = all(isinstance(line.get(name), str) for name in ("data_set", "problem"))
+    if at is None or n is None or c is None or c > n or not named:
+        return None
+    return {**line, "step": at, "n": n, "c": c, "mean_length": numbers.number(line.get("mean_length"))}
 
 
 def _concatenate(frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

@@ -3,8 +3,9 @@
 import pandas as pd
 
 from analysis.runs import RunRecord
+from qae.json_lines import read_jsonl
 from qae.marker_words import MARKER_WORDS
-from qae.run_directory import RunDirectory, read_jsonl
+from qae.run_directory import RunDirectory
 
 
 def high_entropy_tokens(record: RunRecord) -> pd.DataFrame:

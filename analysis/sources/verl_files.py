@@ -6,26 +6,29 @@ The logger (``trainer.logger=[file]``, $VERL_FILE_LOGGER_PATH or $VERL_FILE_LOGG
 ground truth and score (verl/trainer/ppo/ray_trainer.py ``_write_generations``); counts a problem come from there.
 """
 
-import hashlib
 import math
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
 
 import pandas as pd
 import yaml
 
 from analysis.configuration import flatten
+from analysis.flaws import Flaw, Kind, rewritten, shown
 from analysis.runs import EVALUATION_COLUMNS, Runs
+from analysis.sources import verl_dumps
 from analysis.sources.assembly import LoadedRun, assemble
+from analysis.sources.lost import Lost, tidied
 from analysis.sources.metric_names import mapped
 from analysis.sources.tidy import from_rows, no_metrics, updated
-from qae.evaluation import ProblemResult, summarise
-from qae.run_directory import RunStatus, read_jsonl
+from analysis.wording import counted_lines
+from qae import numbers
+from qae.evaluation import summarise
+from qae.json_lines import parse, read_jsonl
+from qae.run_directory import RunStatus
 
-# What a dump's sample says of its data set, where it says anything: verl dumps what the reward function returns.
-_DATA_SET, _DEFAULT_DATA_SET = "data_source", "validation"
+# What is looked at to tell a logger's file from others.
+_HEAD_BYTES, _HEAD_LINES = 1 << 18, 8
 
 
 def load(source: Path, validation: Path | None = None) -> Runs:
@@ -48,10 +51,13 @@ def load(source: Path, validation: Path | None = None) -> Runs:
 
 
 def is_logger_file(path: Path) -> bool:
-    """Whether a file begins with a line of verl's file logger."""
+    """Whether a file begins with lines of verl's file logger, a torn or damaged first line among them."""
     with path.open("rb") as file:
-        head = file.readline(4096)
-    return head.startswith(b'{"step":') and b'"data":' in head
+        head = file.read(_HEAD_BYTES)
+    first = parse(head[: head.rfind(b"\n") + 1] or head).records[:_HEAD_LINES]
+    if first:
+        return any("step" in line and isinstance(line.get("data"), dict) for line in first)
+    return b'"step":' in head and b'"data":' in head
 
 
 def dumps(folder: Path) -> dict[int, Path]:
@@ -65,11 +71,15 @@ def dumps(folder: Path) -> dict[int, Path]:
 def _run(
     run_id: str, log: Path | None, validation: Path | None, config: Mapping[str, object], notes: list[str]
 ) -> LoadedRun:
-    metrics = no_metrics()
-    if log is not None:
-        metrics, remark = mapped(_metrics(log, notes), config)
-        notes += [f"Run {run_id}: {remark}."] if remark else []
-    results = {step: _results(path, notes) for step, path in (dumps(validation) if validation else {}).items()}
+    metrics, lost, flaws = _metrics(log, notes) if log is not None else (no_metrics(), (), [])
+    dumped = {step: verl_dumps.count(path, step) for step, path in (dumps(validation) if validation else {}).items()}
+    for dump in dumped.values():
+        notes += dump.notes
+        flaws += dump.flaws
+    # With partial credit verl's mean@n is no pass@1 and keeps its name.
+    metrics, remark = mapped(metrics, config, accuracy_is_pass=not any(dump.partial for dump in dumped.values()))
+    notes += [f"Run {run_id}: {remark}."] if remark else []
+    results = {step: dump.results for step, dump in dumped.items()}
     counted = [
         (step, name, value)
         for step, found in results.items()
@@ -80,61 +90,35 @@ def _run(
     if counted:
         metrics = updated(metrics, from_rows(*zip(*counted, strict=True)))
     rows = [(step, r.data_set, r.problem, r.n, r.c, r.mean_length) for step, found in results.items() for r in found]
+    evaluations = pd.DataFrame(rows, columns=list(EVALUATION_COLUMNS[1:]))
     # Whether the process is still there, its files do not say.
-    return LoadedRun(
-        run_id, config, RunStatus.RUNNING, metrics, pd.DataFrame(rows, columns=list(EVALUATION_COLUMNS[1:]))
-    )
+    return LoadedRun(run_id, config, RunStatus.RUNNING, metrics, evaluations, lost=lost, flaws=flaws)
 
 
-def _metrics(path: Path, notes: list[str]) -> pd.DataFrame:
+def _metrics(path: Path, notes: list[str]) -> tuple[pd.DataFrame, tuple[Lost, ...], list[Flaw]]:
     lines = read_jsonl(path)
     damaged = lines.damaged
-    by_step: dict[int, dict[str, object]] = {}
+    unusable: list[object] = []
+    rows: list[tuple[int, str, object]] = []
     for line in lines.records:
-        step, data = line.get("step"), line.get("data")
-        if isinstance(step, int) and isinstance(data, dict):
-            by_step.setdefault(step, {}).update(data)
-        else:
+        data = line.get("data")
+        at = numbers.step(line.get("step"))
+        if not isinstance(data, dict):
             damaged += 1
+        elif at is None:
+            unusable.append(line.get("step"))
+        else:
+            rows += [(at, str(name), value) for name, value in data.items()]
     if damaged:
-        notes.append(f"{path}: {_counted(damaged)} unreadable and left out.")
-    rows = [
-        (step, name, float(value))
-        for step, data in sorted(by_step.items())
-        for name, value in data.items()
-        if isinstance(value, int | float)
-    ]
-    return from_rows(*zip(*rows, strict=True)) if rows else no_metrics()
-
-
-def _results(path: Path, notes: list[str]) -> list[ProblemResult]:
-    """Counts of a dump by problem; a problem is known by its prompt and answer, which are the same in every run."""
-    lines = read_jsonl(path)
-    if lines.damaged:
-        notes.append(f"{path}: {_counted(lines.damaged)} unreadable and left out.")
-    right = _right(lines.records)
-    if right is None:
-        notes.append(
-            f"{path} is left out: its samples have no 'acc', and scores other than -1, 0 and 1 do not tell what is "
-            "right."
-        )
-        return []
-    samples: dict[tuple[str, str], list[bool]] = defaultdict(list)
-    for record, is_right in zip(lines.records, right, strict=True):
-        name = hashlib.sha256(f"{record.get('input')}\0{record.get('gts')}".encode()).hexdigest()[:12]
-        samples[str(record.get(_DATA_SET, _DEFAULT_DATA_SET)), name].append(is_right)
-    return [
-        ProblemResult(data_set, problem, len(own), sum(own), float("nan"))
-        for (data_set, problem), own in sorted(samples.items())
-    ]
-
-
-def _right(records: Sequence[Mapping[str, object]]) -> list[bool] | None:
-    accuracy = [record.get("acc") for record in records]
-    if all(isinstance(value, int | float) for value in accuracy):
-        return [cast("float", value) == 1 for value in accuracy]
-    scores = [record.get("score") for record in records]
-    return [score == 1 for score in scores] if all(score in (-1, 0, 1) for score in scores) else None
+        notes.append(f"{path}: {counted_lines(damaged)} unreadable and left out.")
+    flaws = []
+    if unusable:
+        text = f"{counted_lines(len(unusable))} left out, for their step is none (first: {shown(unusable[0])})."
+        flaws.append(Flaw(Kind.STEPS, "", text, len(unusable)))
+    steps, names, values, lost = tidied(rows)
+    repeated = rewritten(pd.DataFrame({"step": steps, "name": names, "value": values}))
+    metrics = updated(no_metrics(), from_rows(steps, names, values)) if steps else no_metrics()
+    return metrics, lost, [*flaws, *([repeated] if repeated else [])]
 
 
 def _config(path: Path, notes: list[str]) -> dict[str, object]:
@@ -146,7 +130,3 @@ def _config(path: Path, notes: list[str]) -> dict[str, object]:
         notes.append(f"{path} cannot be read ({type(error).__name__}); its run has no configuration.")
         return {}
     return flatten(content) if isinstance(content, Mapping) else {}
-
-
-def _counted(damaged: int) -> str:
-    return "1 line was" if damaged == 1 else f"{damaged} lines were"

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-import numpy as np
 import pandas as pd
 
 from analysis.configuration import flatten
+from analysis.flaws import Flaw, rewritten
 from analysis.runs import Runs
 from analysis.sources import cache, wandb_names
 from analysis.sources.assembly import LoadedRun, assemble
+from analysis.sources.lost import Lost, flaws_from, flaws_to, tidied
 from analysis.sources.metric_names import mapped
 from analysis.sources.tidy import from_rows, no_metrics, updated
-from analysis.sources.wandb_records import STEP_AXIS
-from qae import wandb_environment
+from analysis.sources.wandb_steps import STEP_AXIS, step_flaws
+from qae import numbers, wandb_environment
 from qae.run_directory import RunStatus
 
 if TYPE_CHECKING:
@@ -202,51 +203,71 @@ def _pull(run: "Run", server: str, waits: Sequence[float]) -> Pulled:
     if kept is None or kept.key != heartbeat:
         known = kept.metrics if kept is not None else no_metrics()
         start = cast("int", kept.description["next"]) if kept is not None else 0
-        fetched, rows, following = _patiently(lambda: _history(run, start), name, waits)
-        metrics = updated(known, fetched) if rows else known
-        kept = cache.Entry(heartbeat, {"created": created, "next": following}, metrics)
+        fetched = _patiently(lambda: _history(run, start), name, waits)
+        rows = fetched.rows
+        metrics = updated(known, fetched.metrics) if rows else known
+        earlier = flaws_from(kept.description) if kept is not None else ((), ())
+        about = flaws_to((*earlier[0], *fetched.lost), (*earlier[1], *fetched.flaws))
+        kept = cache.Entry(heartbeat, {"created": created, "next": fetched.following, **about}, metrics)
         cache.write(_KIND, name, kept)
+    lost, flaws = flaws_from(kept.description)
     config = flatten({key: value for key, value in run.config.items() if key != "_wandb"})
     metrics, remark = mapped(kept.metrics, config)
     status = _STATUS.get(str(run.state), RunStatus.RUNNING)
-    return Pulled(LoadedRun(str(run.id), config, status, metrics), remark, rows)
+    loaded = LoadedRun(str(run.id), config, status, metrics, lost=lost, flaws=flaws)
+    return Pulled(loaded, remark, rows)
 
 
-def _history(run: "Run", start: int) -> tuple[pd.DataFrame, int, int]:
-    """Rows from W&B's step `start` on as columns step, name, value; how many; and the step after the last."""
-    steps: list[int] = []
-    names: list[str] = []
-    values: list[float] = []
-    counts: list[int] = []
+@dataclass(frozen=True)
+class _Fetched:
+    """Rows of a history from some step on.
+
+    Attributes:
+        metrics: columns step, name, value.
+        lost: values of metrics that are no number.
+        flaws: what else is wrong with them.
+        rows: how many rows came.
+        following: W&B's step after the last.
+    """
+
+    metrics: pd.DataFrame
+    lost: tuple[Lost, ...]
+    flaws: tuple[Flaw, ...]
+    rows: int
+    following: int
+
+
+def _history(run: "Run", start: int) -> _Fetched:
+    """Rows from W&B's step `start` on."""
+    items: list[tuple[int, str, object]] = []
+    refused: list[object] = []
+    nowhere = rows = 0
     following = start
     for row in _rows(run, start):
-        following = max(following, cast("int", row.get("_step", start)) + 1)
-        # Exported rows have every key, with None for what they lack.
-        axis = _number(row.get(STEP_AXIS))
-        axis = _number(row.get("_step")) if axis is None else axis
-        if axis is None or not np.isfinite(axis):
+        own = numbers.step(row.get("_step"))
+        following = max(following, (start if own is None else own) + 1)
+        given = row.get(STEP_AXIS)
+        at = numbers.step(given)
+        if at is None and given is not None:
+            refused.append(given)
+        at = own if at is None else at
+        if at is None:
+            nowhere += 1
             continue
-        before = len(names)
-        for name, value in row.items():
-            number = _number(value)
-            if number is not None and not name.startswith("_"):
-                names.append(name)
-                values.append(number)
-        steps.append(int(axis))
-        counts.append(len(names) - before)
-    return from_rows(np.repeat(np.array(steps, np.int64), counts).tolist(), names, values), len(steps), following
+        rows += 1
+        # Exported rows have every key, with None for what they lack.
+        items += [(at, name, value) for name, value in row.items() if value is not None and not name.startswith("_")]
+    steps, names, values, lost = tidied(items)
+    flaws = step_flaws(len(refused), refused[0] if refused else None, nowhere)
+    repeated = rewritten(pd.DataFrame({"step": steps, "name": names, "value": values}))
+    flaws += [repeated] if repeated else []
+    return _Fetched(from_rows(steps, names, values), lost, tuple(flaws), rows, following)
 
 
 def _rows(run: "Run", start: int) -> Iterator[dict[str, object]]:
     # The client's own cache of exports has no key for their age.
     rows = run.scan_history(min_step=start, page_size=_PAGE_OF_STEPS, use_cache=False)
     return cast("Iterator[dict[str, object]]", rows)
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, int | float):
-        return float(value) if value == value else None  # noqa: PLR0124  # not a NaN
-    return {"Infinity": np.inf, "-Infinity": -np.inf}.get(value) if isinstance(value, str) else None
 
 
 def _patiently(request: Callable[[], _T], what: str, waits: Sequence[float]) -> _T:

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from qae.wandb_limits import FORBIDDEN, PROJECT_LETTERS
+
 SCHEME = "wandb://"
 FORMS = "entity/project, entity/project/run-id, wandb://project, or the address of a project in a browser"
 
-_MOST_CHARACTERS = 128
-_ILLEGAL = re.compile(r"[/\\\\#?%:\x00-\x1f\x7f]")
+_ILLEGAL = re.compile(rf"[{re.escape(FORBIDDEN)}\x00-\x1f\x7f]")
 _HOSTS = re.compile(r"(?:[\w-]+\.)*wandb\.(?:ai|io|com)", re.IGNORECASE)
 # What an address names beside a project, and W&B's filter for it.
 _PARTS = {"runs": "name", "groups": "group", "sweeps": "sweep"}
@@ -91,8 +92,8 @@ def parse(text: str) -> Project:
     for what, part in (("entity", entity), ("project", name)):
         if part is not None and (found := _ILLEGAL.search(part)):
             raise NotAProjectError(f"'{part}' is the name of no {what} on W&B: it has {found[0]!r} in it")
-    if len(name) > _MOST_CHARACTERS:
-        raise NotAProjectError(f"'{name}' is no project of W&B: a name has {_MOST_CHARACTERS} characters at most")
+    if len(name) > PROJECT_LETTERS:
+        raise NotAProjectError(f"'{name}' is no project of W&B: a name has {PROJECT_LETTERS} characters at most")
     return Project(entity, name, filters)
 
 

@@ -1,79 +1,126 @@
 """Runs from W&B's offline files: finished, killed, being written, damaged, or continued in several directories."""
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
-
-import pandas as pd
+from typing import Any, cast
 
 from analysis.configuration import flatten
+from analysis.flaws import Flaw, Kind
+from analysis.identity import own_seeds
+from analysis.naming import K, k_is_unreadable, k_of, rule_of
 from analysis.runs import Runs
 from analysis.sources import cache
 from analysis.sources.assembly import LoadedRun, assemble
 from analysis.sources.folders import Found, files_below
+from analysis.sources.lost import Lost, flaws_from, flaws_to, kept_of
 from analysis.sources.metric_names import mapped
 from analysis.sources.tidy import no_metrics, superseding
 from analysis.sources.wandb_log import Gap, Log, NotALogError
+from analysis.sources.wandb_order import in_order, rewritten_steps
 from analysis.sources.wandb_records import Description, HistoryColumns, described, is_history, kind_and_payload
+from analysis.sources.wandb_segment import Segment
 from qae.run_directory import RunStatus
 
-_STARTED = re.compile(r"run-(\d{8}_\d{6})-")
 _KIND = "wandb-files"
 _SUFFIX = ".wandb"
 _NO_END = "the writer was killed or is still writing"
 
 
-@dataclass(frozen=True)
-class Segment:
-    """An offline file, read.
-
-    Attributes:
-        path: where it lies.
-        description: what it says of its run.
-        metrics: columns step, name (categorical), value; of a step and name the last one.
-        notes: what could not be read of it.
-    """
-
-    path: Path
-    description: Description
-    metrics: pd.DataFrame
-    notes: tuple[str, ...]
-
-    @property
-    def run_id(self) -> str:
-        """The run's id: from its records, else from the file's name, which has it too."""
-        return self.description.run_id or self.path.stem.removeprefix("run-")
-
-
 def load(source: Path) -> Runs:
     """Read an offline file, or every one below a directory.
 
-    Files of the same run are its continuations, in order of their start; of a step the last one that has it counts.
+    Files of the same run are its continuations, in order of their start as the records say it
+    (`analysis.sources.wandb_order`); of a step the last one that has it counts.
     Whatever cannot be read is left out and `Runs.notes` says how many bytes from where.
     """
     found = _found(source)
-    return runs_of((read_segment(path) for path in sorted(found.paths, key=_start)), found.notes)
+    return runs_of((read_segment(path) for path in sorted(found.paths)), found.notes)
 
 
 def runs_of(segments: Iterable[Segment], notes_on_folders: Sequence[str] = ()) -> Runs:
-    """Runs from segments in order of start."""
-    by_run: dict[tuple[str, str], list[Segment]] = {}
+    """Runs from segments in any order."""
     notes = list(notes_on_folders)
+    read = []
     for segment in segments:
         notes += segment.notes
-        by_run.setdefault((segment.description.project, segment.run_id), []).append(segment)
+        read.append(segment)
+    groups = [run for parts in _by_run(read).values() for run in _told_apart(parts)]
+    ids = [parts[0].run_id for parts, _ in groups]
     loaded: list[LoadedRun] = []
-    ids = [run_id for _, run_id in by_run]
-    for (project, run_id), parts in by_run.items():
-        unique = run_id if ids.count(run_id) == 1 else f"{project}/{run_id}"
-        loaded.append(_loaded(unique, parts, notes))
+    for (parts, flaws), name in zip(groups, _unique_names([parts[0] for parts, _ in groups], ids), strict=True):
+        loaded.append(_loaded(name, parts, flaws, notes))
     return assemble(loaded, notes)
 
 
+def _by_run(segments: Sequence[Segment]) -> dict[tuple[str, str, str], list[Segment]]:
+    """Files of each run, which entity, project and id tell; a file without them belongs to its only namesake."""
+    by_run: dict[tuple[str, str, str], list[Segment]] = {}
+    nameless = []
+    for segment in segments:
+        about = segment.description
+        if about.run_id:
+            by_run.setdefault((about.entity, about.project, segment.run_id), []).append(segment)
+        else:
+            nameless.append(segment)
+    for segment in nameless:
+        same = [key for key in by_run if key[2] == segment.run_id]
+        by_run.setdefault(same[0] if len(same) == 1 else ("", "", segment.run_id), []).append(segment)
+    return by_run
+
+
+def _told_apart(parts: Sequence[Segment]) -> list[tuple[list[Segment], list[Flaw]]]:
+    """A run's files in order; files that start over with another K, rule or seed are another run with the same id."""
+    ordered, flaws = in_order(parts)
+    runs: list[list[Segment]] = []
+    for part in ordered:
+        home = next((run for run in reversed(runs) if _belongs(part, run)), None)
+        if home is None:
+            runs.append([part])
+        else:
+            home.append(part)
+    if len(runs) == 1:
+        return [(ordered, flaws)]
+    text = (
+        f"W&B's id {ordered[0].run_id} stands for {len(runs)} different runs: files start over with another K, rule or "
+        "seed; each counts as a run of its own."
+    )
+    return [(run, [*in_order(run)[1], Flaw(Kind.ORDER, "", text, len(runs))]) for run in runs]
+
+
+def _belongs(part: Segment, run: Sequence[Segment]) -> bool:
+    if not part.description.config or not len(part.metrics) or _identity(part) == _identity(run[0]):
+        return True
+    firsts = [int(other.metrics["step"].min()) for other in run if len(other.metrics)]
+    return bool(firsts) and int(part.metrics["step"].min()) > min(firsts)
+
+
+def _identity(part: Segment) -> tuple[object, ...]:
+    config = flatten(part.description.config)
+    k = repr(config.get(K)) if k_is_unreadable(config) else k_of(config)
+    return (rule_of(config), k, own_seeds(config))
+
+
+def _unique_names(firsts: Sequence[Segment], ids: Sequence[str]) -> list[str]:
+    """Run ids, with the project, the entity or a number in front or behind where several runs have one."""
+    names = list(ids)
+    for prefix in (lambda about: about.project, lambda about: f"{about.entity}/{about.project}"):
+        names = [
+            name if names.count(name) == 1 else f"{prefix(first.description)}/{first.run_id}"
+            for name, first in zip(names, firsts, strict=True)
+        ]
+        if len(set(names)) == len(names):
+            return names
+    seen: dict[str, int] = {}
+    for index, name in enumerate(names):
+        seen[name] = seen.get(name, 0) + 1
+        names[index] = name if seen[name] == 1 else f"{ids[index]}:{seen[name]}"
+    return names
+
+
 def offline_files(source: Path) -> list[Path]:
-    """The offline files at or below a path, in order of their runs' start; each once, whatever links lead to it."""
-    return sorted(_found(source).paths, key=_start)
+    """The offline files at or below a path, by their names; each once, whatever links lead to it."""
+    return sorted(_found(source).paths)
 
 
 def _found(source: Path) -> Found:
@@ -97,7 +144,11 @@ def read_segment(path: Path) -> Segment:
         return Segment(path, Description(), no_metrics(), (f"{path} cannot be read ({error.strerror}).",))
     segment = parse(path, content)
     if len(content) == status.st_size:
-        about: dict[str, object] = {"description": asdict(segment.description), "notes": list(segment.notes)}
+        about: dict[str, object] = {
+            "description": asdict(segment.description),
+            "notes": list(segment.notes),
+            **flaws_to(segment.lost, segment.flaws),
+        }
         cache.write(_KIND, name, cache.Entry(key, about, segment.metrics))
     return segment
 
@@ -125,14 +176,16 @@ def parse(path: Path, content: bytes) -> Segment:
             except (ValueError, IndexError):
                 malformed += 1
     except NotALogError as error:
-        return Segment(path, description, history.frame(), (f"{path} is left out: {error}.",))
+        return Segment(path, description, no_metrics(), (f"{path} is left out: {error}.",))
     if log.gaps:
         notes.append(_gaps_note(path, log.gaps))
     elif description.exit_code is None:
         notes.append(f"{path}: its end is missing; {_NO_END}.")
     if malformed:
         notes.append(f"{path}: {malformed} records are whole but no messages of W&B; they are left out.")
-    return Segment(path, description, history.frame(), tuple(notes))
+    found = history.read()
+    description = replace(description, first_logged=found.first_logged, last_logged=found.last_logged)
+    return Segment(path, description, found.frame, tuple(notes), found.lost, found.flaws)
 
 
 def _gaps_note(path: Path, gaps: Sequence[Gap]) -> str:
@@ -143,23 +196,20 @@ def _gaps_note(path: Path, gaps: Sequence[Gap]) -> str:
 
 
 def _from_cache(path: Path, entry: cache.Entry) -> Segment:
-    about = entry.description
-    values, notes = about["description"], about["notes"]
-    assert isinstance(values, dict)  # noqa: S101  # written above
-    assert isinstance(notes, list)  # noqa: S101  # written above
-    return Segment(path, Description(**{**values, "tags": tuple(values["tags"])}), entry.metrics, tuple(notes))
+    about = cast("dict[str, Any]", entry.description)
+    description = Description(**{**about["description"], "tags": tuple(about["description"]["tags"])})
+    return Segment(path, description, entry.metrics, tuple(about["notes"]), *flaws_from(about))
 
 
-def _loaded(run_id: str, parts: Sequence[Segment], notes: list[str]) -> LoadedRun:
+def _loaded(run_id: str, parts: Sequence[Segment], flaws: Sequence[Flaw], notes: list[str]) -> LoadedRun:
+    """A run from its files in order."""
     config = flatten({key: value for part in parts for key, value in part.description.config.items()})
     last = parts[-1].description
     status = RunStatus.RUNNING if last.exit_code is None else RunStatus.FAILED if last.exit_code else RunStatus.DONE
     metrics, remark = mapped(superseding([part.metrics for part in parts]), config)
     notes += [f"Run {run_id}: {remark}."] if remark else []
-    return LoadedRun(run_id, config, status, metrics)
-
-
-def _start(path: Path) -> tuple[str, str]:
-    """Start of the run as its directory is named, else the file's own time; then the path."""
-    found = _STARTED.search(path.parent.name)
-    return (found.group(1) if found else "", str(path))
+    lost: list[Lost] = []
+    for part in parts:
+        lost = [*kept_of(lost, part.metrics["step"].unique().tolist()), *part.lost]
+    own = [*flaws, *rewritten_steps(parts), *(flaw for part in parts for flaw in part.flaws)]
+    return LoadedRun(run_id, config, status, metrics, lost=lost, flaws=own)

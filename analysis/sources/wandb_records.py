@@ -15,9 +15,13 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 
+from analysis.flaws import Flaw, rewritten
+from analysis.sources.lost import Lost, lost_values
 from analysis.sources.tidy import metric_frame
+from analysis.sources.wandb_steps import steps_of
+from qae import numbers
+from qae.metrics import METRICS
 
-STEP_AXIS = "training/global_step"
 # Fields of Record and the messages in it.
 _HISTORY, _CONFIG, _RUN, _EXIT = 2, 5, 17, 18
 _OUTSIDE_THE_ONEOF = (1, 16, 19, 200)
@@ -38,6 +42,9 @@ class Description:
         tags: as set by the client.
         config: the configuration, nested as it was given.
         exit_code: of the process; None where the file has no end.
+        started: of the first run record, seconds since the epoch; None where there is none.
+        starting_step: W&B's own step that a resumed run goes on from.
+        first_logged, last_logged: times of the first and last row of the history; None without any.
     """
 
     run_id: str = ""
@@ -49,9 +56,31 @@ class Description:
     tags: tuple[str, ...] = ()
     config: dict[str, object] = field(default_factory=dict)
     exit_code: int | None = None
+    started: float | None = None
+    starting_step: int = 0
+    first_logged: float | None = None
+    last_logged: float | None = None
 
 
 _TEXTS = {1: "run_id", 2: "entity", 3: "project", 6: "group", 7: "job_type", 8: "name"}
+
+
+@dataclass(frozen=True)
+class History:
+    """The history of a file.
+
+    Attributes:
+        frame: columns step, name (categorical), value.
+        lost: values of metrics that are no number.
+        flaws: steps that could not be used, numbers that were logged twice.
+        first_logged, last_logged: times of its first and last row, seconds since the epoch.
+    """
+
+    frame: pd.DataFrame
+    lost: tuple[Lost, ...]
+    flaws: tuple[Flaw, ...]
+    first_logged: float | None
+    last_logged: float | None
 
 
 class HistoryColumns:
@@ -78,22 +107,50 @@ class HistoryColumns:
         self._counts.append(len(keys))
         self._steps.append(step)
 
-    def frame(self) -> pd.DataFrame:
-        """Columns step, name, value: numbers only, without W&B's own keys; of a step and name the last one."""
+    def read(self) -> History:
+        """All of it: numbers only, without W&B's own keys; of a step and name the last one."""
         codes, names = pd.factorize(np.array(self._keys, dtype=object))
         rows = np.repeat(np.arange(len(self._counts)), self._counts)
         values = _numbers(self._values)
         texts = [name.decode("utf-8", "replace") for name in names]
-        steps = _steps(rows, codes, values, texts, np.array(self._steps, dtype=np.int64))
         hidden = np.array([name.startswith("_") for name in texts], dtype=bool)
-        kept = ~np.isnan(values) & (steps[rows] >= 0)
-        kept &= ~hidden[codes] if len(names) else True
+        shown = ~hidden[codes] if len(names) else np.ones(len(codes), dtype=bool)
+        axis = steps_of(rows, codes, values, texts, np.array(self._steps, dtype=np.int64), shown)
+        steps = axis.steps
+        absent = np.isnan(values)
+        kept = ~absent & (steps[rows] >= 0) & shown
+        lost = self._lost(np.flatnonzero(absent & (steps[rows] >= 0) & shown), steps[rows], codes, texts, codes[kept])
+        logged = values[codes == texts.index("_timestamp")] if "_timestamp" in texts else np.empty(0)
+        logged = logged[np.isfinite(logged)]
         rows, values = rows[kept], values[kept]
         used, codes = np.unique(codes[kept], return_inverse=True)
         frame = metric_frame(steps[rows], codes, [texts[code] for code in used], values)
+        flaws = list(axis.flaws)
         if len(np.unique(steps)) < len(steps):
+            repeated = rewritten(frame)
+            flaws += [repeated] if repeated else []
             frame = frame.drop_duplicates(["step", "name"], keep="last", ignore_index=True)
-        return frame
+        times = (float(logged.min()), float(logged.max())) if len(logged) else (None, None)
+        return History(frame, lost, tuple(flaws), *times)
+
+    def _lost(
+        self,
+        absent: npt.NDArray[np.int64],
+        steps: npt.NDArray[np.int64],
+        codes: npt.NDArray[np.int64],
+        names: list[str],
+        numeric: npt.NDArray[np.int64],
+    ) -> tuple[Lost, ...]:
+        """Values that are no number, of names that have numbers or are known; tables and media are none."""
+        wanted = {int(code) for code in np.unique(numeric)}
+        wanted |= {code for code, name in enumerate(names) if name in METRICS}
+        found: dict[str, list[tuple[int, object]]] = {}
+        for item in absent:
+            text = self._values[item]
+            if codes[item] in wanted and text[:1] not in (b"{", b"["):
+                value = np.nan if text in (b'"NaN"', b"NaN") else text.decode("utf-8", "replace").strip('"')
+                found.setdefault(names[codes[item]], []).append((int(steps[item]), value))
+        return lost_values(found, found)
 
 
 def kind_and_payload(record: bytes) -> tuple[int, bytes]:
@@ -157,17 +214,35 @@ def _with_run(description: Description, payload: bytes) -> Description:
     texts: dict[str, str] = {}
     tags: list[str] = []
     config = description.config
+    started, starting_step = description.started, description.starting_step
     for number, value in fields(payload):
         if not isinstance(value, bytes):
-            continue
-        if number in _TEXTS:
+            starting_step = value if number == 14 else starting_step
+        elif number == 17 and started is None:
+            # Of a resumed run a later record has the start of the first attempt.
+            started = _timestamp(value)
+        elif number in _TEXTS:
             texts[_TEXTS[number]] = value.decode("utf-8", "replace")
         elif number == 10:
             tags.append(value.decode("utf-8", "replace"))
         elif number == 4:
             config = _with_config(config, value)
     known = {name: texts.get(name, getattr(description, name)) for name in _TEXTS.values()}
-    return Description(**known, tags=tuple(tags) or description.tags, config=config, exit_code=description.exit_code)
+    return replace(
+        description,
+        **known,
+        tags=tuple(tags) or description.tags,
+        config=config,
+        started=started,
+        starting_step=starting_step,
+    )
+
+
+def _timestamp(message: bytes) -> float | None:
+    """Seconds since the epoch of a protobuf timestamp; None for the default, which no clock shows."""
+    parts = {number: value for number, value in fields(message) if isinstance(value, int)}
+    seconds = parts.get(1, 0) + parts.get(2, 0) / 1e9
+    return seconds or None
 
 
 def _with_config(config: dict[str, object], payload: bytes) -> dict[str, object]:
@@ -249,23 +324,9 @@ def _number(value: bytes) -> float:
     try:
         return _WORDS[value] if value in _WORDS else float(value)
     except ValueError:
-        return np.nan
-
-
-def _steps(
-    rows: npt.NDArray[np.int64],
-    codes: npt.NDArray[np.int64],
-    values: npt.NDArray[np.float64],
-    names: list[str],
-    recorded: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
-    """The step of each row: its global step, else W&B's own; -1 where it has neither."""
-    steps = recorded.copy()
-    for name in ("_step", STEP_AXIS):
-        if name in names:
-            own = (codes == names.index(name)) & np.isfinite(values)
-            steps[rows[own]] = values[own].astype(np.int64)
-    return steps
+        # Text that holds a number, "0.5", is one.
+        found = numbers.number(value[1:-1].decode("utf-8", "replace")) if value[:1] == b'"' else None
+        return np.nan if found is None else found
 
 
 def _varint(message: bytes, position: int) -> tuple[int, int]:

@@ -66,7 +66,8 @@ def difference(
     """Difference of two methods' means over seeds and problems.
 
     Problems are always paired and resampled jointly for both methods. Paired seeds are resampled as pairs, others
-    independently for each method.
+    independently for each method. Where a value is infinite so is the difference (NaN where both methods have some),
+    its interval holds everything and there is no p.
 
     Args:
         first_S_P: float (seeds, problems); a row is a run, a column a problem. One column for numbers that a run has
@@ -79,17 +80,21 @@ def difference(
         seed: of the resampling.
 
     Raises:
-        ValueError: values that are missing or not finite, different problems, or pairs of different length.
+        ValueError: values that are missing, different problems, or pairs of different length.
     """
-    first, second = table_of_values(first_S_P), table_of_values(second_S_P)
+    first, second = (table_of_values(values, infinite=True) for values in (first_S_P, second_S_P))
     if first.shape[1] != second.shape[1]:
         raise ValueError(f"both methods need the same problems; got {first.shape[1]} and {second.shape[1]}")
     if paired and len(first) != len(second):
         raise ValueError(f"pairs of seeds need as many of both; got {len(first)} and {len(second)}")
-    arms = [first - second] if paired else [first, second]
-    of = spread(arms)
-    value = float(first.mean() - second.mean())
-    low, high = scaled_interval(arms, confidence=confidence, resamples=resamples, seed=seed)
+    if np.isfinite(first).all() and np.isfinite(second).all():
+        arms = [first - second] if paired else [first, second]
+        of = spread(arms)
+        low, high = scaled_interval(arms, confidence=confidence, resamples=resamples, seed=seed)
+    else:
+        of, low, high = Spread(np.nan, np.nan, np.nan), -np.inf, np.inf
+    with np.errstate(invalid="ignore"):
+        value = float(first.mean() - second.mean())
     improvement, improvement_low, improvement_high = probability_of_improvement(
         first, second, paired=paired, confidence=confidence, resamples=resamples, seed=seed
     )

@@ -97,16 +97,20 @@ def bootstrap_interval(
     )
 
 
-def table_of_values(values_S_P: npt.ArrayLike) -> FloatArray:
+def table_of_values(values_S_P: npt.ArrayLike, *, infinite: bool = False) -> FloatArray:
     """The values as float (seeds, problems).
 
+    Args:
+        values_S_P: float (seeds, problems), or (problems,) for one seed.
+        infinite: whether a value may be infinite.
+
     Raises:
-        ValueError: no value, a value that is not finite, or more than two dimensions.
+        ValueError: no value, a value that is NaN or infinite, or more than two dimensions.
     """
     values = np.atleast_2d(np.asarray(values_S_P, dtype=np.float64))
     if values.ndim != 2 or values.size == 0:
         raise ValueError(f"values must be (seeds, problems) and not empty; got shape {values.shape}")
-    if not np.isfinite(values).all():
+    if np.isnan(values).any() or (not infinite and np.isinf(values).any()):
         raise ValueError("values must be finite; evaluate each problem for each seed")
     return values
 

@@ -12,7 +12,11 @@ from analysis.statistics.intervals import CONFIDENCE
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over seeds with its Student-t interval; the ends equal the value where there is one seed only."""
+    """A mean over seeds with its Student-t interval; the ends equal the value where there is one seed only.
+
+    Where a seed's value is infinite the mean is too (NaN where values of both signs are), and its ends are NaN: no
+    interval is known.
+    """
 
     value: float
     low: float
@@ -21,14 +25,14 @@ class Mean:
 
 
 def mean_over_seeds(values: npt.ArrayLike) -> Mean:
-    """Mean and 95 % t-interval over seeds; NaN entries are left out.
+    """Mean and 95 % t-interval over seeds; NaN entries are left out, infinite ones are not.
 
     Raises:
         ValueError: no value is left.
     """
     numbers = np.asarray(values, dtype=np.float64).ravel()
-    if not np.isfinite(numbers).any():
-        raise ValueError("no finite value to take a mean of")
+    if np.isnan(numbers).all():
+        raise ValueError("no value to take a mean of")
     row = means_over_seeds(pd.DataFrame(numbers[None, :])).iloc[0]
     return Mean(float(row["value"]), float(row["low"]), float(row["high"]), int(row["seeds"]))
 
@@ -37,16 +41,18 @@ def means_over_seeds(series: pd.DataFrame) -> pd.DataFrame:
     """Mean and 95 % t-interval of every row.
 
     Args:
-        series: a row a step, a column a seed; what is not finite is left out.
+        series: a row a step, a column a seed; NaN is left out.
 
     Returns:
         index as given; columns value, low, high, seeds. Rows with no number are NaN with 0 seeds; with one seed the
-        ends equal the value.
+        ends equal the value. A row with an infinite value has an infinite mean (NaN with both signs) without ends.
     """
-    numbers = series.where(np.isfinite(series.to_numpy(dtype=np.float64)))
+    numbers = series.astype(np.float64)
+    finite = numbers.where(np.isfinite(numbers.to_numpy()))
     seeds = numbers.count(axis=1)
-    value = numbers.mean(axis=1)
-    several = seeds > 1
+    infinite = finite.count(axis=1) < seeds
+    with np.errstate(invalid="ignore"):
+        value = finite.mean(axis=1).mask(infinite, numbers.sum(axis=1, skipna=True))
     quantile = stdtrit(np.maximum(seeds - 1, 1), (1 + CONFIDENCE) / 2)
-    half = (quantile * numbers.std(axis=1, ddof=1) / np.sqrt(seeds)).where(several, 0.0)
+    half = (quantile * finite.std(axis=1, ddof=1) / np.sqrt(seeds)).where(seeds > 1, 0.0).mask(infinite)
     return pd.DataFrame({"value": value, "low": value - half, "high": value + half, "seeds": seeds})

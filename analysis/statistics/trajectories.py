@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.integrate import trapezoid
 
@@ -124,7 +125,8 @@ def shape(values: "pd.Series[float]") -> Shape:
     if not len(steps):
         raise ValueError("there is no step to take a peak of")
     highest = int(numbers.argmax())
-    area = float(trapezoid(numbers, steps))
+    with np.errstate(invalid="ignore"):
+        area = float(trapezoid(numbers, steps))
     level = area / float(steps[-1] - steps[0]) if len(steps) > 1 else float(numbers[0])
     return Shape(float(numbers[highest]), int(steps[highest]), area, level)
 
@@ -196,8 +198,19 @@ def _centred_means(column: "pd.Series[float]", half: int) -> "pd.Series[float]":
     size = len(there)
     position = np.arange(size)
     reach = np.minimum(np.minimum(position, size - 1 - position), half)
+    numbers = there.to_numpy(dtype=np.float64)
+    finite = np.isfinite(numbers)
     # Sums are differences of running sums of deviations, so that a large level costs no digits.
-    level = float(there.mean()) if size else 0.0
-    running = np.concatenate([[0.0], np.cumsum(there.to_numpy(dtype=np.float64) - level)])
-    means = level + (running[position + reach + 1] - running[position - reach]) / (2 * reach + 1)
+    level = float(numbers[finite].mean()) if finite.any() else 0.0
+    sums = _window_sums(np.where(finite, numbers - level, 0.0), position, reach)
+    means = level + sums / (2 * reach + 1)
+    # A window with an infinite value has no mean, and the line breaks there; running sums would lose all after it.
+    means[_window_sums((~finite).astype(np.float64), position, reach) > 0] = np.nan
+    means[~finite] = numbers[~finite]
     return pd.Series(means, index=there.index).reindex(column.index)
+
+
+def _window_sums(values: FloatArray, position: npt.NDArray[np.int64], reach: npt.NDArray[np.int64]) -> FloatArray:
+    running = np.concatenate([[0.0], np.cumsum(values)])
+    sums: FloatArray = running[position + reach + 1] - running[position - reach]
+    return sums

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from qae.guard.settings import Action
-from qae.run_directory import JsonlWriter, RunDirectory, read_jsonl
+from qae.json_lines import read_jsonl
+from qae.run_directory import JsonlWriter, RunDirectory
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from analysis import commands, notebook, sources
 from analysis.configuration import comparable, flatten
+from analysis.flaws import Kind
 from analysis.identity import DEFAULT, OF_FORK, ArmRule
 from analysis.naming import Named, identify
 from analysis.report import quality
@@ -258,7 +259,7 @@ def test_the_options_are_on_every_command_and_reach_the_arms(logs: Path) -> None
     opened = notebook.open_runs(str(logs), seed_key=["ticket"])
     assert len(opened.runs.arms) == 2
     kinds = Counter(finding.kind for finding in quality.check(opened.runs))
-    assert kinds[quality.Kind.DUPLICATE] == 1
+    assert kinds[Kind.DUPLICATE] == 1
 
 
 @pytest.mark.parametrize("option", ["--seed-key", "--ignore", "--split"])

@@ -50,7 +50,7 @@ def test_every_item_of_a_record_is_read_whatever_its_form_and_place(
             item.nested_key.extend(path)
     columns = HistoryColumns()
     columns.add(payload(record)[1])
-    frame = columns.frame()
+    frame = columns.read().frame
     found = dict(zip(frame["name"], frame["value"], strict=True))
     assert found == {".".join(path): float(value) for path, value in items.items()}
     assert set(frame["step"]) <= {step}
@@ -63,7 +63,7 @@ def test_an_item_in_another_form_at_the_end_is_not_lost() -> None:
     record.history.step.num = 7
     columns = HistoryColumns()
     columns.add(payload(record)[1])
-    assert sorted(columns.frame()["name"]) == ["a", "b.c"]
+    assert sorted(columns.read().frame["name"]) == ["a", "b.c"]
 
 
 def test_a_configuration_with_an_infinite_number_is_kept() -> None:

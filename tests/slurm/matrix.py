@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from qae.run_directory import RunDirectory, read_jsonl
+from qae.json_lines import read_jsonl
+from qae.run_directory import RunDirectory
 
 _PROPERTY = "fault"
 # What a second run measures differently; everything else is equal, bit for bit.

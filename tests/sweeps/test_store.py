@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from qae.errors import ConfigError
+from qae.json_lines import read_jsonl
 from qae.run_directory import (
     JsonlWriter,
     RunDirectory,
     read_evaluations,
-    read_jsonl,
     read_metrics,
 )
 from sweeps.store import ManifestRun, RunStore, axes, label

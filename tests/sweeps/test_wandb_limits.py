@@ -9,6 +9,7 @@ import wandb
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.sources import wandb_names
 from qae import wandb_limits
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus
@@ -56,9 +57,7 @@ def test_a_project_is_what_the_client_takes_or_one_sentence(project: str) -> Non
         assert name is None
         return
     assert wandb.Settings(project=name).project == project
-    found = wandb_limits.PROJECT_PATH.fullmatch(f"team/{project}")
-    assert found is not None
-    assert found["project"] == project
+    assert wandb_names.parse(f"team/{project}").name == project
 
 
 def test_a_project_may_be_a_number_or_have_blanks_and_not_what_urls_need() -> None:

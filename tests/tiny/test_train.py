@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from qae import metrics
-from qae.run_directory import RunDirectory, read_evaluations, read_jsonl, read_metrics
+from qae.json_lines import read_jsonl
+from qae.run_directory import RunDirectory, read_evaluations, read_metrics
 from qae.tiny.config import TinyConfig
 from qae.tiny.train import train
 from tests.configs import QUICK, tiny_mapping

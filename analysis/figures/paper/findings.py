@@ -14,8 +14,8 @@ from analysis.figures.paper.selection import Arm
 from analysis.runs import Runs
 from analysis.sources.token_lines import marker_words
 from analysis.statistics.differences import difference
-from analysis.table import FINAL_STEPS
-from analysis.wording import seeds_in_words
+from analysis.table import final_means
+from analysis.wording import interval, seeds_in_words
 from qae import metrics
 
 # Alike: the interval lies within this far from zero.
@@ -91,13 +91,19 @@ def of_metric(
     return Measure(label, digits, table)
 
 
-def _last_mean(values: "pd.Series[float]") -> float:
-    return float(values.tail(FINAL_STEPS).mean())
+def final_of(metric: metrics.Metric, label: str, digits: int) -> Measure:
+    """A metric's mean over the last five steps that logged it."""
+
+    def table(runs: Runs, arm: Arm) -> pd.DataFrame:
+        values = final_means(runs, arm.name, metric) if arm.name in runs.arms else pd.Series(dtype=float)
+        return _column({seed: float(values[run]) for run, seed in _seeds(runs, arm).items() if run in values})
+
+    return Measure(label, digits, table)
 
 
 ENTROPY_PEAK = of_metric(metrics.ENTROPY, "peak entropy, nats/token", 2, lambda values: float(values.max()))
-ENTROPY_FINAL = of_metric(metrics.ENTROPY, "final entropy, nats/token", 2, _last_mean)
-LENGTH_FINAL = of_metric(metrics.LENGTH_MEAN, "final response length, tokens", 1, _last_mean)
+ENTROPY_FINAL = final_of(metrics.ENTROPY, "final entropy, nats/token", 2)
+LENGTH_FINAL = final_of(metrics.LENGTH_MEAN, "final response length, tokens", 1)
 ZERO_SHARE = of_metric(metrics.ZERO_FRACTION, "share of zero advantages", 2, lambda values: float(values.mean()))
 PASS_1, PASS_16 = final_pass_at(1), final_pass_at(16)
 
@@ -143,13 +149,13 @@ def near(claim: str, runs: Runs, arm: Arm, measure: Measure, expected: float, to
     inside = abs(mean.low - expected) <= tolerance and abs(mean.high - expected) <= tolerance
     apart = mean.low > expected + tolerance or mean.high < expected - tolerance
     verdict = Verdict.SHOWN if inside else Verdict.OPPOSITE if apart else Verdict.OPEN
-    text = f"{mean.value:.{measure.digits}f} [{mean.low:.{measure.digits}f}, {mean.high:.{measure.digits}f}]"
+    text = f"{mean.value:.{measure.digits}f} {interval(mean.low, mean.high, measure.digits)}".rstrip()
     return Finding(claim, verdict, f"{measure.label} {text}, {seeds_in_words(mean.seeds)}")
 
 
 def positive(claim: str, values: Sequence[float], label: str, digits: int) -> Finding:
     """Judge that a difference within each run is above zero: by its t-interval over seeds."""
-    numbers = [value for value in values if np.isfinite(value)]
+    numbers = [value for value in values if not np.isnan(value)]
     if not numbers:
         return Finding(claim, Verdict.UNKNOWN, "")
     mean = statistics.mean_over_seeds(numbers)
@@ -181,8 +187,8 @@ def _paired(runs: Runs, first: Arm, second: Arm, measure: Measure) -> tuple[floa
 
 def _numbers(value: float, low: float, high: float, seeds: int, measure: Measure) -> str:
     digits = measure.digits
-    interval = f" [{low:+.{digits}f}, {high:+.{digits}f}]" if np.isfinite([low, high]).all() else ""
-    return f"{measure.label} {value:+.{digits}f}{interval}, {seeds_in_words(seeds)}"
+    ends = f" [{low:+.{digits}f}, {high:+.{digits}f}]" if np.isfinite([low, high]).all() else ""
+    return f"{measure.label} {value:+.{digits}f}{ends}, {seeds_in_words(seeds)}"
 
 
 def _differing(measure: Measure) -> Measure:
