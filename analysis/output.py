@@ -56,8 +56,8 @@ def sentences() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        what = error.filename or "a file"
-        raise MistakeError(f"{what} cannot be written ({error.strerror}); --out names another place") from error
+        what, why = error.filename or "a file", error.strerror or str(error) or type(error).__name__
+        raise MistakeError(f"{what} cannot be written ({why}); --out names another place") from error
 
 
 def _hindrance(place: Path) -> str | None:

@@ -95,7 +95,7 @@ def test_a_run_needs_neither_a_home_nor_a_name(tmp_path: Path) -> None:
     logs = "".join(path.read_text() for path in tmp_path.glob("runs/*/logs/*.log"))
     assert "W&B could not" not in logs, logs
     assert list(tmp_path.glob("runs/*/wandb/offline-run-*/*.wandb"))
-    assert list(tmp_path.glob("runs/figures/single/*.png"))
+    assert list(tmp_path.glob("runs/figures/single/*.png")), done.stdout + done.stderr
 
 
 def test_a_done_sweep_is_shown_from_a_store_that_cannot_be_written(tmp_path: Path) -> None:
