@@ -42,7 +42,9 @@ def folder(wanted: Path | None, root: Path, below: Path) -> Path:
 def file(wanted: Path | None, root: Path, below: Path) -> Path:
     """A file to write; see `folder`."""
     if wanted is not None:
-        return folder(wanted.parent, root, below) / wanted.name
+        if hindrance := _hindrance(wanted.parent):
+            raise MistakeError(f"--out {wanted} cannot be written ({hindrance})")
+        return wanted
     return folder(None, root, below.parent) / below.name
 
 

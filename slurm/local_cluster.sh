@@ -264,7 +264,8 @@ start_database() {
   local admin=(--no-defaults -S "$socket")
   if ! running "$RUN/database/pid" maria; then
     install -d -o mysql -g mysql "$data" "$RUN/database"
-    [[ -d $data/mysql ]] || mariadb-install-db --no-defaults --user=mysql --datadir="$data" --skip-test-db >"$LOG/database.log" 2>&1
+    [[ -d $data/mysql ]] || mariadb-install-db --no-defaults --user=mysql --datadir="$data" --skip-test-db >"$LOG/database.log" 2>&1 ||
+      { grep -m 3 ERROR "$LOG/database.log" "$data"/*.err >&2; fail "mariadb-install-db failed, see $LOG/database.log"; }
     detached mariadbd --no-defaults --user=mysql --datadir="$data" --socket="$socket" --pid-file="$RUN/database/pid" \
       --bind-address=127.0.0.1 --port=$DATABASE_PORT --innodb-buffer-pool-size=64M --innodb-lock-wait-timeout=900 \
       --innodb-flush-log-at-trx-commit=0 </dev/null >/dev/null 2>&1 &
