@@ -58,7 +58,8 @@ def _leaves(key: str, value: object, above: tuple[int, ...]) -> Iterator[tuple[s
         yield key, _frozen(value, above)
         return
     for name, item in items:
-        yield from _leaves(f"{key}.{name}" if above else str(name), item, inside)
+        part = str(name).replace("/", ".")  # as some loggers write dotted keys
+        yield from _leaves(f"{key}.{part}" if above else part, item, inside)
 
 
 def _is_empty(value: object) -> bool:

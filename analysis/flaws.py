@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from analysis.runs import Runs
 
 SHOWN_STEPS = 6
+_SHOWN_TOTALS = 4
 _TOTAL_STEPS = "trainer.total_training_steps"
 
 
@@ -97,14 +98,17 @@ def listed_steps(steps: Sequence[int]) -> str:
 
 def _sentence(kind: Kind, flaws: Sequence[Flaw]) -> str:
     runs = list(dict.fromkeys(flaw.run for flaw in flaws))
+    where = f"run {runs[0]}" if len(runs) == 1 else f"{len(runs)} runs ({runs[0]}, …)"
+    if len(flaws) == 1:
+        return f"{kind}, {where}: {flaws[0].text}"
     counts: dict[str, int] = {}
     for flaw in flaws:
-        counts[flaw.what or "other metrics"] = counts.get(flaw.what or "other metrics", 0) + flaw.count
-    where = f"run {runs[0]}" if len(runs) == 1 else f"{len(runs)} runs ({runs[0]}, …)"
-    many = ""
-    if kind in (Kind.VALUES, Kind.INFINITE):
-        many = f" {', '.join(f'{count} of {what}' for what, count in list(counts.items())[:4])}:"
-    return f"{kind}, {where}:{many} {flaws[0].text}"
+        counts[flaw.what] = counts.get(flaw.what, 0) + flaw.count
+    totals = [
+        f"{count} of {what}" if what else f"{count} in all" for what, count in list(counts.items())[:_SHOWN_TOTALS]
+    ]
+    totals += ["…"] if len(counts) > _SHOWN_TOTALS else []
+    return f"{kind}, {where}: {', '.join(totals)}. Run {flaws[0].run}, for one: {flaws[0].text}"
 
 
 def _infinite(runs: "Runs") -> list[Flaw]:

@@ -219,7 +219,9 @@ def _numbered(chosen: Mapping[str, object], arms: Mapping[str, Hashable], *, tog
         if value is not None and run not in whole:
             of[run] = numbers[comparable(value)]
     if strange:
-        kind = "Only several seeds together tell runs apart" if together else "Some seeds are no whole numbers"
+        kind = (
+            "Only several seeds together tell runs apart" if together else "Some seeds are no whole numbers below 2**63"
+        )
         shown = [f"{numbers[comparable(value)]} is {_words(value)}" for value in strange]
         notes.append(f"{kind}; they are numbered: {_listed(shown, ';')}.")
     following += len(strange)

@@ -100,11 +100,17 @@ OPERATIONAL = (
             "run_date",
             "now",
             "argv",
+            "cmd",
+            "command",
             "command_line",
+            "ts",
+            "elapsed",
+            "elapsed_time",
             "executable",
             "python_version",
             "transformers_version",
             "wandb_version",
+            "git.*",
             "git_commit",
             "git_hash",
             "git_sha",
@@ -142,6 +148,7 @@ OPERATIONAL = (
             "server.url",
             "sandbox_fusion.url",
             "base_url",
+            "*_base_url",
             "api_base",
             "*_server_url",
             "server_url",
@@ -156,6 +163,7 @@ OPERATIONAL = (
             "node_rank",
             "machine_rank",
             "device",
+            "devices",
             "device_id",
             "device_ids",
             "gpu",
@@ -275,8 +283,10 @@ OPERATIONAL = (
             "auto_resume",
             "*_ckpt_to_keep",
             "push_to_hub",
-            "hub_model_id",
-            "hub_token",
+            "push_to_hub_*",
+            "hub_*",
+            "log_completions",
+            "init_args.filename",
         ),
     ),
     Group(
@@ -357,7 +367,7 @@ OPERATIONAL = (
 # Of a whole configuration these name the run; of a section of it they name a model, an optimizer, a data set.
 TOP_LEVEL = Group(
     "what a run is called and where it writes, at the top of a configuration",
-    ("id", "name", "group", "dir", "out", "output", "save", "_wandb.*"),
+    ("id", "name", "exp", "group", "dir", "out", "output", "save", "start", "config", "_wandb.*"),
 )
 
 

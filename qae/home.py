@@ -13,7 +13,7 @@ def settle() -> None:
     by the user; without either they end in an exception, or say at each start that they make do.
     """
     home = os.path.expanduser("~")  # noqa: PTH111  # `Path.home` raises where there is none
-    if not home.startswith("/"):
+    if not home.startswith("/") or home == "/":  # what an empty HOME comes to
         os.environ["HOME"] = str(_own_folder())
     try:
         getpass.getuser()

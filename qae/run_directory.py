@@ -306,14 +306,24 @@ class JsonlWriter:
 
 
 def read_metrics(directory: RunDirectory) -> JsonLines:
-    """The run's metric lines in order of step; of lines for the same step the last one counts.
+    """The run's metric lines in order of step, without those that a resumed run left behind.
 
-    A resumed run writes the steps after its checkpoint again, and those lines supersede the earlier ones. Steps are
+    A resumed run writes the steps after its checkpoint again: its first line supersedes those of its step and of all
+    later ones, also where it has not come to these again. Steps are
     whole numbers and values that were NaN or infinite are floats again; a line without a usable step is not among
     the records.
     """
     lines = read_jsonl(directory.metrics)
-    by_step = {at: record for record in lines.records if (at := numbers.step(record.get("step"))) is not None}
+    by_step: dict[int, dict[str, object]] = {}
+    last = -1
+    for record in lines.records:
+        at = numbers.step(record.get("step"))
+        if at is None:
+            continue
+        if at <= last:
+            by_step = {step: line for step, line in by_step.items() if step < at}
+        by_step[at] = record
+        last = at
     return replace(lines, records=[{**values_of(by_step[at]), "step": at} for at in sorted(by_step)])
 
 
@@ -325,7 +335,15 @@ def values_of(line: dict[str, object]) -> dict[str, object]:
 
 
 def read_evaluations(directory: RunDirectory) -> JsonLines:
-    """The run's evaluation lines; of lines for the same (step, data set, problem) the last one counts."""
+    """The run's evaluation lines, as `read_metrics`; of a step, data set and problem the last line counts."""
     lines = read_jsonl(directory.evaluation)
-    by_key = {(repr(r.get("step")), repr(r.get("data_set")), repr(r.get("problem"))): r for r in lines.records}
+    by_key: dict[tuple[int | None, str, str, str], dict[str, object]] = {}
+    last = -1
+    for record in lines.records:
+        at = numbers.step(record.get("step"))
+        if at is not None:
+            if at < last:
+                by_key = {key: line for key, line in by_key.items() if key[0] is None or key[0] <= at}
+            last = at
+        by_key[at, repr(record.get("step")), repr(record.get("data_set")), repr(record.get("problem"))] = record
     return replace(lines, records=list(by_key.values()))

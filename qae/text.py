@@ -60,16 +60,24 @@ def brief(text: object, most: int = NAME_LETTERS) -> str:
     whole, shown = str(text), one_line(text)
     name = f"#{hashlib.sha256(encodable(whole).encode()).hexdigest()[:_HASH_LETTERS]}"
     if len(shown) <= most:
-        ambiguous = any(
-            letter in (_LINE_END, _TAB) or not (letter in _STAND_INS or _prints(letter)) for letter in whole
-        )
-        if not ambiguous:
+        if not _is_ambiguous(whole):
             return shown
         if len(shown) + 1 + len(name) <= most:
             return f"{shown} {name}"
     left = max(0, most - len(name) - 2)
     tail = left // 3
     return f"{shown[: left - tail]}…{name}…{shown[len(shown) - tail :]}"
+
+
+def _is_ambiguous(text: str) -> bool:
+    """Whether the text as it is shown looks like another one: by stand-ins, by blanks, by letters without a width."""
+    if text != text.strip(" ") or "  " in text:
+        return True
+    like_others = (_LINE_END, _TAB, *_HARMLESS)
+    return any(
+        letter in like_others or (letter != " " and not letter.isprintable() and letter not in _STAND_INS)
+        for letter in text
+    )
 
 
 def encodable(text: str) -> str:

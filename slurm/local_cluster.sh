@@ -9,7 +9,8 @@
 #   slurm/local_cluster.sh start-node n2      it comes back into service
 #   slurm/local_cluster.sh fail-launch 12     the next launch of job 12 fails, as on a broken node; Slurm holds the job and
 #                                             drains the node, which start-node takes back into service
-#   slurm/local_cluster.sh restart-controller slurmctld is stopped; DELAY=5 seconds later it starts again
+#   slurm/local_cluster.sh stop-controller    slurmctld is stopped, and nobody answers for Slurm
+#   slurm/local_cluster.sh start-controller   slurmctld starts again
 #   eval "$(slurm/local_cluster.sh env)"      use it from this shell
 #
 # Several live side by side: QAE_SLURM_HOME (default /var/lib/qae-slurm) holds the files of one, QAE_SLURM_PORT (default
@@ -392,12 +393,6 @@ status() {
   sinfo -N -o '%N %t %c %G'
 }
 
-restart_controller() {
-  stop "$RUN/slurmctld.pid" slurmctld
-  sleep "${DELAY:-0}"
-  start_controller
-}
-
 usage() { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "$0"; }
 
 read_options "${1:-}"
@@ -406,7 +401,8 @@ case ${1:-} in
   kill-node) kill_node "${2:?name of a node}" ;;
   start-node) start_node "${2:?name of a node}" && mend_node "$2" ;;
   fail-launch) fail_launch "${2:?number of a job}" ;;
-  restart-controller) restart_controller ;;
+  stop-controller) stop "$RUN/slurmctld.pid" slurmctld ;;
+  start-controller) start_controller ;;
   env) printf 'export SLURM_CONF=%q\n' "$CONF" ;;
   *) usage; exit 2 ;;
 esac

@@ -99,6 +99,11 @@ def sampling(run: "Run") -> None:
     """Shares of the distribution are shares."""
     for key in (f"{_R}.top_p", f"{_R}.val_kwargs.top_p"):
         run.require(0 < run.number(key) <= 1, key, "give a share above 0 and at most 1")
+    run.require(
+        run.get(f"{_R}.top_k") != 1,
+        f"{_R}.top_k",
+        "all responses of a group would be the same, and nothing would be learnt; give -1 for all tokens",
+    )
     for key in (f"{_R}.top_k", f"{_R}.val_kwargs.top_k"):
         value = run.get(key)
         run.require(is_whole(value) and value >= -1, key, "give a whole number above 0, or -1 for all tokens")

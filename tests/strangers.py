@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -29,8 +30,9 @@ def run_as_stranger(
         environment: variables besides ours; the home and the user's name are left out.
     """
     cwd.chmod(0o777)
-    for parent in cwd.parents:  # pytest's folders are their owner's alone
-        if parent.name.startswith("pytest-"):
+    shared = Path(tempfile.gettempdir()).resolve()
+    for parent in cwd.resolve().parents:  # pytest's folders are their owner's alone
+        if shared in parent.parents:
             parent.chmod(0o755)
     hidden = ("HOME", "USER", "LOGNAME", "QAE_CACHE", "QAE_RUNS")
     inherited = {name: value for name, value in os.environ.items() if name not in hidden}

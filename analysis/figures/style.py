@@ -164,7 +164,7 @@ def add_legend(figure: Figure, entries: Mapping[str, Artist]) -> None:
     """One legend above the panels; a figure grows where it is long, a label that is wider than it is shortened."""
     width = figure.get_figwidth() * 72
     longest = int((width - _LEGEND_HANDLE_POINTS) / _LEGEND_LETTER_POINTS)
-    entries = {brief(label, longest): handle for label, handle in entries.items()}
+    entries = {label if len(label) <= longest else brief(label, longest): line for label, line in entries.items()}
     widths = [_LEGEND_LETTER_POINTS * len(label) + _LEGEND_HANDLE_POINTS for label in entries]
     fitting = len(entries) if sum(widths) < width else max(1, int(width / max(widths)))
     rows = math.ceil(len(entries) / fitting)

@@ -77,9 +77,17 @@ def files_below(folder: Path, suffix: str) -> Found:
             folders.clear()
             continue
         seen.add(here)
-        found |= dict.fromkeys(real(here / name) for name in names if name.endswith(suffix))
+        found |= dict.fromkeys(path for name in names if name.endswith(suffix) and (path := real(here / name)).exists())
+        # Links to logs, which W&B makes beside its folders, are nobody's loss.
+        candidates = (here / name for name in names if name.endswith(suffix) or "." not in name)
+        notes += [dead_link(path) for path in candidates if path.is_symlink() and not path.exists()]
     paths = (folder / path.relative_to(base) if path.is_relative_to(base) else path for path in found)
     return Found(tuple(paths), tuple(notes))
+
+
+def dead_link(link: Path) -> str:
+    """A sentence on a link to nothing."""
+    return f"{link} is a link to nothing and is left out."
 
 
 def _unreadable(path: Path, error: OSError) -> str:

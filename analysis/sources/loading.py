@@ -10,7 +10,7 @@ from analysis.sources.errors import SourceError
 from analysis.sources.folders import entries, is_file, is_folder, real
 from analysis.sources.joining import join
 from analysis.wording import hint
-from qae.text import file_name
+from qae.text import brief, file_name
 
 _SHOWN = 5
 
@@ -115,20 +115,20 @@ def _unknown(text: str, root: Path, filters: Mapping[str, object] | None) -> Run
         known = manifests.names(root)
         near = f"; {hint(text, known)}" if known else ""
         raise SourceError(
-            f"'{text}' is no file or directory, no sweep in {root}, and no W&B project{near}; {allowed()}"
+            f"'{brief(text)}' is no file or directory, no sweep in {root}, and no W&B project{near}; {allowed()}"
         )
     parent = _path(text).parent
     if is_folder(Path(text.partition("/")[0] or "/")) or text.startswith(("/", ".", "~")):
         there = f"{parent} has {_some(parent)}" if is_folder(parent) else f"there is no folder {parent}"
         raise SourceError(
-            f"'{text}' is no file or directory, no sweep in {root}, and W&B is not asked for what looks like a path; "
+            f"'{brief(text)}' is no file or directory, no sweep in {root}, and W&B is not asked for a path; "
             f"{there}. A project of that name is {wandb_names.SCHEME}{text.strip('/')}"
         )
     try:
         return _project(text, filters)
     except SourceError as error:
         raise SourceError(
-            f"'{text}' is no file or directory, no sweep in {root}, and as a W&B project: {error}"
+            f"'{brief(text)}' is no file or directory, no sweep in {root}, and as a W&B project: {error}"
         ) from error
 
 

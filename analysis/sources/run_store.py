@@ -11,7 +11,7 @@ from analysis.configuration import flatten
 from analysis.flaws import Flaw
 from analysis.naming import identify
 from analysis.runs import EVALUATION_COLUMNS, METRIC_COLUMNS, RunRecord, Runs
-from analysis.sources.folders import entries, is_folder, real
+from analysis.sources.folders import dead_link, entries, is_folder, real
 from analysis.sources.lost import of_lost, tidied
 from analysis.wording import counted_lines
 from qae import numbers
@@ -34,7 +34,7 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
     notes: list[str] = []
     if run_ids is None:
         run_ids = ids(root)
-        notes += [f"{path} is a link to nothing and is left out." for path in _folders(root) if _leads_nowhere(path)]
+        notes += [dead_link(path) for path in _folders(root) if _leads_nowhere(path)]
     configs: dict[str, dict[str, object]] = {}
     for run_id in dict.fromkeys(run_ids):
         try:

@@ -68,6 +68,37 @@ def updated(known: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
     return both.sort_values("step", kind="stable", ignore_index=True)
 
 
+def continued(parts: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, list[int]]:
+    """One run's metrics from its attempts in order of time, and the steps that an ended attempt alone has gone to.
+
+    An attempt begins at its first full step, which has at least half as many of the metrics that earlier attempts have
+    too as any of its steps; what a run evaluates again before it goes on is no such step. Whatever earlier attempts
+    logged from there on does not stay, for the run went on from before it. An attempt that shares no metric with the
+    earlier ones adds to them.
+
+    Args:
+        parts: columns step, name, value.
+    """
+    known, ended = parts[0], set[int]()
+    for part in parts[1:]:
+        begin = _first_full_step(part, set(names_of(known)))
+        if begin is not None:
+            ended |= set(known["step"][known["step"] >= begin].unique().tolist())
+            known = known[known["step"] < begin]
+        ended -= set(part["step"].unique().tolist())
+        known = updated(known, part)
+    return known, sorted(ended)
+
+
+def _first_full_step(part: pd.DataFrame, names: set[str]) -> int | None:
+    """Where an attempt begins; None where it has none of the metrics."""
+    shared = part["step"][part["name"].isin(names)]
+    if shared.empty:
+        return None
+    counts = shared.value_counts()
+    return int(counts.index[counts >= counts.max() / 2].min())
+
+
 def superseding(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """One run's metrics from its continuations in order of time; of a step the last continuation that has it counts."""
     kept: list[pd.DataFrame] = []

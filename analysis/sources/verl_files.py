@@ -113,7 +113,7 @@ def _metrics(path: Path, notes: list[str]) -> tuple[pd.DataFrame, tuple[Lost, ..
         notes.append(f"{path}: {counted_lines(damaged)} unreadable and left out.")
     flaws = []
     if unusable:
-        text = f"{counted_lines(len(unusable))} left out, for their step is none (first: {shown(unusable[0])})."
+        text = f"{counted_lines(len(unusable))} left out: no step can be read there (first: {shown(unusable[0])})."
         flaws.append(Flaw(Kind.STEPS, "", text, len(unusable)))
     steps, names, values, lost = tidied(rows)
     repeated = rewritten(pd.DataFrame({"step": steps, "name": names, "value": values}))

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from qae.text import brief
 from qae.wandb_limits import FORBIDDEN, PROJECT_LETTERS
 
 SCHEME = "wandb://"
@@ -87,13 +88,13 @@ def parse(text: str) -> Project:
     elif len(parts) == 3:
         filters = {"name": parts.pop()}
     if len(parts) > 2 or not all(parts):
-        raise NotAProjectError(f"'{text}' is no project of W&B: write {FORMS}")
+        raise NotAProjectError(f"'{brief(text)}' is no project of W&B: write {FORMS}")
     entity, name = (None, parts[0]) if len(parts) == 1 else (parts[0], parts[1])
     for what, part in (("entity", entity), ("project", name)):
         if part is not None and (found := _ILLEGAL.search(part)):
-            raise NotAProjectError(f"'{part}' is the name of no {what} on W&B: it has {found[0]!r} in it")
+            raise NotAProjectError(f"'{brief(part)}' is the name of no {what} on W&B: it has {found[0]!r} in it")
     if len(name) > PROJECT_LETTERS:
-        raise NotAProjectError(f"'{name}' is no project of W&B: a name has {PROJECT_LETTERS} characters at most")
+        raise NotAProjectError(f"'{brief(name)}' is no project of W&B: a name has {PROJECT_LETTERS} characters at most")
     return Project(entity, name, filters)
 
 
@@ -110,11 +111,15 @@ def _of_address(text: str) -> list[str]:
     own = (urlsplit(os.environ.get("WANDB_BASE_URL", "")).hostname or "api.wandb.ai").lower()
     if host.removeprefix("api.").removeprefix("www.") != own.removeprefix("api."):
         raise NotAProjectError(
-            f"'{text}' is a page of {host}, and W&B is at {own} here: set WANDB_BASE_URL to the server of the page"
+            f"'{brief(text)}' is a page of {host}, and W&B is at {own} here: set WANDB_BASE_URL to the page's server"
         )
     parts = [unquote(part) for part in address.path.split("/") if part]
     if len(parts) > 2 and parts[2] in ("reports", "reportlist"):
-        raise NotAProjectError(f"'{text}' is a report, which holds no runs: give its project, {'/'.join(parts[:2])}")
+        raise NotAProjectError(
+            f"'{brief(text)}' is a report, which holds no runs: give its project, {'/'.join(parts[:2])}"
+        )
     if len(parts) < 2:
-        raise NotAProjectError(f"'{text}' names no project: give the address of one, https://{host}/ENTITY/PROJECT")
+        raise NotAProjectError(
+            f"'{brief(text)}' names no project: give the address of one, https://{host}/ENTITY/PROJECT"
+        )
     return parts

@@ -15,9 +15,9 @@ from analysis.sources.assembly import LoadedRun, assemble
 from analysis.sources.folders import Found, files_below
 from analysis.sources.lost import Lost, flaws_from, flaws_to, kept_of
 from analysis.sources.metric_names import mapped
-from analysis.sources.tidy import no_metrics, superseding
+from analysis.sources.tidy import continued, no_metrics
 from analysis.sources.wandb_log import Gap, Log, NotALogError
-from analysis.sources.wandb_order import in_order, rewritten_steps
+from analysis.sources.wandb_order import in_order, left_behind, rewritten_steps
 from analysis.sources.wandb_records import Description, HistoryColumns, described, is_history, kind_and_payload
 from analysis.sources.wandb_segment import Segment
 from qae.run_directory import RunStatus
@@ -206,10 +206,11 @@ def _loaded(run_id: str, parts: Sequence[Segment], flaws: Sequence[Flaw], notes:
     config = flatten({key: value for part in parts for key, value in part.description.config.items()})
     last = parts[-1].description
     status = RunStatus.RUNNING if last.exit_code is None else RunStatus.FAILED if last.exit_code else RunStatus.DONE
-    metrics, remark = mapped(superseding([part.metrics for part in parts]), config)
+    merged, ended = continued([part.metrics for part in parts])
+    metrics, remark = mapped(merged, config)
     notes += [f"Run {run_id}: {remark}."] if remark else []
     lost: list[Lost] = []
     for part in parts:
         lost = [*kept_of(lost, part.metrics["step"].unique().tolist()), *part.lost]
-    own = [*flaws, *rewritten_steps(parts), *(flaw for part in parts for flaw in part.flaws)]
+    own = [*flaws, *rewritten_steps(parts), *left_behind(ended), *(flaw for part in parts for flaw in part.flaws)]
     return LoadedRun(run_id, config, status, metrics, lost=lost, flaws=own)

@@ -49,6 +49,14 @@ def rewritten_steps(parts: Sequence[Segment]) -> list[Flaw]:
     return [Flaw(Kind.SUPERSEDED, "", text, len(again))]
 
 
+def left_behind(steps: Sequence[int]) -> list[Flaw]:
+    """Steps of attempts that ended, from before which the run went on without coming to them again."""
+    if not steps:
+        return []
+    text = f"{len(steps)} steps ({listed_steps(steps)}) of an ended attempt are left out: the run went on before them."
+    return [Flaw(Kind.SUPERSEDED, "", text, len(steps))]
+
+
 def _begins_before_all(parts: Sequence[Segment]) -> bool:
     """Whether an attempt begins before every step at which an earlier one began, which then continued from nothing."""
     firsts = [first for part in parts if (first := _first(part)) is not None]

@@ -77,3 +77,7 @@ def test_what_holds_itself_ends() -> None:
     endless["again"] = endless
     endless["list"] = [endless, [endless]]
     assert flatten({"a": endless})["a.x"] == 1
+
+
+def test_a_key_with_slashes_is_a_dotted_one() -> None:
+    assert flatten({"algorithm/quantile_k": 0.4, "data": {"a/b": 1}}) == {"algorithm.quantile_k": 0.4, "data.a.b": 1}

@@ -14,7 +14,7 @@ from analysis.advice.commands import advise
 from analysis.commands import compare
 from analysis.commands import table as table_command
 from analysis.figures import draw
-from analysis.flaws import Kind
+from analysis.flaws import Flaw, Kind
 from analysis.report import quality
 from analysis.runs import Runs
 from analysis.sources import run_store
@@ -240,3 +240,10 @@ def test_a_rhythm_is_no_hole_and_a_far_step_costs_nothing(tmp_path: Path) -> Non
 
 def _missing(runs: Runs) -> list[quality.Finding]:
     return [finding for finding in quality.check(runs) if finding.kind is Kind.MISSING_STEPS]
+
+
+def test_a_sentence_on_several_runs_counts_all_of_them() -> None:
+    found = [Flaw(Kind.STEPS, run, f"{count} lines were left out.", count) for run, count in (("a", 10), ("b", 6))]
+    (sentence,) = flaws.summary(found)
+    assert "2 runs (a, …): 16 in all" in sentence
+    assert sentence.endswith("Run a, for one: 10 lines were left out.")

@@ -55,7 +55,7 @@ def store(root: Path, values: Sequence[str], seeds: Sequence[int] = (0, 1)) -> l
         folder = re.sub(r"[/\0]", "-", kept)[:40].strip() or "empty"
         for k in (-1.0, 0.4):
             for seed in seeds:
-                run_id = f"{folder}-{number}-{k:g}-{seed}"
+                run_id = f"r{folder}-{number}-{k:g}-{seed}"
                 changes = {"algorithm.quantile_k": k, "seed": seed, "labels.note": kept, "template": kept}
                 run = write_configured(root, run_id, config(changes), data_sets=(kept or "empty",))
                 with JsonlWriter(run.tokens) as file:

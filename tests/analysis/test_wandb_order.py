@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from analysis import sources
 from analysis.flaws import Kind
 from analysis.runs import Runs
-from analysis.sources.tidy import metric_frame
+from analysis.sources.folders import files_below
+from analysis.sources.tidy import concatenated, continued, from_rows, metric_frame
 from analysis.sources.wandb_offline import runs_of
 from analysis.sources.wandb_records import Description
 from analysis.sources.wandb_segment import Segment
@@ -106,3 +108,43 @@ def test_a_continued_run_with_clocks_in_two_zones(tmp_path: Path) -> None:
     rows = rows[rows["name"] == metrics.ENTROPY.name]
     found = dict(zip(rows["step"], rows["value"], strict=True))
     assert found == {**dict.fromkeys(range(1, 6), 1.0), **dict.fromkeys(range(6, 16), 2.0)}
+
+
+def frame(first: int, last: int, value: float, *names: str) -> pd.DataFrame:
+    steps = [step for step in range(first, last + 1) for _ in names]
+    return from_rows(steps, list(names) * (last - first + 1), [value] * len(steps))
+
+
+def values(parts: Sequence[pd.DataFrame], name: str) -> dict[int, float]:
+    rows = continued(parts)[0]
+    rows = rows[rows["name"] == name]
+    return dict(zip(rows["step"].tolist(), rows["value"].tolist(), strict=True))
+
+
+def test_what_an_ended_attempt_logged_beyond_the_next_one_does_not_stay() -> None:
+    parts = [frame(1, 10, 1.0, "e"), frame(1, 10, 2.0, "e"), frame(1, 5, 3.0, "e")]
+    assert values(parts, "e") == dict.fromkeys(range(1, 6), 3.0)
+    assert continued(parts)[1] == [6, 7, 8, 9, 10]
+    middle = [frame(1, 10, 1.0, "e"), frame(4, 7, 2.0, "e")]
+    assert values(middle, "e") == {1: 1.0, 2: 1.0, 3: 1.0, **dict.fromkeys(range(4, 8), 2.0)}
+    assert continued(middle)[1] == [8, 9, 10]
+
+
+def test_an_evaluation_before_going_on_and_metrics_of_its_own_drop_nothing() -> None:
+    trained = frame(1, 10, 1.0, "e", "loss", "length", "accuracy")
+    evaluated_again = concatenated([frame(4, 4, 2.0, "accuracy"), frame(5, 8, 2.0, "e", "loss", "length", "accuracy")])
+    assert values([trained, evaluated_again], "e")[4] == 1.0
+    assert values([trained, evaluated_again], "accuracy")[4] == 2.0
+    assert max(values([trained, evaluated_again], "e")) == 8
+    alone = frame(2, 2, 5.0, "judge")
+    assert values([trained, alone], "e") == dict.fromkeys(range(1, 11), 1.0)
+    assert continued([trained, alone])[1] == []
+
+
+def test_a_link_to_nothing_is_named(tmp_path: Path) -> None:
+    (tmp_path / "dead").symlink_to(tmp_path / "gone")
+    (tmp_path / "gone.wandb").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "debug.log").symlink_to(tmp_path / "nowhere")
+    found = files_below(tmp_path, ".wandb")
+    assert found.paths == ()
+    assert sorted(note.split()[0].rsplit("/", 1)[1] for note in found.notes) == ["dead", "gone.wandb"]

@@ -46,7 +46,7 @@ def test_nothing_on_a_line_is_hidden_or_ends_it(given_text: str) -> None:
 def test_a_short_form_is_short_and_different_texts_stay_different(one: str, other: str, most: int) -> None:
     assert len(text.brief(one, most)) <= most
     assert (text.brief(one, most) == text.brief(other, most)) is (one == other)
-    if one.isprintable() and len(one) <= most and not {"⏎", "⇥"} & set(one):
+    if one.isprintable() and len(one) <= most and not {"⏎", "⇥"} & set(one) and one == " ".join(one.split()):
         assert text.brief(one, most) == one
 
 
@@ -67,6 +67,13 @@ def rendered_cells(markdown: str) -> list[list[str]]:
             rows[-1].append("".join(child.content for child in token.children or []))
             assert {child.type for child in token.children or []} <= {"text", "text_special"}, token
     return rows
+
+
+def test_blanks_and_letters_without_a_width_tell_texts_apart() -> None:
+    for alike in (("", " ", "  "), ("a", "a ", " a"), ("a b", "a  b", "a\u00a0b"), ("ab", "a\u200db")):
+        shown = [" ".join(text.brief(one).split()) for one in alike]
+        assert len(set(shown)) == len(alike)
+    assert text.brief("a b") == "a b"
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4))

@@ -30,12 +30,9 @@ class Cluster:
         """``kill-node`` or ``start-node``."""
         subprocess.run([self.script, command, name], check=True, capture_output=True, timeout=60)
 
-    def restart_controller(self, seconds: float) -> None:
-        """Stop slurmctld and start it again after so long."""
-        environment = {**os.environ, "DELAY": str(seconds)}
-        subprocess.run(
-            [self.script, "restart-controller"], env=environment, check=True, capture_output=True, timeout=90
-        )
+    def controller(self, command: str) -> None:
+        """``stop-controller`` or ``start-controller``."""
+        subprocess.run([self.script, command], check=True, capture_output=True, timeout=90)
 
 
 @pytest.fixture(scope="session")

@@ -134,10 +134,10 @@ class Played:
         for when, process in again.items():
             self.outputs[f"again-{when}"] = ended(process)
             self.jobs_after_death[when] = len(self.dead[when].batches)
-        self._restart_controller(cluster, leaving)
         wait_for(lambda: any(state.attempt for state in self.search.states), "a run of the search to start")
         searching.kill()
         self.outputs["killed search"] = ended(searching)
+        self._restart_controller(cluster, leaving)
         self.outputs["search"] = ended(self.search.start())
         self.outputs["mixed"] = ended(mixed)
         self.outputs["forked"] = ended(forking)
@@ -151,11 +151,17 @@ class Played:
         wait_for(lambda: any(state.status is RunStatus.RUNNING for state in self.restarted.states), "a run to run")
         os.kill(leaving.pid, signal.SIGINT)
         self.outputs["left"] = ended(leaving)
-        # squeue by itself tries for ten seconds
-        restarting = subprocess.Popen([str(cluster.script), "restart-controller"], env={**os.environ, "DELAY": "20"})
-        time.sleep(1)
-        self.outputs["attached"] = ended(self.restarted.start("seed=0,1"))
-        assert restarting.wait(60) == 0
+        cluster.controller("stop-controller")
+        attached = self.restarted.start("seed=0,1")
+        assert attached.stdout is not None
+        said = ""
+        for line in attached.stdout:  # to the end, where it never says so
+            said += line
+            if "Slurm does not answer" in line:
+                break
+        cluster.controller("start-controller")
+        code, rest = ended(attached)
+        self.outputs["attached"] = (code, said + rest)
 
     def _launch(self, folder: str, *arguments: str, name: str = "runs") -> Launch:
         (self._folder / folder).mkdir()

@@ -86,6 +86,7 @@ def test_a_value_with_which_nothing_is_learnt_is_refused(
         (f"{A}.optim.clip_grad", 0),
         (f"{A}.optim.lr_warmup_steps_ratio", 1.5),
         (f"{R}.top_k", -2),
+        (f"{R}.top_k", 1),
         (f"{R}.gpu_memory_utilization", 0),
         ("algorithm.filter_groups.max_inflight_gen_batches", 0),
     ],

@@ -30,6 +30,16 @@ def test_of_lines_for_the_same_step_the_last_one_counts(tmp_path: Path) -> None:
     assert [r["c"] for r in read_evaluations(directory).records] == [4]
 
 
+def test_lines_that_a_resumed_run_left_behind_do_not_count(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    with JsonlWriter(directory.metrics) as lines, JsonlWriter(directory.evaluation) as counts:
+        for step, value in ((1, 1.0), (2, 1.0), (3, 1.0), (4, 1.0), (2, 2.0)):
+            lines.append({"step": step, "x": value})
+            counts.append({"step": step, "data_set": "a", "problem": "p", "n": 8, "c": int(value)})
+    assert [(r["step"], r["x"]) for r in read_metrics(directory).records] == [(1, 1.0), (2, 2.0)]
+    assert [(r["step"], r["c"]) for r in read_evaluations(directory).records] == [(1, 1), (2, 2)]
+
+
 @pytest.mark.parametrize("torn", [b'{"step": 3', b"\x00" * 100, b"{" + b"x" * 200_000])
 def test_a_torn_tail_is_counted_when_read_and_cut_when_written(tmp_path: Path, torn: bytes) -> None:
     path = tmp_path / "m.jsonl"
