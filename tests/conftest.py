@@ -42,6 +42,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     return _ByFile(config, log)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def any_width() -> None:
+    """Output is as wide as it is: xdist gives its processes the width of the terminal that looks on."""
+    os.environ.pop("COLUMNS", None)
+
+
 @pytest.fixture(scope="session")
 def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
     """Makes the folder of a run store in a folder; they all share one cache, so that a model is pretrained once."""
