@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 _WIDE = 10_000  # of what is no terminal
 _LEAST_WORDS = 16  # width to which a column of words is narrowed before others are left out
-_FEWEST_LETTERS = 7  # of them, where the last column of numbers would be left out otherwise
 _CUT = "…"
 _CUT_OFF = "ellipsis"  # the overflow of a column of words that stay on one line
 
@@ -85,9 +84,6 @@ def fitted(table: "Table", room: int, least: Sequence[str], elsewhere: str) -> "
     order = sorted(others, key=lambda index: (rank.get(texts[index].header, len(least)), -index))
     kept = [first, *others]
     while len(kept) > 1 and sum(texts[index].needed for index in kept) + frame * len(kept) + 1 > room:
-        is_last_number = texts[order[0]].is_whole and sum(texts[index].is_whole for index in order) == 1
-        if is_last_number and sum(text.squeeze() for text in texts):
-            continue  # words are folded inside before the last number goes
         kept.remove(order.pop(0))
     dropped = [texts[index].header for index in others if index not in kept]
     widths = _widths([texts[index] for index in kept], room - frame * len(kept) - 1)
@@ -153,7 +149,6 @@ class _Texts:
         header: its name.
         natural: characters of its longest line.
         needed: characters below which a number or a name would be folded.
-        is_whole: whether it holds numbers and names that are not folded.
     """
 
     def __init__(self, column: "Column") -> None:
@@ -165,14 +160,8 @@ class _Texts:
         self.header = plain[0]
         self.natural = max(cell_len(line) for text in plain for line in (text.split("\n")))
         words = max((cell_len(word) for text in plain for word in text.split()), default=0)
-        self.is_whole = (column.no_wrap and column.overflow != _CUT_OFF) or column.justify == "right"
-        self.needed = self.natural if self.is_whole else min(self.natural, words, _LEAST_WORDS)
-
-    def squeeze(self) -> bool:
-        """Take what room words can do with; whether that is less than before."""
-        before = self.needed
-        self.needed = before if self.is_whole else min(before, _FEWEST_LETTERS)
-        return self.needed < before
+        whole = (column.no_wrap and column.overflow != _CUT_OFF) or column.justify == "right"
+        self.needed = self.natural if whole else min(self.natural, words, _LEAST_WORDS)
 
 
 def _frame(table: "Table") -> int:
