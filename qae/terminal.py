@@ -75,6 +75,7 @@ def fitted(table: "Table", room: int, least: Sequence[str], elsewhere: str) -> "
         least: headers in the order in which they are left out; those that are not named go last, from the right.
         elsewhere: what shows all columns, such as "--csv".
     """
+    from rich.cells import cell_len
     from rich.table import Table
 
     texts = [_Texts(column) for column in table.columns]
@@ -105,6 +106,7 @@ def fitted(table: "Table", room: int, least: Sequence[str], elsewhere: str) -> "
     if dropped:
         words = f"No room for: {', '.join(dropped)}. {elsewhere}, or a wider terminal."
         smaller.caption = f"{table.caption}\n{words}" if table.caption else words
+        smaller.min_width = min(room, cell_len(words))  # a caption is folded to the table's width
     return smaller
 
 
