@@ -117,5 +117,5 @@ def test_a_run_directory_keeps_what_json_lacks(tmp_path: Path) -> None:
 
 def test_steps_of_metric_lines_may_be_floats_or_text(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
-    directory.metrics.write_text('{"step": 2.0, "a": 1}\n{"step": "1", "a": NaN}\n{"step": 1.5, "a": 3}\n')
+    directory.metrics.write_text('{"step": "1", "a": NaN}\n{"step": 2.0, "a": 1}\n{"step": 1.5, "a": 3}\n')
     assert [line["step"] for line in read_metrics(directory).records] == [1, 2]

@@ -124,7 +124,6 @@ class Played:
         mixed = self.mixed.start()
         dying = {when: launch.start(path=self._replaced_sbatch(when)) for when, launch in self.dead.items()}
         both = [self.twice.start() for _ in range(2)]
-        leaving = self.restarted.start("seed=0")
         crowded = self.crowded.start()
         searching = self.search.start()
         forking = self.forked.start()
@@ -137,7 +136,7 @@ class Played:
         wait_for(lambda: any(state.attempt for state in self.search.states), "a run of the search to start")
         searching.kill()
         self.outputs["killed search"] = ended(searching)
-        self._restart_controller(cluster, leaving)
+        self._restart_controller(cluster)
         self.outputs["search"] = ended(self.search.start())
         self.outputs["mixed"] = ended(mixed)
         self.outputs["forked"] = ended(forking)
@@ -146,8 +145,9 @@ class Played:
         everything = [*self.dead.values(), self.restarted]
         wait_for(lambda: all(s.status is RunStatus.DONE for launch in everything for s in launch.states), "all runs")
 
-    def _restart_controller(self, cluster: Cluster, leaving: subprocess.Popen[str]) -> None:
+    def _restart_controller(self, cluster: Cluster) -> None:
         """Its launcher is stopped by Ctrl-C; the next one starts while nobody answers, and attaches."""
+        leaving = self.restarted.start("seed=0")
         wait_for(lambda: any(state.status is RunStatus.RUNNING for state in self.restarted.states), "a run to run")
         os.kill(leaving.pid, signal.SIGINT)
         self.outputs["left"] = ended(leaving)
