@@ -31,7 +31,7 @@ def load(source: Path) -> Runs:
     """Read an offline file, or every one below a directory.
 
     Files of the same run are its continuations, in order of their start as the records say it
-    (`analysis.sources.wandb_order`); of a step the last one that has it counts.
+    (`analysis.sources.wandb_order`); a later one replaces what it trained again (`analysis.sources.tidy.continued`).
     Whatever cannot be read is left out and `Runs.notes` says how many bytes from where.
     """
     found = _found(source)
