@@ -8,7 +8,7 @@ run or of a group over 128, which offline shows only when the run is synced (wan
 from collections.abc import Iterable, Mapping
 
 from qae.errors import ConfigError
-from qae.text import brief, encodable
+from qae.text import brief, encodable, one_line
 
 TAG_LETTERS = JOB_TYPE_LETTERS = 64
 NAME_LETTERS = GROUP_LETTERS = PROJECT_LETTERS = 128
@@ -66,7 +66,7 @@ def checked(key: str, value: object) -> str | None:
 
 def _fitting(text: str, most: int) -> str:
     """The text where W&B takes it, which so stays the same however often it is made to fit."""
-    return text if text.isprintable() and len(text) <= most else brief(text, most)
+    return text if one_line(text) == text and len(text) <= most else brief(text, most)
 
 
 def _encodable(value: object) -> object:

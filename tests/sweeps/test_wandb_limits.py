@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import wandb
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.sources import wandb_names
@@ -38,6 +38,7 @@ def test_the_client_takes_any_labels_as_tags(labels: list[object]) -> None:
     assert wandb_limits.tags(tags) == tags
 
 
+@example("\U0001f469\u200d\U0001f467", "\U0001f469\U0001f467")
 @given(TEXTS, TEXTS)
 def test_names_fit_and_different_ones_stay_different(one: str, other: str) -> None:
     for fit, most in ((wandb_limits.group, 128), (wandb_limits.run_name, 128), (wandb_limits.job_type, 64)):
