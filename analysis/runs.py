@@ -1,10 +1,10 @@
 """Runs at hand: a record each, and their numbers as tidy frames. Every source returns this."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,8 @@ from qae.text import brief
 
 if TYPE_CHECKING:
     from analysis.flaws import Flaw
+
+Result = TypeVar("Result")
 
 METRIC_COLUMNS = ("run", "step", "name", "value")
 EVALUATION_COLUMNS = ("run", "step", "data_set", "problem", "n", "c", "mean_length")
@@ -103,7 +105,7 @@ class Runs:
         records: a record a run, in order of arm and seed.
         metrics: columns run, step, name, value; a row a finite or infinite number, none where it is undefined. Run
             and name may be categorical.
-        evaluations: columns run, step, data_set, problem, n, c, mean_length.
+        evaluations: columns run, step, data_set, problem, n, c, mean_length; run and data_set are categorical.
         notes: sentences on what could not be read and was left out.
         arm_notes: sentences on arms and seeds that are not what their names say.
         rule: by which arms were made.
@@ -117,6 +119,11 @@ class Runs:
     arm_notes: tuple[str, ...] = ()
     rule: ArmRule = DEFAULT
     flaws: "tuple[Flaw, ...]" = ()
+    _remembered: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names = {name: _by_number(self.evaluations[name]) for name in ("run", "data_set")}
+        object.__setattr__(self, "evaluations", self.evaluations.assign(**names))
 
     @cached_property
     def arms(self) -> dict[ArmName, list[RunRecord]]:
@@ -139,7 +146,7 @@ class Runs:
         """These runs, which may have other names of their arms, with their numbers and the notes that name them."""
         kept = tuple(records)
         ids = {record.id for record in kept}
-        return Runs(
+        chosen = Runs(
             kept,
             self.metrics[self.metrics["run"].isin(ids)],
             self.evaluations[self.evaluations["run"].isin(ids)],
@@ -147,9 +154,36 @@ class Runs:
             rule=self.rule,
             flaws=tuple(flaw for flaw in self.flaws if flaw.run in ids),
         )
+        # The same runs have the same numbers, whatever their arms are called.
+        object.__setattr__(chosen, "_remembered", self._remembered)
+        return chosen
+
+    def remembered(self, what: Hashable, arm: ArmName, compute: "Callable[[], Result]") -> "Result":
+        """What is made of the numbers of an arm's runs and of nothing else: made once, for `only` some runs too.
+
+        Args:
+            what: names it, and all that it depends on besides these runs.
+            arm: the arm.
+            compute: makes it; nobody changes what it returns.
+        """
+        key = (what, tuple(record.id for record in self.arms[arm]))
+        if key not in self._remembered:
+            self._remembered[key] = compute()
+        return cast("Result", self._remembered[key])
 
     def series(self, arm: ArmName, name: str) -> pd.DataFrame:
         """A metric of an arm: index step, a column a run; steps that a run lacks are NaN, runs without it absent."""
+        return self.remembered(("series", name), arm, lambda: self._series(arm, name))
+
+    def counts(self, arm: ArmName) -> pd.DataFrame:
+        """Evaluation counts of an arm's runs."""
+        return self.remembered("counts", arm, lambda: self._counts_of(arm))
+
+    def has(self, name: str) -> bool:
+        """Whether any run has logged the metric."""
+        return name in self._rows
+
+    def _series(self, arm: ArmName, name: str) -> pd.DataFrame:
         wide = self._wide.get(name)
         if wide is None:
             rows = self.metrics.take(self._rows.get(name, np.empty(0, np.int64)))
@@ -159,14 +193,9 @@ class Runs:
         columns = [record.id for record in self.arms[arm] if record.id in wide.columns]
         return wide[columns].dropna(how="all")
 
-    def counts(self, arm: ArmName) -> pd.DataFrame:
-        """Evaluation counts of an arm's runs."""
+    def _counts_of(self, arm: ArmName) -> pd.DataFrame:
         rows = [self._counts[record.id] for record in self.arms[arm] if record.id in self._counts]
         return self.evaluations.take(np.concatenate([np.empty(0, np.int64), *rows]))
-
-    def has(self, name: str) -> bool:
-        """Whether any run has logged the metric."""
-        return name in self._rows
 
     @cached_property
     def _rows(self) -> Mapping[str, npt.NDArray[np.int64]]:
@@ -175,9 +204,14 @@ class Runs:
 
     @cached_property
     def _counts(self) -> Mapping[str, npt.NDArray[np.int64]]:
-        groups = self.evaluations.groupby("run", sort=False).indices
+        groups = self.evaluations.groupby("run", sort=False, observed=True).indices
         return {str(run): np.asarray(rows, dtype=np.int64) for run, rows in groups.items()}
 
     @cached_property
     def _wide(self) -> dict[str, pd.DataFrame]:
         return {}
+
+
+def _by_number(names: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Names as a sorted categorical column: figures group by them hundreds of times."""
+    return names if isinstance(names.dtype, pd.CategoricalDtype) else names.astype("category")

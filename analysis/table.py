@@ -126,7 +126,7 @@ def last_steps_of(runs: Runs, arm: ArmName) -> "pd.Series[int]":
     own = {record.id for record in runs.arms[arm]}
     undefined = {run: steps[-1] for run, steps in undefined_steps(runs, metrics.ENTROPY.name).items() if run in own}
     trained = pd.concat([trained, pd.Series(undefined, dtype=float)])
-    evaluated = runs.counts(arm).groupby("run")["step"].max()
+    evaluated = runs.counts(arm).groupby("run", observed=True)["step"].max()
     last: pd.Series[int] = pd.concat([trained, evaluated]).groupby(level=0).max().astype("int64")
     return last
 

@@ -8,6 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis import statistics
+from analysis.runs import ArmName, Runs
+from qae import metrics
 
 # What `over_seeds` draws, for captions.
 BAND = "95 % Student-t interval over seeds, with two seeds their range"
@@ -46,9 +48,19 @@ def summary_over_seeds(series: pd.DataFrame) -> pd.DataFrame:
     return summary
 
 
-def pass_at_k(axes: Axes, counts: pd.DataFrame, k: int, label: str, look: Mapping[str, Any]) -> None:
+def metric_curve(runs: Runs, arm: ArmName, metric: metrics.Metric) -> pd.DataFrame:
+    """`summary_over_seeds` of an arm's metric."""
+    return runs.remembered(("curve", metric.name), arm, lambda: summary_over_seeds(runs.series(arm, metric.name)))
+
+
+def pass_at_k_curve(runs: Runs, arm: ArmName, k: int) -> pd.DataFrame:
+    """`statistics.pass_at_k_curve` of an arm."""
+    return runs.remembered(("pass@k curve", k), arm, lambda: statistics.pass_at_k_curve(runs.counts(arm), k))
+
+
+def pass_at_k(axes: Axes, runs: Runs, arm: ArmName, k: int, label: str, look: Mapping[str, Any]) -> None:
     """Draw pass@k over the evaluated steps with its 95 % bootstrap interval; nothing where it is not defined."""
-    curve = statistics.pass_at_k_curve(counts, k)
+    curve = pass_at_k_curve(runs, arm, k)
     if not curve.empty:
         line_with_band(axes, curve, label, {**look, "markevery": 1})
 

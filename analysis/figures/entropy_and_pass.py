@@ -17,7 +17,7 @@ def draw(runs: Runs, source: str) -> Figure:
     for arm, look in style.looks(list(runs.arms)).items():
         curves.over_seeds(axes[0], runs.series(arm, metrics.ENTROPY.name), arm.shown, look.line)
         for panel, k in zip(axes[1:], _REPORTED_K, strict=True):
-            curves.pass_at_k(panel, runs.counts(arm), k, arm.shown, look.line)
+            curves.pass_at_k(panel, runs, arm, k, arm.shown, look.line)
     style.label_axes(axes[0], metrics.ENTROPY)
     curves.fit_to_lines(axes[0], bottom=0)
     for panel, k in zip(axes[1:], _REPORTED_K, strict=True):

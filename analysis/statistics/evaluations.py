@@ -1,13 +1,17 @@
 """pass@k of runs from their evaluation counts, with intervals over seeds and problems."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.statistics.intervals import Estimate, bootstrap_interval
+from analysis.statistics.intervals import Estimate, FloatArray, bootstrap_interval
 from qae.pass_at_k import pass_at_k
+
+IntArray = npt.NDArray[np.int64]
 
 
 def whole_evaluations(counts: pd.DataFrame) -> pd.DataFrame:
@@ -17,8 +21,8 @@ def whole_evaluations(counts: pd.DataFrame) -> pd.DataFrame:
     """
     if counts.empty:
         return counts
-    problems = counts.groupby(["run", "step"])["problem"].transform("size")
-    return counts[problems == problems.groupby(counts["run"]).transform("max")]
+    problems = counts.groupby(["run", "step"], observed=True)["problem"].transform("size")
+    return counts[problems == problems.groupby(counts["run"], observed=True).transform("max")]
 
 
 def pass_at_k_table(counts: pd.DataFrame, step: int, k: int) -> pd.DataFrame:
@@ -33,22 +37,17 @@ def pass_at_k_table(counts: pd.DataFrame, step: int, k: int) -> pd.DataFrame:
         index run, columns (data_set, problem): the runs evaluated at the step, on the problems that all of them have.
     """
     rows = counts[counts["step"] == step]
-    values = pass_at_k(rows["n"].to_numpy(dtype=np.int64), rows["c"].to_numpy(dtype=np.int64), k)
-    # As `pivot_table` does, in half the time: figures ask for hundreds of these tables.
-    runs, run_names = pd.factorize(rows["run"].astype("str"), sort=True)
-    problems, names = pd.MultiIndex.from_frame(rows[["data_set", "problem"]]).factorize(sort=True)
-    shape = (len(run_names), len(names))
-    sums, found = np.zeros(shape), np.zeros(shape)
-    np.add.at(sums, (runs, problems), values)
-    np.add.at(found, (runs, problems), 1)
-    everywhere = np.flatnonzero(found.all(axis=0))
-    columns = pd.MultiIndex.from_tuples(names).take(everywhere).set_names(["data_set", "problem"])
-    return pd.DataFrame(sums[:, everywhere] / found[:, everywhere], pd.Index(run_names, name="run"), columns)
+    coded = _Coded.of(rows)
+    values, runs, problems = coded.matrix(np.ones(len(rows), dtype=bool), k)
+    names = [coded.data_sets.take(problems // len(coded.problems)), coded.problems.take(problems % len(coded.problems))]
+    columns = pd.MultiIndex.from_arrays(names, names=["data_set", "problem"])
+    return pd.DataFrame(values, coded.runs.take(runs).astype("str").rename("run"), columns)
 
 
-def pass_at_k_matrix(counts: pd.DataFrame, step: int, k: int) -> npt.NDArray[np.float64]:
+def pass_at_k_matrix(counts: pd.DataFrame, step: int, k: int) -> FloatArray:
     """`pass_at_k_table` without its labels: float (runs, problems)."""
-    return pass_at_k_table(counts, step, k).to_numpy(dtype=np.float64)
+    rows = counts[counts["step"] == step]
+    return _Coded.of(rows).matrix(np.ones(len(rows), dtype=bool), k)[0]
 
 
 def pass_at_k_estimate(counts: pd.DataFrame, step: int, k: int) -> Estimate | None:
@@ -58,10 +57,7 @@ def pass_at_k_estimate(counts: pd.DataFrame, step: int, k: int) -> Estimate | No
         None where the runs have no problem in common or k exceeds the samples of one.
     """
     rows = counts[counts["step"] == step]
-    if rows.empty or (rows["n"] < k).any():
-        return None
-    matrix = pass_at_k_matrix(counts, step, k)
-    return bootstrap_interval(matrix, bounds=(0.0, 1.0)) if matrix.size else None
+    return _Coded.of(rows).estimate(np.ones(len(rows), dtype=bool), k)
 
 
 def pass_at_every_k(counts: pd.DataFrame, step: int) -> pd.DataFrame:
@@ -74,9 +70,10 @@ def pass_at_every_k(counts: pd.DataFrame, step: int) -> pd.DataFrame:
     Returns:
         index k; columns value, low, high, seeds; empty where nothing was evaluated.
     """
-    samples = counts.loc[counts["step"] == step, "n"]
-    ks = range(1, int(samples.min()) + 1) if len(samples) else range(0)
-    return _table({k: pass_at_k_estimate(counts, step, k) for k in ks}).rename_axis("k")
+    rows = counts[counts["step"] == step]
+    ks = range(1, int(rows["n"].min()) + 1) if len(rows) else range(0)
+    coded, all_of_them = _Coded.of(rows), np.ones(len(rows), dtype=bool)
+    return _table({k: coded.estimate(all_of_them, k) for k in ks}).rename_axis("k")
 
 
 def pass_at_k_curve(counts: pd.DataFrame, k: int) -> pd.DataFrame:
@@ -90,8 +87,56 @@ def pass_at_k_curve(counts: pd.DataFrame, k: int) -> pd.DataFrame:
         index step; columns value, low, high, seeds. Steps where pass@k is not defined are absent.
     """
     whole = whole_evaluations(counts)
-    steps = sorted(int(step) for step in whole["step"].unique())
-    return _table({step: pass_at_k_estimate(whole, step, k) for step in steps}).rename_axis("step")
+    coded, steps = _Coded.of(whole), whole["step"].to_numpy(dtype=np.int64)
+    return _table({int(step): coded.estimate(steps == step, k) for step in np.unique(steps)}).rename_axis("step")
+
+
+@dataclass(frozen=True)
+class _Coded:
+    """Evaluations whose names are numbers: figures ask for hundreds of tables, and to group by names takes longest.
+
+    Attributes:
+        run, problem: a code a row, in the order of the names; a problem's is that of its data set times the number of
+            `problems`, plus its own.
+        n, c: samples and right ones, a row each.
+        runs, data_sets, problems: the names, sorted.
+    """
+
+    run: IntArray
+    problem: IntArray
+    n: IntArray
+    c: IntArray
+    runs: pd.Index
+    data_sets: pd.Index
+    problems: pd.Index
+
+    @classmethod
+    def of(cls, counts: pd.DataFrame) -> Self:
+        """Code a table of counts."""
+        (run, runs), (data_set, data_sets), (problem, problems) = (
+            pd.factorize(counts[name], sort=True, use_na_sentinel=False) for name in ("run", "data_set", "problem")
+        )
+        samples, right = (counts[name].to_numpy(dtype=np.int64) for name in ("n", "c"))
+        names = (pd.Index(values) for values in (runs, data_sets, problems))
+        return cls(run, data_set * len(problems) + problem, samples, right, *names)
+
+    def matrix(self, rows: npt.NDArray[np.bool_], k: int) -> tuple[FloatArray, IntArray, IntArray]:
+        """pass@k of some rows, float (runs, problems), with the codes of its rows and columns."""
+        values = pass_at_k(self.n[rows], self.c[rows], k)
+        runs, of_run = np.unique(self.run[rows], return_inverse=True)
+        problems, of_problem = np.unique(self.problem[rows], return_inverse=True)
+        sums, found = np.zeros((2, len(runs), len(problems)))
+        np.add.at(sums, (of_run, of_problem), values)
+        np.add.at(found, (of_run, of_problem), 1)
+        everywhere = found.all(axis=0)
+        return sums[:, everywhere] / found[:, everywhere], runs, problems[everywhere]
+
+    def estimate(self, rows: npt.NDArray[np.bool_], k: int) -> Estimate | None:
+        """As `pass_at_k_estimate`, of some rows."""
+        if not rows.any() or (self.n[rows] < k).any():
+            return None
+        matrix = self.matrix(rows, k)[0]
+        return bootstrap_interval(matrix, bounds=(0.0, 1.0)) if matrix.size else None
 
 
 def _table(estimates: Mapping[int, Estimate | None]) -> pd.DataFrame:

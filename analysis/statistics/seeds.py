@@ -47,12 +47,13 @@ def means_over_seeds(series: pd.DataFrame) -> pd.DataFrame:
         index as given; columns value, low, high, seeds. Rows with no number are NaN with 0 seeds; with one seed the
         ends equal the value. A row with an infinite value has an infinite mean (NaN with both signs) without ends.
     """
-    numbers = series.astype(np.float64)
-    finite = numbers.where(np.isfinite(numbers.to_numpy()))
-    seeds = numbers.count(axis=1)
-    infinite = finite.count(axis=1) < seeds
-    with np.errstate(invalid="ignore"):
-        value = finite.mean(axis=1).mask(infinite, numbers.sum(axis=1, skipna=True))
-    quantile = stdtrit(np.maximum(seeds - 1, 1), (1 + CONFIDENCE) / 2)
-    half = (quantile * finite.std(axis=1, ddof=1) / np.sqrt(seeds)).where(seeds > 1, 0.0).mask(infinite)
-    return pd.DataFrame({"value": value, "low": value - half, "high": value + half, "seeds": seeds})
+    numbers = series.to_numpy(dtype=np.float64)
+    known = ~np.isnan(numbers)
+    seeds = known.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = np.where(known, numbers, 0.0).sum(axis=1) / seeds
+        spread = np.where(known, numbers - value[:, None], 0.0)
+        error = np.sqrt(np.square(spread).sum(axis=1) / (seeds - 1) / seeds)
+        half = np.where(seeds > 1, stdtrit(np.maximum(seeds - 1, 1), (1 + CONFIDENCE) / 2) * error, value * 0.0)
+    columns = {"value": value, "low": value - half, "high": value + half, "seeds": seeds}
+    return pd.DataFrame(columns, index=series.index)

@@ -6,7 +6,6 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.integrate import trapezoid
 
 from analysis.statistics.intervals import FloatArray
 
@@ -126,7 +125,7 @@ def shape(values: "pd.Series[float]") -> Shape:
         raise ValueError("there is no step to take a peak of")
     highest = int(numbers.argmax())
     with np.errstate(invalid="ignore"):
-        area = float(trapezoid(numbers, steps))
+        area = float(np.trapezoid(numbers, steps))
     level = area / float(steps[-1] - steps[0]) if len(steps) > 1 else float(numbers[0])
     return Shape(float(numbers[highest]), int(steps[highest]), area, level)
 

@@ -32,7 +32,7 @@ _CLASSES = {
 def table(runs: Runs) -> pd.DataFrame:
     """A panel an arm, a series a class."""
     return tidy.join(
-        tidy.rows(str(arm), label, curves.summary_over_seeds(runs.series(arm, metric.name)))
+        tidy.rows(str(arm), label, curves.metric_curve(runs, arm, metric))
         for arm in runs.arms
         for label, (metric, *_) in _CLASSES.items()
     )

@@ -73,7 +73,9 @@ def final_pass_at(k: int) -> Measure:
         rows = tidy.final_evaluation(runs, arm.name) if arm.name in runs.arms else pd.DataFrame()
         if rows.empty or (rows["n"] < k).any():
             return pd.DataFrame()
-        of_runs = statistics.pass_at_k_table(rows, int(rows["step"].iloc[0]), k)
+        of_runs = runs.remembered(
+            ("final pass@k", k), arm.name, lambda: statistics.pass_at_k_table(rows, int(rows["step"].iloc[0]), k)
+        )
         return of_runs.rename(index=_seeds(runs, arm))
 
     return Measure(f"pass@{k}", 3, table, bound=1.0)

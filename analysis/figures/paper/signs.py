@@ -31,13 +31,13 @@ def table(runs: Runs) -> pd.DataFrame:
         everything = runs.series(arm, metrics.ENTROPY.name)
         for metric, label, *_ in SIGNS:
             of_class = runs.series(arm, metric.name)
-            frames.append(tidy.rows(f"{arm}: {_LEVEL}", label, curves.summary_over_seeds(of_class)))
+            frames.append(tidy.rows(f"{arm}: {_LEVEL}", label, curves.metric_curve(runs, arm, metric)))
             frames.append(
                 tidy.rows(
                     f"{arm}: {_DIFFERENCE}", label, curves.summary_over_seeds(of_class - everything[of_class.columns])
                 )
             )
-        frames.append(tidy.rows(f"{arm}: {_LEVEL}", "all", curves.summary_over_seeds(everything)))
+        frames.append(tidy.rows(f"{arm}: {_LEVEL}", "all", curves.metric_curve(runs, arm, metrics.ENTROPY)))
     return tidy.join(frames)
 
 

@@ -32,8 +32,8 @@ class Quantity:
     def curve(self, runs: Runs, arm: ArmName) -> pd.DataFrame:
         """Index step; columns value, low, high, seeds."""
         if self.metric is None:
-            return statistics.pass_at_k_curve(runs.counts(arm), self.k)
-        return curves.summary_over_seeds(runs.series(arm, self.metric.name))
+            return curves.pass_at_k_curve(runs, arm, self.k)
+        return curves.metric_curve(runs, arm, self.metric)
 
 
 ENTROPY = Quantity(style.labelled(metrics.ENTROPY), metrics.ENTROPY)
@@ -41,10 +41,10 @@ LENGTH = Quantity(style.labelled(metrics.LENGTH_MEAN), metrics.LENGTH_MEAN)
 PASS_1, PASS_16 = Quantity("pass@1", k=1), Quantity("pass@16", k=16)
 
 
-def rows(panel: str, series: str, summary: pd.DataFrame) -> pd.DataFrame:
-    """A curve as rows; its index becomes x."""
-    frame = summary.rename_axis("x").reset_index().assign(panel=panel, series=series)
-    return frame.reindex(columns=list(COLUMNS))
+def rows(panel: str, series: str | Sequence[str], summary: pd.DataFrame) -> pd.DataFrame:
+    """A curve as rows; its index becomes x. All are of one series, or each of its own."""
+    columns = {name: summary[name].to_numpy() for name in COLUMNS[3:]}
+    return pd.DataFrame({"panel": panel, "series": series, "x": summary.index, **columns})
 
 
 def row(panel: str, series: str, x: object, estimate: Estimate | Mean | None) -> pd.DataFrame:
@@ -73,13 +73,16 @@ def over_steps(runs: Runs, quantities: Sequence[Quantity]) -> pd.DataFrame:
 
 def final_pass_at(runs: Runs, arm: ArmName, k: int) -> dict[str, Estimate]:
     """pass@k at the arm's final evaluation, by data set."""
-    found = {str(name): _estimate(counts, k) for name, counts in final_evaluation(runs, arm).groupby("data_set")}
+    found = {
+        str(name): _estimate(counts, k)
+        for name, counts in final_evaluation(runs, arm).groupby("data_set", observed=True)
+    }
     return {name: estimate for name, estimate in found.items() if estimate is not None}
 
 
 def pooled_pass_at(runs: Runs, arm: ArmName, k: int) -> Estimate | None:
     """The same over all problems of all data sets."""
-    return _estimate(final_evaluation(runs, arm), k)
+    return runs.remembered(("pooled pass@k", k), arm, lambda: _estimate(final_evaluation(runs, arm), k))
 
 
 def final_evaluation(runs: Runs, arm: ArmName) -> pd.DataFrame:
@@ -87,6 +90,10 @@ def final_evaluation(runs: Runs, arm: ArmName) -> pd.DataFrame:
 
     Runs that ended early enter with their own last one, which is what became of them.
     """
+    return runs.remembered("final evaluation", arm, lambda: _final_evaluation(runs, arm))
+
+
+def _final_evaluation(runs: Runs, arm: ArmName) -> pd.DataFrame:
     counts = statistics.whole_evaluations(runs.counts(arm))
     early = counts["run"].isin([record.id for record in runs.arms[arm] if record.ended_early])
     others, ended = counts[~early], counts[early]

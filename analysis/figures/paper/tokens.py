@@ -48,10 +48,8 @@ def table(runs: Runs) -> pd.DataFrame:
     for step in _steps(shares):
         at_step = pd.DataFrame({run: of_run.loc[step] for run, of_run in shares.items() if step in of_run.index})
         summary = statistics.means_over_seeds(at_step.fillna(0.0)).nlargest(_SHOWN, "value")
-        frames += [
-            tidy.rows(f"step {step}", kind(str(token)), summary.loc[[token]])
-            for token in summary.index[summary["value"] > 0]
-        ]
+        drawn = summary[summary["value"] > 0]
+        frames.append(tidy.rows(f"step {step}", [kind(str(token)) for token in drawn.index], drawn))
     return tidy.join(frames)
 
 
