@@ -123,7 +123,7 @@ class _Surroundings:
         self._measure, self._axes = measure, axes
         self._beyond: npt.NDArray[np.float64] | None = None
 
-    def __call__(self, *arguments: Any, **options: Any) -> Bbox | None:
+    def __call__(self, *arguments: object, **options: object) -> Bbox | None:
         if self._beyond is None:
             box = self._measure(*arguments, **options)
             if box is None:
