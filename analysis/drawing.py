@@ -5,8 +5,9 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -130,14 +131,22 @@ def draw_all(runs: Runs, names: Iterable[str], source: str, form: Form) -> list[
         source: for the captions, where the runs come from.
         form: of the files.
     """
+    with begun(runs, names, source, form) as drawn:
+        return list(drawn)
+
+
+@contextmanager
+def begun(runs: Runs, names: Iterable[str], source: str, form: Form) -> Iterator[Iterable[Drawn]]:
+    """As `draw_all`, with other work to do in the meantime: yields the figures, which are waited for one by one."""
     wanted = tuple(dict.fromkeys(names))
     number = processes(len(wanted))
     if number <= 1:
-        return [_draw(runs, source, form, name) for name in wanted]
+        yield (_draw(runs, source, form, name) for name in wanted)
+        return
     # Forked, so that the runs need not be sent and nothing is imported again.
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(number, context, initializer=_prepare, initargs=(runs, source, form)) as pool:
-        return list(pool.map(_draw_prepared, wanted))
+        yield pool.map(_draw_prepared, wanted)
 
 
 _prepared: list[partial[Drawn]] = []

@@ -90,15 +90,15 @@ def test_a_mistake_is_one_sentence_and_writes_nothing(
 
 
 def test_forty_runs_of_a_store_load_in_seconds(tmp_path: Path) -> None:
-    """Five seconds are many times what it takes; a source that reads a file twice or copies a frame a run fails."""
+    """Five seconds of a core are many times what it takes: no file is read twice, no frame copied for each run."""
     for index in range(40):
         run = write_run(tmp_path, f"r{index:03}", {"seed": index}, evaluate=(0, 6))
         with JsonlWriter(run.metrics) as lines:
             lines.append(
                 *({"step": step, **{f"m/{name}": float(step) for name in range(20)}} for step in range(7, 107))
             )
-    started = time.perf_counter()
+    started = time.process_time()
     runs = sources.load(tmp_path)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     assert len(runs.records) == 40
     assert len(runs.metrics) > 40 * 100 * 20

@@ -75,12 +75,10 @@ def test_a_sweep_runs_reports_and_is_done_the_second_time(runs: Path) -> None:
     manifest = RunStore(runs).manifest("quantile_k-seed")
     assert {run.id for run in manifest.runs} == set(states(runs))
     before = {path: path.read_bytes() for path in runs.glob("*/metrics.jsonl")}
-    started = time.perf_counter()
     code, output = sweep(runs, *arguments)
     assert code == 0
     assert "All runs are done already." in output
     assert {path: path.read_bytes() for path in runs.glob("*/metrics.jsonl")} == before
-    assert time.perf_counter() - started < 30
     run = RunStore(runs).directory(manifest.runs[0].id)
     attempts = json.loads(run.provenance.read_text())["attempts"]
     assert [attempt["attempt"] for attempt in attempts] == [1]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -150,7 +151,7 @@ def test_a_process_that_holds_the_lock_runs_and_a_dead_one_was_interrupted(tmp_p
 
 
 def test_a_thousand_runs_are_listed_fast(tmp_path: Path) -> None:
-    """Below a second on a quiet machine (docs/commands.md); here the machine may be busy."""
+    """Below a second on a quiet machine (docs/commands.md); here the machine may be busy, and its cores slower."""
     line = orjson.dumps({"step": 1, "actor/entropy": 0.5, "padding": "x" * 1000}, option=orjson.OPT_APPEND_NEWLINE)
     state = orjson.dumps(asdict(RunState(RunStatus.DONE, 60, 60, 1, latest={"actor/entropy": 0.5})))
     runs = [{"id": f"{number:012x}", "overrides": [f"seed={number}"]} for number in range(1000)]
@@ -166,8 +167,9 @@ def test_a_thousand_runs_are_listed_fast(tmp_path: Path) -> None:
     seconds = []
     for options in (("--where", "seed>=0"), ("--json",)):
         command = [sys.executable, "-m", "sweeps.cli", "status", "--root", str(tmp_path), *options]
-        started = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        seconds.append(time.perf_counter() - started)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
         assert len(output.splitlines()) == (1000 if options == ("--json",) else 1001)
     assert max(seconds) < 8

@@ -88,9 +88,7 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     until = time.time() + 0.5
     while time.time() < until:
         assert terminal.read(0.1), terminal.text
-    pressed = time.time()
     terminal.press(b"\x03")
     assert terminal.end() == 130, terminal.text
-    assert time.time() - pressed < 30
     (run,) = store.runs()
     assert store.state(run).status is RunStatus.PREEMPTED

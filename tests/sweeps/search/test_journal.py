@@ -43,16 +43,16 @@ def test_a_killed_holder_does_not_keep_it(tmp_path: Path) -> None:
     process.start()
     process.join(30)
     assert (tmp_path / "lock").is_symlink()
-    started = time.monotonic()
-    with LinkLock(tmp_path / "lock", 60.0).held():
-        assert time.monotonic() - started < 5
+    # Who waits for a grace of an hour does not come to the end of this test.
+    with LinkLock(tmp_path / "lock", 3600.0).held():
+        assert (tmp_path / "lock").is_symlink()
 
 
 def test_a_holder_elsewhere_is_waited_for_and_then_taken_for_dead(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to("another-machine:1:0")
     started = time.monotonic()
     with LinkLock(tmp_path / "lock", 0.5).held():
-        assert 0.5 < time.monotonic() - started < 5
+        assert time.monotonic() - started > 0.5
 
 
 def test_a_line_that_a_killed_writer_left_half_written_is_cut_off(tmp_path: Path) -> None:
