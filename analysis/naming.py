@@ -25,6 +25,7 @@ _RULE_NAMES = {
     "pos_mask": "POS-MASK",
     "neg_mask": "NEG-MASK",
     "median": "median",
+    "token_mean": "token-weighted mean",
     "positive_only": "positive only",
     "negative_only": "negative only",
     CONTROLLED: "adaptive K",

@@ -1,4 +1,4 @@
-"""Baselines and advantages of grouped scores: GRPO's mean, the K-quantile, the median and the masks.
+"""Baselines and advantages of grouped scores: the means, the K-quantile, the median and the masks.
 
 All rules share one path: rows are put in order of group, groups of equal size become the rows of a matrix, and
 each rule is a function of that matrix. No rule loops over groups.
@@ -41,14 +41,18 @@ class GroupAdvantages:
 
 
 def group_advantages(
-    scores_B: Tensor, group_B: Tensor, config: AdvantageConfig, unshaped_B: Tensor | None = None
+    scores_B: Tensor,
+    group_B: Tensor,
+    config: AdvantageConfig,
+    unshaped_B: Tensor | None = None,
+    tokens_B: Tensor | None = None,
 ) -> GroupAdvantages:
     """Advantages of a batch of responses.
 
     The quantile rule is eq. 3 of the paper; with K outside (0, 1) it is GRPO's mean, equal bit for bit to verl
     0.9.1 `core_algos.compute_grpo_outcome_advantage` on a CPU. As there, the standard deviation is
     Bessel-corrected, 1e-6 is added to it, and a group of one response has standard deviation 1 and, under the
-    mean, the quantile and the median, baseline 0. Under the other rules, which compare a response with its
+    means, the quantile and the median, baseline 0. Under the other rules, which compare a response with its
     group, a group of one or of equal scores has advantage 0.
 
     Args:
@@ -59,21 +63,27 @@ def group_advantages(
         unshaped_B: scores before a length penalty, float (B,): the quantile is taken of them in groups where they
             and the scores vary (``algorithm.quantile_on=accuracy``), and of the scores elsewhere. Mean and the
             other rules do not use it.
+        tokens_B: tokens of each response, integers or floats from 0 on (B,). The token-weighted mean needs them; the
+            other rules do not look at them.
 
     Returns:
         baselines and advantages in the order of the batch.
 
     Raises:
         ValueError: an empty batch, lengths that differ, scores that are not floats or not finite, labels that
-            are not integers; says which and where.
+            are not integers, the token-weighted mean without token counts or with negative ones; says which and where.
     """
     _check(scores_B, group_B)
+    weight_B = None
+    if config.rule is AdvantageRule.TOKEN_MEAN and tokens_B is not None:
+        weight_B = _weights(tokens_B, scores_B)
     baseline_B, advantage_B = torch.empty_like(scores_B), torch.empty_like(scores_B)
     kept_B = torch.ones(len(scores_B), dtype=torch.bool, device=scores_B.device)
     for rows_P_G in _groups_by_size(group_B):
         rows = rows_P_G.flatten()
         scores_P_G = scores_B.index_select(0, rows).view_as(rows_P_G)
-        baseline_P_1, advantage_P_G, dropped_P_1 = _apply_rule(scores_P_G, config)
+        weight_P_G = None if weight_B is None else weight_B.index_select(0, rows).view_as(rows_P_G)
+        baseline_P_1, advantage_P_G, dropped_P_1 = _apply_rule(scores_P_G, weight_P_G, config)
         if unshaped_B is not None and config.rule is AdvantageRule.QUANTILE and config.uses_quantile:
             unshaped_P_G = unshaped_B.index_select(0, rows).view_as(rows_P_G)
             usable_P_1 = _varies(unshaped_P_G) & _varies(scores_P_G)
@@ -97,6 +107,8 @@ def outcome_advantages(
 ) -> tuple[Tensor, Tensor]:
     """The same on what verl hands to an advantage estimator, in the shape that it expects back.
 
+    A response has as many tokens as its mask has ones; only the token-weighted mean counts them.
+
     Args:
         token_level_rewards_B_T: float (B, T); a response's score is its sum.
         response_mask_B_T: 1 for response tokens, (B, T).
@@ -118,7 +130,8 @@ def outcome_advantages(
         )
     with torch.no_grad():
         scores_B = token_level_rewards_B_T.sum(dim=-1)
-        result = group_advantages(scores_B, group_index(index_B).to(scores_B.device), config, unshaped_B)
+        tokens_B = response_mask_B_T.sum(dim=-1) if config.rule is AdvantageRule.TOKEN_MEAN else None
+        result = group_advantages(scores_B, group_index(index_B).to(scores_B.device), config, unshaped_B, tokens_B)
         # In place on the converted mask: a second (B, T) tensor would cost more than the multiplication.
         advantage_B_T = response_mask_B_T.to(scores_B.dtype, copy=True).mul_(result.advantage_B.unsqueeze(-1))
         return advantage_B_T, advantage_B_T
@@ -172,6 +185,18 @@ def _check(scores_B: Tensor, group_B: Tensor) -> None:
         )
 
 
+def _weights(tokens_B: Tensor, scores_B: Tensor) -> Tensor:
+    """Token counts as float64 weights on the scores' device, once they are known to be counts."""
+    if tokens_B.shape != scores_B.shape:
+        raise ValueError(f"{len(scores_B)} scores but token counts of shape {tuple(tokens_B.shape)}")
+    weight_B = tokens_B.to(scores_B.device, torch.float64)
+    usable_B = torch.isfinite(weight_B) & (weight_B >= 0)
+    if not bool(usable_B.all()):
+        where = int((~usable_B).nonzero()[0, 0])
+        raise ValueError(f"response {where} has {float(weight_B[where])} tokens; give counts from 0 on")
+    return weight_B
+
+
 def _groups_by_size(group_B: Tensor) -> Iterator[Tensor]:
     """Row indices of the groups of each size, int64 (groups, size), rows in batch order within a group."""
     order_B = _stable_order(group_B)
@@ -194,11 +219,16 @@ def _stable_order(group_B: Tensor) -> Tensor:
     return group_B.argsort(stable=True)
 
 
-def _apply_rule(scores_P_G: Tensor, config: AdvantageConfig) -> tuple[Tensor, Tensor, Tensor | None]:
+def _apply_rule(
+    scores_P_G: Tensor, weight_P_G: Tensor | None, config: AdvantageConfig
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """Baseline (P, 1), centred scores (P, G) and, where the rule drops one, its place in each group (P, 1)."""
     match config.rule:
         case AdvantageRule.QUANTILE:
             baseline_P_1 = _quantile_or_mean(scores_P_G, config)
+            return baseline_P_1, scores_P_G - baseline_P_1, None
+        case AdvantageRule.TOKEN_MEAN:
+            baseline_P_1 = _token_mean(scores_P_G, weight_P_G)
             return baseline_P_1, scores_P_G - baseline_P_1, None
         case AdvantageRule.MEDIAN:
             return _median(scores_P_G)
@@ -220,6 +250,21 @@ def _mean(scores_P_G: Tensor) -> Tensor:
     if scores_P_G.shape[1] == 1:
         return torch.zeros_like(scores_P_G)
     return scores_P_G.mean(1, keepdim=True)
+
+
+def _token_mean(scores_P_G: Tensor, weight_P_G: Tensor | None) -> Tensor:
+    """Mean of each row's scores with float64 weights (P, G), the responses' token counts.
+
+    Where weights are equal, all 0 included, it is `_mean` bit for bit. Elsewhere sums are taken in double, so that
+    the order of the batch and rounding do not move it, and it is kept within the row's scores: equal scores have
+    themselves as baseline.
+    """
+    if weight_P_G is None:
+        raise ValueError("advantage=token_mean weights each response by its length: give tokens_B")
+    low_P_1, high_P_1 = scores_P_G.amin(1, keepdim=True), scores_P_G.amax(1, keepdim=True)
+    weighted_P_1 = (weight_P_G * scores_P_G).sum(1, keepdim=True) / weight_P_G.sum(1, keepdim=True)
+    weighted_P_1 = weighted_P_1.to(scores_P_G.dtype).clamp(low_P_1, high_P_1)
+    return torch.where(_varies(weight_P_G), weighted_P_1, _mean(scores_P_G))
 
 
 def _standard_deviation(scores_P_G: Tensor) -> Tensor:

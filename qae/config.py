@@ -18,6 +18,7 @@ class AdvantageRule(StrEnum):
     """How scores of a group become advantages."""
 
     QUANTILE = "quantile"  # the paper's eq. 3 for 0 < K < 1, otherwise GRPO's mean
+    TOKEN_MEAN = "token_mean"  # noqa: S105  # OPO (arXiv 2505.23585): the mean weighted by response length
     MEDIAN = "median"  # MC-GRPO (arXiv 2601.22582): median baseline, pivot response dropped
     POS_MASK = "pos_mask"  # eq. 7: positives masked on easy groups, negatives everywhere
     NEG_MASK = "neg_mask"  # eq. 8: negatives masked on hard groups, positives everywhere

@@ -19,7 +19,7 @@ from qae.text import file_name
 if TYPE_CHECKING:
     from trackio.sqlite_storage import SQLiteStorage
 
-_CONFIG = (*GROUPED_BY, "labels.model", "algorithm.advantage", "seed")
+_CONFIG = (*GROUPED_BY, "labels.model", "seed")
 
 
 class Dashboard(Protocol):

@@ -6,7 +6,7 @@ from qae import metrics
 from qae.metrics import Metric
 
 # Runs that are equal in these are one line, the mean over their seeds.
-GROUPED_BY = ("algorithm.quantile_k", "labels.regularizer")
+GROUPED_BY = ("algorithm.advantage", "algorithm.quantile_k", "labels.regularizer")
 STEP_AXIS = metrics.GLOBAL_STEP
 
 

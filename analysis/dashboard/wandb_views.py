@@ -29,7 +29,7 @@ class Pushed:
 
 
 def workspace(entity: str, project: str, name: str) -> workspaces.Workspace:
-    """The dashboard as a workspace: runs grouped by K and regularizer, a section of panels a topic."""
+    """The dashboard as a workspace: runs grouped by rule, K and regularizer, a section of panels a topic."""
     return workspaces.Workspace(
         entity=entity,
         project=project,
@@ -46,9 +46,7 @@ def workspace(entity: str, project: str, name: str) -> workspaces.Workspace:
 def report(entity: str, project: str, name: str) -> reports.Report:
     """The dashboard as a report: the same panels, each section with what to look for."""
     blocks: list[object] = [
-        reports.P(
-            f"Runs are grouped by {' and '.join(GROUPED_BY)}; a line is the mean over seeds, its band their range."
-        ),
+        reports.P(f"Runs are grouped by {', '.join(GROUPED_BY)}; a line is the mean over seeds, its band their range."),
         reports.TableOfContents(),
     ]
     for section in SECTIONS:

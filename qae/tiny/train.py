@@ -95,7 +95,7 @@ def train(
             batch = rollouts.batch(model, step)
             sampled = time.perf_counter()
             rule = rule.at_entropy(batch.entropy)
-            advantages = group_advantages(batch.score_B, batch.group_B, rule)
+            advantages = group_advantages(batch.score_B, batch.group_B, rule, tokens_B=batch.responses.mask_B_T.sum(1))
             values = _describe(batch, advantages, rule, config.data.max_response_length)
             values |= update_policy(
                 model,

@@ -34,10 +34,12 @@ def describe(
     mask_B_T = mask_B_T.bool()
     on_accuracy = config.quantile_on is QuantileOn.ACCURACY
     group_B = group_index(uid_B)
-    baseline_B = group_advantages(scores_B, group_B, config, unshaped_B if on_accuracy else None).baseline_B
+    tokens_B = mask_B_T.sum(1)
+    baseline_B = group_advantages(
+        scores_B, group_B, config, unshaped_B if on_accuracy else None, tokens_B=tokens_B
+    ).baseline_B
     advantage_B = advantage_B_T.gather(1, mask_B_T.int().argmax(1, keepdim=True))[:, 0]
     entropy_B_T = _masked(entropy_B_T, mask_B_T)
-    tokens_B = mask_B_T.sum(1)
     spoken_B = tokens_B > 0
     values = {
         **advantage_diagnostics(scores_B, group_B, baseline_B, advantage_B, config.quantile_k),

@@ -36,6 +36,7 @@ ASKED_FOR = {
     metrics.CLIP_FRACTION_LOWER,
 }
 GROUPING = [
+    {"section": "config", "name": "algorithm.value.advantage"},
     {"section": "config", "name": "algorithm.value.quantile_k"},
     {"section": "config", "name": "labels.value.regularizer"},
 ]

@@ -28,6 +28,8 @@ def test_the_baseline_names_an_arm() -> None:
     [
         ("median", -1, "median"),
         ("median", 0.4, "median"),
+        ("token_mean", -1, "token-weighted mean"),
+        ("token_mean", 0.4, "token-weighted mean"),
         ("positive_only", -1, "positive only"),
         ("pos_mask", 0.4, "POS-MASK K = 0.4"),
         ("quantile", 1.0, "mean"),

@@ -40,6 +40,7 @@ def typed_jobs() -> Iterator[tuple[str, ...]]:
     for model in ("tiny", "qwen3-8b-base"):
         for more in (
             ("advantage=median",),
+            ("advantage=token_mean",),
             ("advantage=pos_mask", "algorithm.quantile_k=0.4"),
             ("advantage=neg_mask", "algorithm.quantile_k=0.4"),
             ("advantage=positive_only",),

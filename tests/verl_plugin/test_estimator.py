@@ -70,7 +70,7 @@ def test_k_outside_the_unit_interval_equals_verls_grpo_bit_for_bit(
 def test_the_whole_axis_is_reachable(rule: AdvantageRule, definition: QuantileDefinition) -> None:
     config = AdvantageConfig(quantile_k=0.4, rule=rule, definition=definition)
     rewards_B_T, mask_B_T, uid_B = batch(1)
-    expected_B = group_advantages(rewards_B_T.sum(1), group_index(uid_B), config).advantage_B
+    expected_B = group_advantages(rewards_B_T.sum(1), group_index(uid_B), config, tokens_B=mask_B_T.sum(1)).advantage_B
     ours = call({"quantile_k": 0.4, "advantage": rule.value, "quantile_definition": definition.value}, seed=1)
     assert torch.equal(ours, expected_B[:, None] * mask_B_T)
 
