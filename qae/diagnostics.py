@@ -1,8 +1,8 @@
-"""What a step's advantages look like: sign shares, group difficulty, centred rewards, entropy by sign.
+"""What a step's advantages look like: sign shares, group difficulty, centred rewards; entropy, tokens, clips by sign.
 
 Every function returns values under the names of `qae.metrics`; what is undefined (the mean of an empty class) is
-absent. `entropy_by_sign` passes over padding rows (mask all 0) by itself; `advantage_diagnostics` counts every
-response that it is given, so the caller leaves them out.
+absent. Means over tokens pass over padding rows (mask all 0) by themselves; `advantage_diagnostics` and
+`lengths_by_correctness` count every response that they are given, so the caller leaves padding rows out.
 """
 
 import torch
@@ -84,8 +84,56 @@ def entropy_by_sign(advantage_B: Tensor, entropy_B_T: Tensor, mask_B_T: Tensor) 
     return result
 
 
-def _signs(advantage_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return advantage_B >= ZERO_TOLERANCE, advantage_B <= -ZERO_TOLERANCE, advantage_B.abs() < ZERO_TOLERANCE
+def advantage_token_mean(advantage_B: Tensor, tokens_B: Tensor) -> dict[str, float]:
+    """Mean advantage over response tokens: what a token-mean loss pushes up, less what it pushes down.
+
+    Args:
+        advantage_B: float (B,).
+        tokens_B: response tokens, (B,).
+
+    Returns:
+        the mean; empty without any token.
+    """
+    weight_B = tokens_B.double()
+    if not weight_B.any():
+        return {}
+    return {metrics.ADVANTAGE_TOKEN_MEAN.name: float((weight_B * advantage_B).sum() / weight_B.sum())}
+
+
+def lengths_by_correctness(tokens_B: Tensor, right_B: Tensor) -> dict[str, float]:
+    """Mean length of right and of wrong responses.
+
+    Args:
+        tokens_B: response tokens, (B,).
+        right_B: whether the response is right, bool (B,).
+
+    Returns:
+        the mean of each class that has a response.
+    """
+    classes = ((metrics.LENGTH_RIGHT, right_B), (metrics.LENGTH_WRONG, ~right_B))
+    return {metric.name: float(tokens_B[member_B].double().mean()) for metric, member_B in classes if member_B.any()}
+
+
+def clip_fraction_by_sign(clipped_B_T: Tensor, advantage_B_T: Tensor, mask_B_T: Tensor) -> dict[str, float]:
+    """Share of clipped tokens among those of positive, and among those of negative advantage.
+
+    Args:
+        clipped_B_T: where the clipped surrogate is the larger loss, bool (B, T); ignored where the mask is 0.
+        advantage_B_T: float (B, T).
+        mask_B_T: 1 for tokens of the loss, else 0, (B, T).
+
+    Returns:
+        the share of each class that has a token.
+    """
+    positive_B_T, negative_B_T, _ = _signs(advantage_B_T)
+    taken_B_T = mask_B_T.bool()
+    classes = ((metrics.CLIP_FRACTION_POSITIVE, positive_B_T), (metrics.CLIP_FRACTION_NEGATIVE, negative_B_T))
+    members = {metric.name: member_B_T & taken_B_T for metric, member_B_T in classes}
+    return {name: _share(clipped_B_T[member_B_T]) for name, member_B_T in members.items() if member_B_T.any()}
+
+
+def _signs(advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return advantage >= ZERO_TOLERANCE, advantage <= -ZERO_TOLERANCE, advantage.abs() < ZERO_TOLERANCE
 
 
 def _share(member: Tensor) -> float:

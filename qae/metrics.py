@@ -80,6 +80,21 @@ CLIP_FRACTION_LOWER = _metric(
     "Response tokens where the dual clip binds (negative advantage), mean over the step's updates",
     "verl core_algos.py compute_policy_loss_vanilla",
 )
+CLIP_FRACTION_POSITIVE = _metric(
+    "qae/clip_fraction_positive",
+    "Clipped tokens, positive advantage",
+    "fraction",
+    "actor/pg_clipfrac over the tokens of responses with positive advantage alone, mean over those of the step's "
+    "updates that have such a token; the embedded trainer's plain loss only, verl's losses report no clip by sign",
+    "arXiv 2509.26114 (clip-high lowers entropy)",
+)
+CLIP_FRACTION_NEGATIVE = _metric(
+    "qae/clip_fraction_negative",
+    "Clipped tokens, negative advantage",
+    "fraction",
+    "As qae/clip_fraction_positive, over the tokens of responses with negative advantage",
+    "arXiv 2509.26114 (clip-low raises entropy)",
+)
 PPO_KL = _metric(
     "actor/ppo_kl",
     "KL(old, new), k1 estimate",
@@ -100,6 +115,21 @@ LENGTH_CLIP_RATIO = _metric(
     "fraction",
     "Responses as long as data.max_response_length",
     _VERL,
+)
+LENGTH_RIGHT = _metric(
+    "qae/response_length_right",
+    "Response length, right",
+    "tokens",
+    "Mean response tokens of the right responses of the batch that is trained on: right by the verifier's acc in verl, "
+    "by a reward above 0 (noise included) on the embedded task",
+    _OURS,
+)
+LENGTH_WRONG = _metric(
+    "qae/response_length_wrong",
+    "Response length, wrong",
+    "tokens",
+    "As qae/response_length_right, of the wrong responses",
+    _OURS,
 )
 SCORE_MEAN = _metric(
     "critic/score/mean",
@@ -149,6 +179,14 @@ NEGATIVE_FRACTION = _metric(
     "Negative-advantage responses",
     "fraction",
     "Responses, advantage <= -1e-6",
+    _OURS,
+)
+ADVANTAGE_TOKEN_MEAN = _metric(
+    "qae/advantage_token_mean",
+    "Advantage, mean over tokens",
+    "1",
+    "Mean advantage over all response tokens of the batch that is trained on, each response's counted once a token; "
+    "below 0 under the mean where wrong responses are longer, 0 under advantage=token_mean",
     _OURS,
 )
 QUANTILE_K = _metric(

@@ -61,13 +61,15 @@ SECTIONS = (
     ),
     Section(
         "Advantages",
-        "About four of five are zero at K = 0.4. Far fewer: groups have more than two scores.",
+        "About four of five are zero at K = 0.4. Far fewer: groups have more than two scores. A mean over tokens below "
+        "zero: wrong responses are longer, and the loss is net negative.",
         (
             Chart(
                 "Shares of zero, positive and negative advantages",
                 (metrics.ZERO_FRACTION, metrics.POSITIVE_FRACTION, metrics.NEGATIVE_FRACTION),
             ),
             _alone(metrics.MULTI_VALUED_GROUP_FRACTION),
+            _alone(metrics.ADVANTAGE_TOKEN_MEAN),
         ),
     ),
     Section(
@@ -78,11 +80,23 @@ SECTIONS = (
     Section(
         "Responses",
         "Responses that get longer while pass@1 stands still go with an explosion of entropy.",
-        (_alone(metrics.LENGTH_MEAN), _alone(metrics.LENGTH_CLIP_RATIO)),
+        (
+            _alone(metrics.LENGTH_MEAN),
+            _alone(metrics.LENGTH_CLIP_RATIO),
+            Chart("Response length, right and wrong", (metrics.LENGTH_RIGHT, metrics.LENGTH_WRONG)),
+        ),
     ),
     Section(
         "Clipping",
         "What the regularizer holds back.",
-        (_alone(metrics.CLIP_FRACTION), _alone(metrics.CLIP_FRACTION_LOWER), _alone(metrics.PPO_KL)),
+        (
+            _alone(metrics.CLIP_FRACTION),
+            _alone(metrics.CLIP_FRACTION_LOWER),
+            Chart(
+                "Clipped tokens by sign of the advantage",
+                (metrics.CLIP_FRACTION_POSITIVE, metrics.CLIP_FRACTION_NEGATIVE),
+            ),
+            _alone(metrics.PPO_KL),
+        ),
     ),
 )

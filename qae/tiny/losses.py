@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from qae import metrics
+from qae.diagnostics import clip_fraction_by_sign
 from qae.tiny.config import Actor
 
 
@@ -53,7 +54,7 @@ class DapoLoss:
     def __call__(
         self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
-        """Return the loss and its clip fractions and KL estimate, as `PolicyLoss` says."""
+        """Return the loss, its clip fractions (in all and by sign) and KL estimate, as `PolicyLoss` says."""
         log_ratio = (log_prob - old_log_prob).clamp(-20.0, 20.0)
         ratio = log_ratio.exp()
         unclipped = -advantages * ratio
@@ -63,18 +64,21 @@ class DapoLoss:
         per_token = torch.where(advantages < 0, torch.minimum(cap, pessimistic), pessimistic)
         tokens = response_mask.sum()
         with torch.no_grad():
+            bound = clipped > unclipped
             logged = torch.stack(
                 [
-                    (clipped > unclipped).float().mul(response_mask).sum(),
+                    bound.float().mul(response_mask).sum(),
                     ((pessimistic > cap) & (advantages < 0)).float().mul(response_mask).sum(),
                     (-log_ratio * response_mask).sum(),
                 ]
             ) / (tokens + 1e-8)
+            by_sign = clip_fraction_by_sign(bound, advantages, response_mask)
         clip_fraction, dual_fraction, kl = logged.tolist()
         return (per_token * response_mask).sum() / tokens, {
             metrics.CLIP_FRACTION.name: clip_fraction,
             metrics.CLIP_FRACTION_LOWER.name: dual_fraction,
             metrics.PPO_KL.name: kl,
+            **by_sign,
         }
 
 

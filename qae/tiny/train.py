@@ -10,7 +10,7 @@ import torch
 from qae import metrics
 from qae.advantage import GroupAdvantages, group_advantages
 from qae.config import AdvantageConfig
-from qae.diagnostics import advantage_diagnostics, entropy_by_sign
+from qae.diagnostics import advantage_diagnostics, advantage_token_mean, entropy_by_sign, lengths_by_correctness
 from qae.evaluation import summarise
 from qae.run_directory import JsonlWriter, RunDirectory
 from qae.tiny import checkpoint
@@ -151,6 +151,8 @@ def _describe(
         metrics.LENGTH_CLIP_RATIO.name: float((length_B == max_response_length).float().mean()),
         **advantage_diagnostics(batch.score_B, batch.group_B, baseline_B, advantage_B, rule.quantile_k),
         **entropy_by_sign(advantage_B, responses.entropy_B_T, responses.mask_B_T),
+        **advantage_token_mean(advantage_B, length_B),
+        **lengths_by_correctness(length_B, batch.score_B > 0),
     }
 
 

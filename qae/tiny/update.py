@@ -35,7 +35,7 @@ def update_policy(
         step: global step, from 1; names the shuffling and sets the warm-up of the learning rate.
 
     Returns:
-        verl's actor metrics, each the mean over the step's gradient updates.
+        verl's actor metrics and clips by sign, each the mean over those of the step's gradient updates that have it.
     """
     actor = config.actor
     warmup = actor.optim.lr_warmup_steps
@@ -58,8 +58,15 @@ def update_policy(
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), actor.grad_clip)
             optimizer.step()
             logged.append({**values, metrics.POLICY_LOSS.name: objective.item(), metrics.GRAD_NORM.name: norm.item()})
-    means = {name: sum(values[name] for values in logged) / len(logged) for name in logged[0]}
-    return {**means, metrics.LEARNING_RATE.name: lr}
+    return {**_means(logged), metrics.LEARNING_RATE.name: lr}
+
+
+def _means(logged: list[dict[str, float]]) -> dict[str, float]:
+    found: dict[str, list[float]] = {}
+    for values in logged:
+        for name, value in values.items():
+            found.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}
 
 
 def _mini_batch_loss(

@@ -8,7 +8,7 @@ from torch import Tensor
 from qae import metrics
 from qae.advantage import group_advantages, group_index
 from qae.config import AdvantageConfig, QuantileOn
-from qae.diagnostics import advantage_diagnostics, entropy_by_sign
+from qae.diagnostics import advantage_diagnostics, advantage_token_mean, entropy_by_sign, lengths_by_correctness
 
 
 def describe(
@@ -19,8 +19,9 @@ def describe(
     mask_B_T: Tensor,
     config: AdvantageConfig,
     unshaped_B: Tensor | None = None,
+    right_B: Tensor | None = None,
 ) -> dict[str, float]:
-    """A batch's advantages, groups and entropies.
+    """A batch's advantages, groups, entropies and lengths.
 
     Args:
         scores_B: what the advantages were taken of, float (B,); no padding rows.
@@ -30,6 +31,7 @@ def describe(
         mask_B_T: 1 for response tokens, (B, T).
         config: the rule that made the advantages; it gives the baselines.
         unshaped_B: scores before shaping, float (B,), where the quantile is taken of those.
+        right_B: which responses are right, bool (B,); None where the verifier does not say.
     """
     mask_B_T = mask_B_T.bool()
     on_accuracy = config.quantile_on is QuantileOn.ACCURACY
@@ -44,6 +46,8 @@ def describe(
     values = {
         **advantage_diagnostics(scores_B, group_B, baseline_B, advantage_B, config.quantile_k),
         **entropy_by_sign(advantage_B, entropy_B_T, mask_B_T),
+        **advantage_token_mean(advantage_B, tokens_B),
+        **({} if right_B is None else lengths_by_correctness(tokens_B, right_B)),
     }
     if bool(spoken_B.any()):
         values[metrics.ENTROPY.name] = token_mean(entropy_B_T, mask_B_T)
@@ -68,6 +72,12 @@ def unshaped(extra_fields: list[object]) -> Tensor | None:
     """
     found = [_number(extra, "score", "acc") for extra in extra_fields]
     return None if any(value is None for value in found) else torch.tensor(found, dtype=torch.float32)
+
+
+def rightness(extra_fields: list[object]) -> Tensor | None:
+    """Which responses are right by the verifier, bool (B,); None where it does not say of one."""
+    found = [is_right(extra) for extra in extra_fields]
+    return None if any(right is None for right in found) else torch.tensor(found, dtype=torch.bool)
 
 
 def is_right(extra: object) -> bool | None:

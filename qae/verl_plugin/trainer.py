@@ -22,7 +22,7 @@ from qae.evaluation import summarise
 from qae.run_directory import write_atomic
 from qae.token_statistics import high_entropy_tokens, words_in_vocabulary
 from qae.verl_plugin import estimator
-from qae.verl_plugin.description import describe, token_mean, unshaped
+from qae.verl_plugin.description import describe, rightness, token_mean, unshaped
 from qae.verl_plugin.record import RecordingTracking, RunRecord, Tracking
 from qae.verl_plugin.validation import Sample, ValidationTap, plain, problem_results, samples
 
@@ -106,11 +106,12 @@ class QaeTrainer(PPOTrainerSync):
         return unshaped(plain(data["extra_fields"]))
 
     def _describe(self, batch: "KVBatchMeta", metrics: dict[str, float], unshaped_B: Tensor | None) -> None:
-        fields = ["uid", "responses", "response_mask", "rm_scores", "entropy", "advantages"]
+        fields = ["uid", "responses", "response_mask", "rm_scores", "entropy", "advantages", "extra_fields"]
         if self.config.algorithm.use_kl_in_reward:
             fields.append("token_level_rewards")
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
         uid_B = np.array(data.pop("uid").tolist(), dtype=object)
+        extra_B = plain(data.pop("extra_fields"))
         padded = data.to_padded_tensor()
         real = _real(batch)
         mask_B_T, entropy_B_T = padded["response_mask"][real].bool(), padded["entropy"][real]
@@ -124,6 +125,7 @@ class QaeTrainer(PPOTrainerSync):
             mask_B_T,
             self._advantage,
             None if unshaped_B is None else unshaped_B[real],
+            rightness([extra for extra, is_real in zip(extra_B, real, strict=True) if is_real]),
         )
         if verls_entropy is not None and self.config.actor_rollout_ref.actor.loss_agg_mode != "token-mean":
             # verl averages it as it does the loss; runs of different losses compare by the token mean.

@@ -31,8 +31,13 @@ ASKED_FOR = {
     metrics.NEGATIVE_FRACTION,
     metrics.pass_at(1),
     metrics.pass_at(16),
+    metrics.ADVANTAGE_TOKEN_MEAN,
     metrics.LENGTH_MEAN,
+    metrics.LENGTH_RIGHT,
+    metrics.LENGTH_WRONG,
     metrics.CLIP_FRACTION,
+    metrics.CLIP_FRACTION_POSITIVE,
+    metrics.CLIP_FRACTION_NEGATIVE,
     metrics.CLIP_FRACTION_LOWER,
 }
 GROUPING = [

@@ -12,7 +12,7 @@ from qae.advantage import group_advantages, group_index
 from qae.config import AdvantageConfig, AdvantageRule, QuantileDefinition, QuantileOn
 from qae.diagnostics import advantage_diagnostics, entropy_by_sign
 from qae.errors import ConfigError
-from qae.verl_plugin.description import describe, unshaped
+from qae.verl_plugin.description import describe, rightness, unshaped
 from qae.verl_plugin.estimator import Step, during
 from qae.verl_plugin.validation import Sample, problem_results
 
@@ -119,6 +119,30 @@ def test_the_trainers_metrics_equal_the_toolkits_functions(quantile_k: float) ->
     assert entropy_by_sign(expected.advantage_B, entropy_B_T, mask_B_T).items() <= values.items()
     token_mean = float((entropy_B_T * mask_B_T).sum() / mask_B_T.sum())
     assert values[metrics.ENTROPY.name] == pytest.approx(token_mean, rel=1e-6)
+
+
+@pytest.mark.parametrize("rule", [AdvantageRule.QUANTILE, AdvantageRule.TOKEN_MEAN])
+def test_the_trainers_token_mean_and_lengths_are_those_of_the_batch(rule: AdvantageRule) -> None:
+    rewards_B_T, mask_B_T, uid_B = batch(5)
+    score_B, right_B = rewards_B_T.sum(1), rewards_B_T.sum(1) > 0
+    advantage_B_T = call({"advantage": rule.value}, seed=5)
+    given = (score_B, uid_B, advantage_B_T, torch.ones(mask_B_T.shape), mask_B_T, AdvantageConfig(rule=rule))
+    values = describe(*given, right_B=right_B)
+    each = [float(a) for a, taken in zip(advantage_B_T.flatten(), mask_B_T.flatten(), strict=True) if taken]
+    assert values[metrics.ADVANTAGE_TOKEN_MEAN.name] == pytest.approx(sum(each) / len(each), rel=1e-4, abs=1e-6)
+    assert abs(sum(each)) < 1e-4 or rule is AdvantageRule.QUANTILE
+    for metric, wanted in ((metrics.LENGTH_RIGHT, True), (metrics.LENGTH_WRONG, False)):
+        lengths = [int(mask_B_T[row].sum()) for row in range(len(score_B)) if bool(right_B[row]) is wanted]
+        assert values[metric.name] == pytest.approx(sum(lengths) / len(lengths))
+    assert metrics.LENGTH_RIGHT.name not in describe(*given)
+
+
+def test_who_is_right_comes_from_the_verifier() -> None:
+    both: list[object] = [{"reward_extra_info": {"score": -1.5, "acc": False}}, {"reward_extra_info": {"acc": 1.0}}]
+    found = rightness(both)
+    assert found is not None
+    assert found.tolist() == [False, True]
+    assert rightness([*both, {"reward_extra_info": {"score": 1.0}}]) is None
 
 
 def test_scores_before_shaping_come_from_the_verifier() -> None:
