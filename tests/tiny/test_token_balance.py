@@ -9,7 +9,8 @@ from qae import metrics
 from qae.run_directory import RunDirectory, read_metrics
 from qae.tiny.config import TinyConfig
 from qae.tiny.losses import DapoLoss
-from qae.tiny.rollout import Batch
+from qae.tiny.model import Transformer
+from qae.tiny.rollout import Batch, Rollouts
 from qae.tiny.train import train
 from tests.configs import QUICK, tiny_mapping
 
@@ -26,16 +27,14 @@ def run(
     path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str
 ) -> tuple[list[dict[str, float]], list[Batch]]:
     """Lines of the steps of a run, and the batches that it was trained on."""
-    from qae.tiny import train as training
-
     batches: list[Batch] = []
 
-    class Recorded(training.Rollouts):
-        def batch(self, *arguments: object) -> Batch:
-            batches.append(super().batch(*arguments))  # type: ignore[arg-type]  # handed on as they came
+    class Recorded(Rollouts):
+        def batch(self, model: Transformer, step: int) -> Batch:
+            batches.append(super().batch(model, step))
             return batches[-1]
 
-    monkeypatch.setattr(training, "Rollouts", Recorded)
+    monkeypatch.setattr("qae.tiny.train.Rollouts", Recorded)
     config = TinyConfig.from_mapping(tiny_mapping(*QUICK, *overrides))
     train(config, RunDirectory(path), cache=cache, on_step=lambda *_: None, should_stop=lambda: False)
     lines = [line for line in read_metrics(RunDirectory(path)).records if line["step"] != 0]
