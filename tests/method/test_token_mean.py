@@ -110,8 +110,11 @@ def test_only_the_ratio_of_lengths_counts(batch: Batch, factor: int) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("score", [0.0, 1.0, -1.0, 0.1, 1 / 3])
 def test_equal_rewards_have_advantage_0_whatever_the_lengths(score: float, dtype: torch.dtype) -> None:
-    scores, groups = torch.full((16,), score, dtype=dtype), torch.zeros(16, dtype=torch.int64)
-    result = group_advantages(scores, groups, TOKEN_MEAN, tokens_B=torch.arange(16))
+    """Sums of products round, in double too; over 300 draws of lengths some do."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(0, 20_480, (300, 16), generator=generator).flatten()
+    scores, groups = torch.full((4800,), score, dtype=dtype), torch.arange(300).repeat_interleave(16)
+    result = group_advantages(scores, groups, TOKEN_MEAN, tokens_B=tokens)
     assert (result.advantage_B == 0).all()
 
 
