@@ -140,7 +140,8 @@ def test_data_files() -> None:
     generated = doctor.judge_data(NEEDS, [DataFile("d/arithmetic-val.parquet", failure="not there")], expected)[0]
     assert generated.fix == "`qae data prepare arithmetic --out d`"
     assert "reward_model" in doctor.judge_data(NEEDS, [replace(train, missing=("reward_model",))], expected)[0].message
-    assert levels(doctor.judge_data(replace(NEEDS, val_files=()), [train], expected)) == [Level.OK, Level.FAIL]
+    unset = replace(NEEDS, data_files={**NEEDS.data_files, "data.val_files": ()})
+    assert levels(doctor.judge_data(unset, [train], expected)) == [Level.OK, Level.FAIL]
 
 
 def test_the_model() -> None:
