@@ -21,17 +21,6 @@ _PLAIN = re.compile(r"[A-Za-z_/][\w/.-]*", re.ASCII)
 _WORDS = frozenset({"null", "true", "false", "inf", "nan"})
 
 
-def check_backend(config: Mapping[str, object]) -> None:
-    """Refuse a run of another trainer, which no command of verl trains.
-
-    Raises:
-        ConfigError: it is one.
-    """
-    backend = config.get("backend")
-    if backend != "verl":
-        raise ConfigError("backend", backend, "the command is one of verl's; choose one of verl's models with model=")
-
-
 def engine(config: Mapping[str, object]) -> str:
     """The value of verl's `model_engine`; dp is FSDP."""
     return str(config.get("model_engine", "dp"))

@@ -4,12 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeAlias, cast
+from typing import Any, ClassVar, TypeAlias
 
 from qae.checks import whole_number_or_null
 from qae.run_directory import RunDirectory
 
-Config: TypeAlias = Mapping[str, object]
+Config: TypeAlias = Mapping[str, Any]  # of a run, resolved, in plain containers
 OnStep: TypeAlias = Callable[[int, Mapping[str, float]], None]
 # A sentence once the machines that a run computes on are gone; the argument: seconds to wait for it.
 Lost: TypeAlias = Callable[[float], str | None]
@@ -107,11 +107,11 @@ class Trainer(ABC):
 
     def total_steps(self, config: Config) -> int:
         """Global steps that complete the run."""
-        return int(cast("Mapping[str, int]", config["trainer"])["total_training_steps"])
+        return int(config["trainer"]["total_training_steps"])
 
     def threads(self, config: Config) -> int:
         """Threads that the run's own process computes on."""
-        return int(cast("Mapping[str, int]", config["resources"])["threads"])
+        return int(config["resources"]["threads"])
 
     def nodes(self, config: Config) -> int:
         """Machines that the run computes on.

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import cast
 
 from qae.checks import whole_number
+from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
-from sweeps import toolkit_keys, verl_checkpoints, verl_machine
+from sweeps import toolkit_keys, trainers, verl_checkpoints, verl_machine
 from sweeps.trainers.protocol import Attempt, Config, Ray, Trainer
 
 _GPUS_WHERE_NOTHING_SAYS = 8  # verl's own default
@@ -88,6 +89,19 @@ class VerlTrainer(Trainer):
     def checkpoints(self, folder: Path) -> Mapping[int, Path]:
         """Those that verl wrote to their end."""
         return verl_checkpoints.complete(folder)
+
+
+def check_command(config: Config) -> None:
+    """Refuse a run that a command of verl's could not train: `qae verl-command` prints one without the toolkit's part.
+
+    Raises:
+        ConfigError: another trainer trains the run, or verl would refuse it.
+    """
+    from sweeps import verl_rules
+
+    if not isinstance(trainers.of(config), VerlTrainer):
+        raise ConfigError("backend", config["backend"], "choose one of verl's models with model=")
+    verl_rules.check(config, exists=None)
 
 
 def _first_number(config: Config, keys: Sequence[str], otherwise: int) -> int:
