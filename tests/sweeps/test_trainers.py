@@ -1,5 +1,6 @@
 """Trainers are plug-ins: the package of docs/trainers.md, built from the page, trains; broken ones get a sentence."""
 
+import io
 import os
 import re
 import signal
@@ -12,12 +13,17 @@ from pathlib import Path
 
 import orjson
 import pytest
+from rich.console import Console
 
 from qae.errors import ConfigError
-from qae.run_directory import RunDirectory, RunStatus, read_evaluations, read_metrics
+from qae.run_directory import RunDirectory, RunState, RunStatus, read_evaluations, read_metrics
+from slurm.request import request_of
 from sweeps import trainers
 from sweeps.identity import run_id
+from sweeps.local import side_by_side
+from sweeps.plan import Job, make_plan
 from sweeps.store import RunStore
+from sweeps.tables import plan_table
 from sweeps.trainers.protocol import Trainer
 from tests.configs import tiny_mapping, verl_mapping
 
@@ -267,6 +273,32 @@ def _failure(package: Path, folder: Path) -> str:
     state = directory.read_state()
     assert (code, state.status, state.attempt) == (1, RunStatus.FAILED, 1), output
     return str(state.reason)
+
+
+def test_launchers_and_plans_ask_a_strangers_trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        f"{_TRAINER}    def train(self, attempt): return 0\n"
+        "    def step_gpu_seconds(self, config): return 7200.0 if self.gpus(config) else None\n"
+    )
+    monkeypatch.syspath_prepend(str(installed(tmp_path / "package", "their-trainer", "asked:T", code, "asked")))
+    on_cpu = {**tiny_mapping("tracking.backend=none", "resources.threads=3"), "backend": "asked"}
+    on_gpus = {**tiny_mapping("tracking.backend=none", "resources.gpus_per_node=2"), "backend": "asked"}
+    requests = [request_of(config) for config in (on_cpu, on_gpus)]
+    assert [request.option("cpus-per-task") for request in requests] == ["3", None]
+    assert [request.option("gpus-per-node") for request in requests] == [None, "2"]
+    assert side_by_side(on_gpus) == 1
+
+    store = RunStore(tmp_path / "runs")
+    nobodys = store.directory("0123456789ab")
+    nobodys.path.mkdir(parents=True)
+    nobodys.config.write_text("backend: a_trainer_that_is_not_installed_any_more\n")
+    nobodys.write_state(RunState(RunStatus.DONE))
+    plan = make_plan([Job((), on_cpu), Job((), on_gpus)], store, name="x", retry=False)
+    assert [run.gpu_hours for run in plan.runs] == [None, 2.0 * plan.runs[1].total_steps]
+    console = Console(width=200, file=io.StringIO())
+    console.print(plan_table(plan))
+    assert "3 threads" in console.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert "1x2 GPUs" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_run_ids_of_a_strangers_runs_count_every_key_of_theirs() -> None:
