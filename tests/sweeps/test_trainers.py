@@ -75,7 +75,7 @@ def start(packages: Sequence[Path], root: Path, *arguments: str) -> subprocess.P
 
 def run(packages: Sequence[Path], root: Path, *arguments: str) -> tuple[int, str]:
     process = start(packages, root, *arguments)
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=300)
     return process.returncode, output
 
 
@@ -90,7 +90,7 @@ def by_id(root: Path) -> dict[str, object]:
 
 
 SWEEP = ("sweep.py", "-m", "model=bandit", "tracking=none", "algorithm.quantile_k=-1,0.4")
-LONG = ("trainer.total_training_steps=1500", "trainer.save_freq=100", "trainer.test_freq=500")
+LONG = ("trainer.total_training_steps=500", "trainer.save_freq=40", "trainer.test_freq=200")
 
 
 @pytest.mark.slow
@@ -109,11 +109,11 @@ def test_the_pages_trainer_runs_a_sweep_whose_runs_are_killed_continued_and_tabu
     process = start([package], killed, *SWEEP, *LONG)
     victim = _under_way(killed, process)
     os.kill(victim, signal.SIGKILL)
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 1, output
     assert "killed by SIGKILL" in output
     process = start([package], killed, *SWEEP, *LONG)
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert {d.read_state().attempt for d in RunStore(killed).runs()} == {1, 2}
     assert by_id(killed) == by_id(whole)
@@ -131,7 +131,7 @@ def _under_way(root: Path, process: subprocess.Popen[str]) -> int:
     while time.monotonic() < deadline and process.poll() is None:
         for directory in RunStore(root).runs():
             state = directory.read_state()
-            if state.status is RunStatus.RUNNING and state.step >= 150 and state.pid is not None:
+            if state.status is RunStatus.RUNNING and state.step >= 50 and state.pid is not None:
                 return state.pid
         time.sleep(0.01)
     raise AssertionError("no run was under way")
@@ -282,7 +282,7 @@ def test_launchers_and_plans_ask_a_strangers_trainer(tmp_path: Path, monkeypatch
     )
     monkeypatch.syspath_prepend(str(installed(tmp_path / "package", "their-trainer", "asked:T", code, "asked")))
     on_cpu = {**tiny_mapping("tracking.backend=none", "resources.threads=3"), "backend": "asked"}
-    on_gpus = {**tiny_mapping("tracking.backend=none", "resources.gpus_per_node=2"), "backend": "asked"}
+    on_gpus = {**tiny_mapping("tracking.backend=none", "resources.gpus_per_node=2", "seed=1"), "backend": "asked"}
     requests = [request_of(config) for config in (on_cpu, on_gpus)]
     assert [request.option("cpus-per-task") for request in requests] == ["3", None]
     assert [request.option("gpus-per-node") for request in requests] == [None, "2"]
