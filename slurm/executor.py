@@ -22,9 +22,8 @@ from slurm.request import Request, grouped
 from slurm.script import Array
 from slurm.states import Phase
 from slurm.submit import Submission, Submitter, patiently
-from sweeps import backends, checkout, forks, snapshot, tables
+from sweeps import checkout, forks, snapshot, tables, trainers
 from sweeps.executor import Execution, Feed, no_more
-from sweeps.needs import Needs
 from sweeps.plan import Action, Plan, PlannedRun
 from sweeps.progress import Progress
 from sweeps.store import RunStore
@@ -70,7 +69,7 @@ class SlurmExecutor:
         """Refuse requests that sbatch could not use, and files that jobs would not find."""
         grouped(runs)
         for run in runs:
-            if self._snapshot and backends.is_verl(run.config):
+            if self._snapshot:
                 _check_paths(run.config)
 
     def describe(self, plan: Plan) -> Sequence[str]:
@@ -178,10 +177,7 @@ def _check_paths(config: Mapping[str, object]) -> None:
     Raises:
         ConfigError: a relative path of a file or folder that is here.
     """
-    needs = Needs.of(config)
-    named = {"data.train_files": needs.train_files, "data.val_files": needs.val_files}
-    named["actor_rollout_ref.model.path"] = (needs.model_path,) if needs.model_path else ()
-    for key, paths in named.items():
+    for key, paths in trainers.of(config).files(config).items():
         for path in paths:
             if not Path(path).is_absolute() and Path(path).exists():
                 fix = "jobs run elsewhere: give an absolute path (QAE_DATA for data sets), or sweep.snapshot=false"

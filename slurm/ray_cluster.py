@@ -21,8 +21,8 @@ from typing import IO
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
 from slurm import ray_node
-from sweeps import backends, verl_machine, verl_run
-from sweeps.backends import Lost
+from sweeps import trainers, verl_machine
+from sweeps.trainers import Lost
 
 _FLAGS = {"num_cpus": "--num-cpus", "num_gpus": "--num-gpus", "object_store_memory": "--object-store-memory"}
 _START_SECONDS = 240.0  # a cold file system reads Ray's packages for a minute or two
@@ -76,7 +76,7 @@ class RayCluster:
 def machines(
     config: Mapping[str, object], directory: RunDirectory, should_stop: Callable[[], bool]
 ) -> Iterator[Lost | None]:
-    """Ray for a run: over the nodes of this job; verl's own where there is one. See `sweeps.job.Place`.
+    """Ray for a run whose trainer wants it: over the nodes of this job, or its own on one. See `sweeps.job.Place`.
 
     While it lasts, RAY_ADDRESS and the cluster's token are in this process's environment.
 
@@ -92,19 +92,20 @@ def machines(
         RayStartError: see `over`.
         ConfigError: the job has another number of nodes than the run.
     """
-    if not backends.is_verl(config) or verl_machine.joins_ray(config):
-        yield backends.nothing_is_lost
+    wanted = trainers.of(config).ray(config, directory)
+    if wanted is None:
+        yield trainers.nothing_is_lost
         return
-    wanted = verl_machine.nodes(config)
-    if wanted == 1:
+    if wanted.nodes == 1:
         with _set({"RAY_ADDRESS": verl_machine.LOCAL_RAY}):  # not that of another job on this node
-            yield backends.nothing_is_lost
+            yield trainers.nothing_is_lost
         return
     nodes = allocation()
-    if len(nodes) != wanted:
-        raise ConfigError("resources.nodes", wanted, f"the job has {len(nodes)}: give that number, or submit it anew")
-    options = [f"{_FLAGS[key]}={value}" for key, value in verl_machine.ray_options(config).items()]
-    with _set(_secured()), over(nodes, options, verl_run.environment(config, directory), should_stop) as ray:
+    if len(nodes) != wanted.nodes:
+        fix = f"the job has {len(nodes)}: give that number, or submit it anew"
+        raise ConfigError("resources.nodes", wanted.nodes, fix)
+    options = [f"{_FLAGS[key]}={value}" for key, value in wanted.options.items()]
+    with _set(_secured()), over(nodes, options, wanted.environment, should_stop) as ray:
         if ray is None:
             yield None
             return

@@ -12,7 +12,7 @@ from typing import cast
 from qae.checks import whole_number_or_null
 from qae.errors import ConfigError
 from slurm import attempts
-from sweeps import backends
+from sweeps import trainers
 from sweeps.plan import PlannedRun
 
 # What the launcher itself says of every array.
@@ -82,8 +82,10 @@ def request_of(config: Mapping[str, object]) -> Request:
     slurm = _section(config, "slurm")
     attempts.limits(slurm.get("attempts"))
     gres = _text(slurm, "slurm.gres")
-    gpus = _whole(resources, "resources.gpus_per_node", least=0) if _uses_gpus(config) else 0
-    cpus = _whole(slurm, "slurm.cpus_per_task") or (None if gpus or gres else _own_cpus(config))
+    trainer = trainers.of(config)
+    gpus = trainer.gpus(config)
+    own_cpus = None if gres or trainer.takes_machine(config) else trainer.threads(config)
+    cpus = _whole(slurm, "slurm.cpus_per_task") or own_cpus
     asked: dict[str, str | None] = {
         "nodes": str(_whole(resources, "resources.nodes") or 1),
         "ntasks-per-node": "1",
@@ -119,15 +121,6 @@ def grouped(runs: Sequence[PlannedRun]) -> dict[Request, list[PlannedRun]]:
     for run in runs:
         groups.setdefault(request_of(run.config), []).append(run)
     return groups
-
-
-def _uses_gpus(config: Mapping[str, object]) -> bool:
-    return backends.is_verl(config) and _section(config, "trainer").get("device") != "cpu"
-
-
-def _own_cpus(config: Mapping[str, object]) -> int | None:
-    """Cores of a run of the embedded trainer; None where the cluster's default holds."""
-    return None if backends.is_verl(config) else backends.threads(config)
 
 
 def _section(config: Mapping[str, object], name: str) -> Mapping[str, object]:

@@ -65,14 +65,14 @@ def verl_command(overrides: tuple[str, ...], *, script: bool) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     from qae.errors import ConfigError
-    from sweeps import backends, verl_overrides
+    from sweeps import run_checks, verl_overrides
     from sweeps.app import compose_run, explain
+    from sweeps.trainers.verl import check_command
 
     try:
         config = compose_run(overrides)
-        if not backends.is_verl(config):
-            raise click.UsageError("the embedded trainer trains this run; choose one of verl's models with model=")
-        backends.check({**config, "sweep": {"dry_run": True}})
+        run_checks.check_method(config)
+        check_command(config)
         text = verl_overrides.shell_script(config, overrides) if script else verl_overrides.shell_command(config)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error

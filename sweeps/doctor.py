@@ -131,16 +131,8 @@ def judge_packages(needs: Needs, versions: Mapping[str, str]) -> list[Finding]:
         needs: of the run.
         versions: by name of the distribution; absent ones are not in it.
     """
-    wanted = {"torch": "`make setup`"}
-    if needs.verl_imported:
-        wanted["verl"] = "`make setup`"
-    if needs.verl_trains:
-        wanted["ray"] = "`make setup`"
-    if needs.engine:
-        extra = needs.engine if needs.engine in ("vllm", "sglang") else "vllm"
-        wanted[needs.engine] = f'`uv pip install "verl[{extra}]"` into the environment (it brings its own torch)'
     findings = []
-    for name, fix in wanted.items():
+    for name, fix in needs.packages.items():
         version = versions.get(name)
         if version is None:
             findings.append(Finding(name, Level.FAIL, "not installed", fix))
@@ -237,7 +229,7 @@ def judge_store(needs: Needs, system: FileSystem) -> list[Finding]:
 
 def judge_open_files(needs: Needs, soft: int, hard: int) -> Finding:
     """The limit of open files."""
-    least = _OPEN_FILES_OF_RAY if needs.verl_trains else _OPEN_FILES_OTHERWISE
+    least = _OPEN_FILES_OF_RAY if needs.ray else _OPEN_FILES_OTHERWISE
     if needs.gpus:
         least = _OPEN_FILES_WITH_GPUS
     if soft < least:
@@ -269,10 +261,8 @@ def judge_data(needs: Needs, files: Sequence[DataFile], expected: Mapping[str, t
         files: those of `needs`, as found.
         expected: fewest and most rows by file name, for files that are known.
     """
-    if not needs.verl_trains:
-        return []
     findings = [_judge_file(needs, file, expected.get(Path(file.path).name)) for file in files]
-    for key, named in (("data.train_files", needs.train_files), ("data.val_files", needs.val_files)):
+    for key, named in needs.data_files.items():
         if not named and needs.gpus:  # without GPUs it is the rehearsal, whose data are generated
             findings.append(Finding(key, Level.FAIL, "not set", "name files that `qae data prepare` wrote"))
     return findings
@@ -289,7 +279,7 @@ def _judge_file(needs: Needs, file: DataFile, expected: tuple[int, int] | None) 
     if file.missing:
         message = f"{file.path}: no column {', '.join(file.missing)}"
         return Finding(path.name, Level.FAIL, message, f"write it in verl's form: {command}")
-    if file.rows < (batch if file.path in needs.train_files else 1):
+    if file.rows < (batch if file.path in needs.data_files.get("data.train_files", ()) else 1):
         fix = "set a smaller data.train_batch_size or use more data"
         return Finding(path.name, Level.FAIL, f"{file.rows} rows, a step takes {batch or 1}", fix)
     if expected and not expected[0] <= file.rows <= expected[1]:

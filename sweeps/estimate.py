@@ -1,4 +1,4 @@
-"""GPU hours of a run of verl before it has run, and how finished runs correct them; docs/gpu_hours.md explains."""
+"""GPU hours of a run before it has run, and how finished runs correct them; docs/gpu_hours.md explains."""
 
 import os
 from collections import defaultdict
@@ -9,8 +9,9 @@ from statistics import median
 
 import orjson
 
+from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunStatus
-from sweeps import backends
+from sweeps import trainers
 from sweeps.store import RunStore, StoreError
 
 STEP_SECONDS = "timing_s/step"  # verl's name of the wall time of a global step
@@ -48,7 +49,7 @@ DEFAULT = Assumptions()
 
 
 def step_gpu_seconds(config: Mapping[str, object], assumed: Assumptions = DEFAULT) -> float | None:
-    """GPU seconds of a global step, its share of the validations included.
+    """GPU seconds of a global step of verl, its share of the validations included.
 
     Args:
         config: resolved; ``resources.parameters`` is the number of parameters that a token passes.
@@ -78,9 +79,7 @@ def step_gpu_seconds(config: Mapping[str, object], assumed: Assumptions = DEFAUL
 
 def gpu_hours(config: Mapping[str, object], steps: int, correction: float = 1.0) -> float | None:
     """GPU hours of some steps; None for runs without GPUs and models of unknown size."""
-    if not backends.is_verl(config):
-        return None
-    seconds = step_gpu_seconds(config)
+    seconds = trainers.of(config).step_gpu_seconds(config)
     return None if seconds is None else correction * seconds * steps / 3600
 
 
@@ -92,18 +91,21 @@ def corrections(store: RunStore) -> dict[str, float]:
     ratios: defaultdict[str, list[float]] = defaultdict(list)
     for directory in _newest_finished(store):
         config = _read_config(directory)
-        if config is None or not backends.is_verl(config):
+        if config is None:
             continue
-        seconds, estimated = _seconds_a_step(directory), step_gpu_seconds(config)
-        if seconds and estimated:
-            gpus = _number(config, "trainer.nnodes") * _number(config, "trainer.n_gpus_per_node")
+        try:
+            trainer = trainers.of(config)
+            estimated, gpus = trainer.step_gpu_seconds(config), trainer.nodes(config) * trainer.gpus(config)
+        except ConfigError:
+            continue  # its trainer is not installed here
+        if estimated and gpus and (seconds := _seconds_a_step(directory)):
             ratios[model(config)].append(seconds * gpus / estimated)
     return {name: median(values) for name, values in ratios.items()}
 
 
 def model(config: Mapping[str, object]) -> str:
-    """What runs must share for one to tell about the other: the model trained."""
-    return str(_lookup(config, "actor_rollout_ref.model.path"))
+    """What runs must share for one to tell about the other: the trainer and the model trained."""
+    return f"{config.get('backend')} {_lookup(config, 'actor_rollout_ref.model.path')}"
 
 
 def _newest_finished(store: RunStore) -> Sequence[RunDirectory]:

@@ -1,10 +1,9 @@
 """Forks: a run that the guard ended goes on from an earlier checkpoint with another K, as a run of its own."""
 
 import os
-import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,12 @@ from omegaconf import OmegaConf
 from qae.guard import decisions
 from qae.json_lines import read_jsonl
 from qae.run_directory import JsonlWriter, Record, RunDirectory, RunState, RunStatus
-from sweeps import verl_checkpoints
+from sweeps import trainers
 from sweeps.identity import run_id
 from sweeps.store import ManifestRun, RunStore
 
 SECTION = "fork"
 _K = "algorithm.quantile_k"
-_CHECKPOINT = re.compile(r"step-(\d+)\.pt")  # qae.tiny.checkpoint
 
 
 class NoForkError(RuntimeError):
@@ -59,7 +57,7 @@ def make(config: Mapping[str, object], directory: RunDirectory, before: int, k: 
         raise NoForkError("it is a fork itself")
     if _k_of(config) == k:
         raise NoForkError(f"its K is {k:g} already")
-    step, checkpoint = _newest_checkpoint(directory, before)
+    step, checkpoint = _newest_checkpoint(config, directory, before)
     changed = config_of(config, directory.run_id, step, k)
     fork = RunDirectory(directory.path.parent / run_id(changed))
     if not fork.path.exists():
@@ -124,18 +122,12 @@ def _k_of(config: Mapping[str, object]) -> float:
     return float(cast("float", cast("Mapping[str, object]", config["algorithm"])["quantile_k"]))
 
 
-def _newest_checkpoint(directory: RunDirectory, before: int) -> tuple[int, Path]:
-    steps = {step: path for step, path in _checkpoints(directory.checkpoints) if step < before}
+def _newest_checkpoint(config: Mapping[str, object], directory: RunDirectory, before: int) -> tuple[int, Path]:
+    complete = trainers.of(config).checkpoints(directory.checkpoints)
+    steps = {step: path for step, path in complete.items() if step < before}
     if not steps:
         raise NoForkError(f"it has no checkpoint from before step {before} (trainer.save_freq)")
     return max(steps.items())
-
-
-def _checkpoints(folder: Path) -> Iterator[tuple[int, Path]]:
-    yield from verl_checkpoints.complete(folder).items()
-    for path in folder.glob("step-*.pt"):
-        if match := _CHECKPOINT.fullmatch(path.name):
-            yield int(match[1]), path
 
 
 def _fill(fork: RunDirectory, config: Mapping[str, object], parent: RunDirectory, step: int, checkpoint: Path) -> None:
@@ -154,7 +146,7 @@ def _fill(fork: RunDirectory, config: Mapping[str, object], parent: RunDirectory
         _copy(checkpoint, fork.checkpoints / checkpoint.name)
     except OSError as error:
         raise NoForkError(f"its checkpoint {checkpoint.name} cannot be copied ({error.strerror})") from error
-    total = int(cast("Mapping[str, int]", config["trainer"])["total_training_steps"])
+    total = trainers.of(config).total_steps(config)
     fork.write_state(RunState(RunStatus.PLANNED, step=step, total_steps=total))
 
 

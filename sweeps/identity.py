@@ -11,6 +11,7 @@ from pathlib import PurePath
 
 from qae.config import AdvantageConfig, AdvantageRule, QuantileOn
 from qae.operational import is_operational
+from sweeps import trainers
 
 # Data files count by name: where they lie differs between machines.
 DATA_FILES = ("data.train_files", "data.val_files")
@@ -51,8 +52,7 @@ def identity(config: Mapping[str, object]) -> dict[str, object]:
             kept.pop("algorithm.quantile_definition", None)
             kept["algorithm.quantile_k"] = -1
         selects_accuracy = advantage.quantile_on is QuantileOn.ACCURACY and kept["algorithm.quantile_k"] != -1
-        # The embedded task shapes no rewards: its scores are accuracies.
-        if not selects_accuracy or config.get("backend") == "tiny":
+        if not selects_accuracy or trainers.of(config).scores_are_accuracies(config):
             kept.pop("algorithm.quantile_on", None)
     for key in DATA_FILES:
         if key in kept:

@@ -17,10 +17,11 @@ from typing import cast
 from omegaconf import OmegaConf
 
 from qae import metrics
+from qae.checks import is_whole
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from qae.text import encodable
-from sweeps import backends, forks, provenance, reasons, tracking
+from sweeps import forks, provenance, reasons, run_checks, tracking, trainers
 from sweeps.guard import Guard
 from sweeps.locking import AlreadyRunningError, exclusive, leased
 from sweeps.reasons import ExitReason
@@ -48,7 +49,7 @@ def log_path(directory: RunDirectory, attempt: int) -> Path:
 
 Hold = Callable[[RunDirectory], AbstractContextManager[object]]
 Machines = Callable[
-    [Mapping[str, object], RunDirectory, Callable[[], bool]], AbstractContextManager[backends.Lost | None]
+    [Mapping[str, object], RunDirectory, Callable[[], bool]], AbstractContextManager[trainers.Lost | None]
 ]
 
 
@@ -67,8 +68,8 @@ class Place:
         lost: how the attempt before this one ended, if that one left no word.
         why_stopped: the reason behind a signal that asked to stop; for any but "cancelled" the run waits to go on.
         goes_on: whether a run that ended so, with this attempt counted, is left to be continued instead of failed.
-        machines: makes those ready that the run computes on, and lets go of them; gives their `backends.Lost`, or None
-            where it was asked to stop (by its last argument) before they were.
+        machines: makes those ready that the run computes on, and lets go of them; gives their `sweeps.trainers.Lost`,
+            or None where it was asked to stop (by its last argument) before they were.
     """
 
     job: str | None = None
@@ -76,7 +77,7 @@ class Place:
     lost: ExitReason = ExitReason.KILLED
     why_stopped: Callable[[int], ExitReason] = lambda _: ExitReason.CANCELLED
     goes_on: Callable[[RunState], bool] = ray_may_start
-    machines: Machines = lambda *_: nullcontext(backends.nothing_is_lost)
+    machines: Machines = lambda *_: nullcontext(trainers.nothing_is_lost)
 
 
 _HERE = Place()
@@ -218,11 +219,11 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
         the status it was left in.
     """
     config = cast("Mapping[str, object]", OmegaConf.to_container(OmegaConf.load(directory.config), resolve=True))
-    state = _begun(directory, backends.total_steps(config), place)
+    state = _begun(directory, config, place)
     progress = _Progress(directory, state, place)
     tracker: tracking.Tracker = tracking.NoTracker()
     try:
-        provenance.record_attempt(directory, state.attempt, backends.threads(config))
+        _note_provenance(config, directory, state.attempt)
         tracker = tracking.start(config, directory, sweep)
         progress.tracked(tracker)
         guard = Guard(config, directory, state.total_steps, tracker)
@@ -262,9 +263,12 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
     return status
 
 
-def _begun(directory: RunDirectory, total_steps: int, place: Place) -> RunState:
+def _begun(directory: RunDirectory, config: Mapping[str, object], place: Place) -> RunState:
     """The state of a new attempt, written; an attempt before it that left no word is counted."""
     before = directory.read_state()
+    total_steps = before.total_steps
+    with suppress(ConfigError):  # a trainer that is not installed here: the attempt fails and says it
+        total_steps = trainers.of(config).total_steps(config)
     if before.status is RunStatus.RUNNING:
         before = _counted(before, place.lost, None)
     now = time.time()
@@ -290,18 +294,31 @@ def _begun(directory: RunDirectory, total_steps: int, place: Place) -> RunState:
     return state
 
 
+def _note_provenance(config: Mapping[str, object], directory: RunDirectory, attempt: int) -> None:
+    trainer, package = trainers.of(config), trainers.package_of(config)
+    packages = (*trainer.packages(config), *([package] if package else []))
+    provenance.record_attempt(directory, attempt, trainer.threads(config), packages)
+
+
 def _train(
     config: Mapping[str, object],
     directory: RunDirectory,
     step: int,
-    on_step: backends.OnStep,
+    on_step: trainers.OnStep,
     should_stop: Callable[[], bool],
     place: Place,
 ) -> int:
     """Train where the place has the machines for it; the last finished step, the given one where none was made."""
     cache = RunStore(directory.path.parent).cache
     with place.machines(config, directory, should_stop) as lost:
-        return step if lost is None else backends.train(config, directory, cache, on_step, should_stop, lost)
+        if lost is None:
+            return step
+        run_checks.check(config)
+        attempt = trainers.Attempt(config, directory, cache, on_step, should_stop, lost)
+        last: object = trainers.of(config).train(attempt)
+    if not is_whole(last):
+        raise TypeError(f"the trainer {config['backend']} ended with {last!r} instead of the last finished step")
+    return last
 
 
 def _failed(
@@ -313,7 +330,7 @@ def _failed(
     stop_requests: Sequence[int],
 ) -> RunStatus:
     """Write how an attempt ended that raised; what it leaves the run in."""
-    killed = isinstance(error, backends.TrainerKilledError)
+    killed = isinstance(error, trainers.TrainerKilledError)
     if killed and stop_requests:  # who asked for the end did not wait for it
         return progress.stopped(stop_requests[0], directory.read_state().step)
     reason = reasons.of_exception(error, _trainer_log(config, directory, attempt))
@@ -390,16 +407,20 @@ def _counted(state: RunState, exit_reason: ExitReason | None, sentence: str | No
 
 
 def _trainer_log(config: Mapping[str, object], directory: RunDirectory, attempt: int) -> str:
-    """The end of what verl's processes printed; the embedded trainer's exceptions say all themselves."""
+    """The end of what the trainer's own processes printed; exceptions of one in this process say all themselves."""
     path = log_path(directory, attempt)
-    if config.get("backend") != backends.Backend.VERL or not path.exists():
+    try:
+        own_processes = trainers.of(config).own_processes
+    except ConfigError:  # it is not installed here
+        return ""
+    if not own_processes or not path.exists():
         return ""
     return path.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
 
 
 def _sentence(error: Exception) -> str:
     text = encodable(str(error).strip())
-    if isinstance(error, ConfigError | backends.TrainerKilledError):
+    if isinstance(error, ConfigError | trainers.TrainerKilledError):
         return text
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
 

@@ -1,7 +1,7 @@
 """The local launcher: several runs side by side, each in a process of its own.
 
-Workers are forked from one warm server process that has imported the trainer once (and verl, where a run's loss
-needs it), so a run starts at once. Nothing here knows what a run computes: see `sweeps.job`.
+Workers are forked from one warm server process that has imported the trainers of the runs once, so a run starts at
+once. Nothing here knows what a run computes: see `sweeps.job`.
 """
 
 import multiprocessing
@@ -19,7 +19,7 @@ from rich.console import Console
 
 from qae.checks import whole_number, whole_number_or_null
 from qae.run_directory import RunStatus
-from sweeps import backends, forks, tables, tracking
+from sweeps import forks, tables, tracking, trainers
 from sweeps.executor import Execution, Feed, no_more
 from sweeps.job import Exit, run_in_worker
 from sweeps.locking import is_locked
@@ -50,7 +50,7 @@ class LocalExecutor:
     def check(self, runs: Sequence[PlannedRun]) -> None:
         """Refuse runs that this machine cannot train."""
         for run in runs:
-            backends.check_machine(run.config)
+            trainers.of(run.config).check_machine(run.config)
 
     def describe(self, plan: Plan) -> Sequence[str]:  # noqa: ARG002
         """How many go side by side."""
@@ -71,8 +71,8 @@ def side_by_side(config: Mapping[str, object]) -> int:
     resources = cast("Mapping[str, object]", config.get("resources", {}))
     threads = whole_number("resources.threads", resources.get("threads"), 1)
     parallel = whole_number_or_null("resources.parallel", resources.get("parallel"), 1)
-    if backends.is_verl(config):
-        return parallel or 1  # its resources are a whole machine's or more
+    if trainers.of(config).takes_machine(config):
+        return parallel or 1
     return parallel or max(1, len(os.sched_getaffinity(0)) // threads)
 
 
@@ -231,12 +231,9 @@ class _Pool:
 
 def _preloaded(configs: Sequence[Mapping[str, object]]) -> list[str]:
     """What the fork server imports for all workers."""
-    modules = ["sweeps.warm"]
-    if any(backends.needs_verl(config) for config in configs):
-        modules.append("verl.trainer.ppo.core_algos")
-    if any(tracking.uses_wandb(config) for config in configs):
-        modules.append("wandb")
-    return modules
+    modules = dict.fromkeys(module for config in configs for module in trainers.of(config).preload(config))
+    wandb = ["wandb"] if any(tracking.uses_wandb(config) for config in configs) else []
+    return ["sweeps.warm", *modules, *wandb]
 
 
 def _signal_name(number: int) -> str:

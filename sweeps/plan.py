@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from sweeps import backends, estimate, forks, oddities, toolkit_keys
+from sweeps import estimate, forks, oddities, run_checks, toolkit_keys, trainers
 from sweeps.identity import run_id
 from sweeps.locking import is_locked
 from sweeps.store import ManifestRun, RunStore, axes, label
@@ -115,12 +115,12 @@ def make_plan(
     duplicates = 0
     for job in jobs:
         toolkit_keys.check(job.config)
-        backends.check(job.config, exists)
+        run_checks.check(job.config, exists)
         identity = run_id(job.config)
         if identity in runs:
             duplicates += 1
             continue
-        if corrections is None and backends.is_verl(job.config):
+        if corrections is None and estimate.gpu_hours(job.config, 1) is not None:
             corrections = estimate.corrections(store)
         planned = partial(_planned, store, in_flight=in_flight, retry=retry, corrections=corrections or {})
         runs[identity] = run = planned(identity, job, label(job.overrides, varying))
@@ -142,7 +142,7 @@ def _planned(
 ) -> PlannedRun:
     directory = store.directory(identity)
     state = store.state(directory)
-    total = backends.total_steps(job.config)
+    total = trainers.of(job.config).total_steps(job.config)
     correction = corrections.get(estimate.model(job.config), 1.0)
     return PlannedRun(
         run_id=identity,

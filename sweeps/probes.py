@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,7 +21,6 @@ from sweeps.data_sets import COLUMNS, HUB_SETS
 from sweeps.doctor import DataFile, FileSystem, Finding, Gpu, Model, Torch
 from sweeps.needs import Needs
 
-_PACKAGES = ("torch", "verl", "ray", "vllm", "sglang")
 _NETWORK_SECONDS = 3.0
 _SMI_SECONDS = 30.0
 _TORCH_SECONDS = 120.0
@@ -37,28 +36,28 @@ _TRY_LOCK = (
 
 def examine(needs: Needs) -> list[Finding]:
     """All findings that concern the run, in the order of the report."""
-    findings = [doctor.judge_python(sys.version_info[:3]), *doctor.judge_packages(needs, versions())]
+    findings = [doctor.judge_python(sys.version_info[:3]), *doctor.judge_packages(needs, versions(needs.packages))]
     if needs.gpus:
         gpus = list_gpus()
         findings += doctor.judge_gpus(needs, gpus, ask_torch() if len(gpus) >= needs.gpus else None)
-    if needs.verl_trains:
+    if needs.ray:
         findings.append(doctor.judge_ports(needs, taken_ports()))
         findings.append(doctor.judge_shared_memory(needs, free_shared_memory()))
     findings += doctor.judge_store(needs, look_at_store(needs.root))
     findings.append(doctor.judge_open_files(needs, *resource.getrlimit(resource.RLIMIT_NOFILE)))
     host = wandb_host()
     findings.append(doctor.judge_wandb(needs, host, reached=needs.wandb == "online" and answers(f"https://{host}")))
-    files = [look_at_file(path) for path in (*needs.train_files, *needs.val_files)]
+    files = [look_at_file(path) for paths in needs.data_files.values() for path in paths]
     findings += doctor.judge_data(needs, files, {one.file_name: one.problems for one in HUB_SETS})
     if needs.model_path:
         findings.append(doctor.judge_model(needs, find_model(needs.model_path)))
     return findings
 
 
-def versions() -> dict[str, str]:
-    """Versions of the packages that a run may need, as far as they are installed; imports none of them."""
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of packages, as far as they are installed; imports none of them."""
     found = {}
-    for name in _PACKAGES:
+    for name in packages:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -3,6 +3,7 @@
 import os
 import platform
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib import metadata
 
@@ -23,7 +24,7 @@ class Provenance:
         started: seconds since the epoch.
         commit: of the toolkit's code; None outside a git checkout.
         diff: uncommitted changes against it; None where there are none.
-        versions: installed packages that decide numbers.
+        versions: installed packages that decide numbers, the trainer's among them.
         python, host, cpu: interpreter version, host name, processor.
         threads: that the run computes on.
     """
@@ -39,18 +40,25 @@ class Provenance:
     threads: int
 
 
-def record_attempt(directory: RunDirectory, attempt: int, threads: int) -> None:
-    """Append this attempt to the run's provenance.json, atomically."""
+def record_attempt(directory: RunDirectory, attempt: int, threads: int, packages: Iterable[str]) -> None:
+    """Append this attempt to the run's provenance.json, atomically.
+
+    Args:
+        directory: the run.
+        attempt: from 1.
+        threads: that it computes on.
+        packages: distributions of its trainer.
+    """
     earlier: list[object] = []
     if directory.provenance.exists():
         earlier = orjson.loads(directory.provenance.read_bytes())["attempts"]
-    content = {"attempts": [*earlier, asdict(_collect(attempt, threads))]}
+    content = {"attempts": [*earlier, asdict(_collect(attempt, threads, packages))]}
     write_atomic(directory.provenance, orjson.dumps(content, option=orjson.OPT_INDENT_2))
 
 
-def _collect(attempt: int, threads: int) -> Provenance:
+def _collect(attempt: int, threads: int, packages: Iterable[str]) -> Provenance:
     versions = {}
-    for package in _PACKAGES:
+    for package in dict.fromkeys((*_PACKAGES, *packages)):
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from qae.errors import ConfigError
-from sweeps.backends import TrainerKilledError
+from sweeps.trainers import TrainerKilledError
 
 
 class ExitReason(StrEnum):

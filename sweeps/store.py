@@ -80,7 +80,7 @@ class RunStore:
         # Here, so that listing thousands of runs waits for neither.
         from omegaconf import OmegaConf
 
-        from sweeps import backends
+        from sweeps import trainers
 
         directory = self.directory(run_id)
         own = {key: value for key, value in config.items() if key not in ("sweep", "search")}
@@ -88,7 +88,8 @@ class RunStore:
             write_atomic(directory.config, OmegaConf.to_yaml(OmegaConf.create(own)).encode())
             directory.end_request.unlink(missing_ok=True)
             if not directory.state.exists():
-                directory.write_state(RunState(RunStatus.PLANNED, total_steps=backends.total_steps(config)))
+                total = trainers.of(config).total_steps(config)
+                directory.write_state(RunState(RunStatus.PLANNED, total_steps=total))
         return directory
 
     def state(self, directory: RunDirectory) -> RunState:

@@ -33,7 +33,6 @@ _LINES_AROUND_ROWS = 8  # borders, header, caption in up to three lines and the 
 
 def plan_table(plan: "Plan") -> LiteralTable:
     """What will happen to each run."""
-    from sweeps import backends  # here, so that listing runs does not wait for it
     from sweeps.plan import Action
 
     table = LiteralTable(title=f"Plan of sweep '{plan.name}': {count(len(plan.runs), 'run')}")
@@ -52,12 +51,21 @@ def plan_table(plan: "Plan") -> LiteralTable:
         table.add_row(
             run.run_id,
             brief(run.label),
-            backends.resources(run.config),
+            _resources(run.config),
             f"{run.state.step}/{run.total_steps}",
             *([_about(run)] if hours else []),
             Text(run.action, "green") if done else str(run.action),
         )
     return table
+
+
+def _resources(config: Mapping[str, object]) -> str:
+    """What a run computes on, in a few words."""
+    from sweeps import trainers  # here, so that listing runs does not wait for it
+
+    trainer = trainers.of(config)
+    gpus = trainer.gpus(config)
+    return f"{trainer.nodes(config)}x{gpus} GPUs" if gpus else count(trainer.threads(config), "thread")
 
 
 def _about(run: "PlannedRun") -> str:

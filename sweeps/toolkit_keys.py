@@ -81,8 +81,14 @@ def check(config: Mapping[str, object]) -> None:
         value = _at(config, key)
         if value is not None and value != _of_the_recipe(config).get(key):
             raise ConfigError(key, value, f"the toolkit sets it; {fix}")
-    if config.get("backend") != "verl":
-        return
+
+
+def check_verl(config: Mapping[str, object]) -> None:
+    """Refuse a run of verl that the toolkit could not follow or would count wrongly.
+
+    Raises:
+        ConfigError: names the key, the value and the toolkit's way.
+    """
     mode = _at(config, "trainer.v1.trainer_mode")
     if mode is None:
         raise ConfigError("backend", "verl", "choose one of verl's models with model=, which brings verl's settings")

@@ -18,8 +18,8 @@ from typing import cast
 import orjson
 
 from qae.run_directory import RunDirectory, values_of
-from sweeps import toolkit_keys, verl_checkpoints, verl_machine, verl_overrides
-from sweeps.backends import Lost, OnStep, TrainerKilledError, nothing_is_lost, threads, total_steps
+from sweeps import toolkit_keys, trainers, verl_checkpoints, verl_machine, verl_overrides
+from sweeps.trainers import Lost, OnStep, TrainerKilledError, nothing_is_lost
 from sweeps.verl_cache import with_cached
 from sweeps.verl_overrides import quoted
 
@@ -42,7 +42,7 @@ def train(
     should_stop: Callable[[], bool],
     lost: Lost = nothing_is_lost,
 ) -> int:
-    """Run verl until the run is complete or is asked to stop; see `sweeps.backends.train`.
+    """Run verl until the run is complete or is asked to stop; see `sweeps.trainers.Trainer.train`.
 
     Args:
         config: resolved, with ``backend: verl``.
@@ -79,10 +79,9 @@ def train(
             time.sleep(_POLL_SECONDS)
     stopped = directory.stop_request.exists()
     directory.stop_request.unlink(missing_ok=True)
-    if ended == 0 and last < total_steps(config):
-        raise RuntimeError(
-            f"verl ended after step {last} of {total_steps(config)}: trainer.total_epochs is too small for its data"
-        )
+    total = trainers.of(config).total_steps(config)
+    if ended == 0 and last < total:
+        raise RuntimeError(f"verl ended after step {last} of {total}: trainer.total_epochs is too small for its data")
     if ended == 0:
         return last
     if stopped and last and verl_checkpoints.resume_step(directory.checkpoints) == last:
@@ -143,7 +142,7 @@ def environment(config: Mapping[str, object], directory: RunDirectory) -> dict[s
     if verl_machine.on_cpu(config):
         variables |= {
             "QAE_VERL_CPU": "1",
-            "OMP_NUM_THREADS": str(threads(config)),
+            "OMP_NUM_THREADS": str(trainers.of(config).threads(config)),
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
             "RAY_enable_open_telemetry": "0",
             # Ray would start a worker for each of the logical cores at once, on few real ones.

@@ -137,7 +137,7 @@ def _hours(steps: Sequence[StepRecord]) -> float:
 def _gpus(record: RunRecord) -> int:
     """GPUs that a run of verl trained on; 0 for those of a CPU, and where that is not known."""
     config = record.config
-    if config.get("backend") == "tiny" or config.get("trainer.device") == "cpu":
+    if config.get("trainer.device") == "cpu":
         return 0
     nodes, per_node = config.get("trainer.nnodes", 1), config.get("trainer.n_gpus_per_node", 0)
     counts = [numbers.step(value) for value in (nodes, per_node)]

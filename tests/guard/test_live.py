@@ -18,7 +18,7 @@ from qae.guard.decisions import Decision
 from qae.guard.history import read_history
 from qae.guard.settings import watches
 from qae.run_directory import RunDirectory, RunStatus, read_metrics
-from sweeps import app, backends, forks, guard
+from sweeps import app, forks, guard, run_checks
 from sweeps.identity import run_id
 from sweeps.job import run_job
 from sweeps.local import LocalExecutor
@@ -171,7 +171,7 @@ def test_a_fork_goes_on_from_before_the_evidence_in_the_same_process(store: RunS
     (shown,) = forks_of([parent_run], watch)
     assert (shown.run_id, shown.label) == (fork.run_id, f"K=0.6, fork of {directory.run_id}")
     assert forks_of([parent_run, forked], watch) == []
-    backends.check(forked.config)
+    run_checks.check(forked.config)
 
 
 def test_a_run_without_a_checkpoint_from_before_is_stopped_and_says_so(store: RunStore) -> None:
@@ -237,11 +237,11 @@ def test_a_fork_of_a_run_of_verl_has_the_whole_checkpoint(store: RunStore) -> No
 
 def test_guard_settings_are_checked_with_the_plan() -> None:
     with pytest.raises(ConfigError, match=r"guard.divergence.grad_norm=-1 cannot be used: give a number above 0"):
-        backends.check(
+        run_checks.check(
             mapping("guard.divergence.action=stop", "guard.divergence.steps=3", "guard.divergence.grad_norm=-1")
         )
     with pytest.raises(ConfigError, match=r"guard.collapse.action='fork' cannot be used: a fork changes K"):
-        backends.check(mapping(*AT_STEP_4, "guard.collapse.action=fork", "algorithm.advantage=median"))
+        run_checks.check(mapping(*AT_STEP_4, "guard.collapse.action=fork", "algorithm.advantage=median"))
 
 
 def test_a_fork_cannot_be_typed() -> None:

@@ -42,22 +42,25 @@ def levels(findings: list[Finding]) -> list[Level]:
 
 
 def test_needs_are_read_off_the_configuration() -> None:
-    assert (NEEDS.nodes, NEEDS.gpus, NEEDS.engine, NEEDS.train_batch_size) == (1, 8, "vllm", 512)
-    assert NEEDS.train_files == ("d/train.parquet",)
+    assert (NEEDS.nodes, NEEDS.gpus, NEEDS.train_batch_size) == (1, 8, 512)
+    assert (NEEDS.ray, set(NEEDS.packages)) == (True, {"torch", "verl", "ray", "vllm"})
+    assert NEEDS.data_files == {"data.train_files": ("d/train.parquet",), "data.val_files": ("d/aime24.parquet",)}
+    assert NEEDS.model_path == "Qwen/Qwen3-8B-Base"
     assert NEEDS.disk_bytes == (300 // 100 + 1) * 8 * 10**9 * 12
     kept = VERL | {"trainer": {"max_actor_ckpt_to_keep": 1}, "actor_rollout_ref": {"model": {"path": "a/Q-30B-A3B"}}}
     assert Needs.of(kept).disk_bytes == 2 * 30 * 10**9 * 12
     on_cpu = Needs.of(VERL | {"resources": {"gpus_per_node": 0}})
-    assert (on_cpu.gpus, on_cpu.engine) == (0, None)
+    assert (on_cpu.gpus, set(on_cpu.packages)) == (0, {"torch", "verl", "ray"})
     with pytest.raises(ConfigError, match="gpus_per_node"):
         Needs.of(VERL | {"resources": {"gpus_per_node": "many"}})
 
 
 def test_the_embedded_model_needs_neither_verl_nor_data_unless_its_loss_does() -> None:
     needs = Needs.of(tiny_mapping())
-    assert (needs.gpus, needs.verl_imported, needs.model_path, needs.train_files) == (0, False, None, ())
+    assert (needs.gpus, needs.ray, set(needs.packages)) == (0, False, {"torch"})
+    assert (needs.model_path, needs.data_files) == (None, {})
     with_loss = Needs.of(tiny_mapping("actor_rollout_ref.actor.policy_loss.loss_mode=clip_cov"))
-    assert with_loss.verl_imported
+    assert set(with_loss.packages) == {"torch", "verl"}
     assert doctor.judge_data(needs, [], {}) == []
 
 
@@ -137,7 +140,8 @@ def test_data_files() -> None:
     generated = doctor.judge_data(NEEDS, [DataFile("d/arithmetic-val.parquet", failure="not there")], expected)[0]
     assert generated.fix == "`qae data prepare arithmetic --out d`"
     assert "reward_model" in doctor.judge_data(NEEDS, [replace(train, missing=("reward_model",))], expected)[0].message
-    assert levels(doctor.judge_data(replace(NEEDS, val_files=()), [train], expected)) == [Level.OK, Level.FAIL]
+    unset = replace(NEEDS, data_files={**NEEDS.data_files, "data.val_files": ()})
+    assert levels(doctor.judge_data(unset, [train], expected)) == [Level.OK, Level.FAIL]
 
 
 def test_the_model() -> None:

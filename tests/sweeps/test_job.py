@@ -29,7 +29,7 @@ finally:
 RAY_FAILS = """
 import sys
 from contextlib import contextmanager
-from sweeps import backends
+from sweeps import trainers
 from sweeps.job import Place, run_in_worker
 starts = []
 @contextmanager
@@ -37,7 +37,7 @@ def machines(*_):
     starts.append(1)
     if len(starts) <= int(sys.argv[2]):
         raise RuntimeError("The current node timed out during startup. This could happen because")
-    yield backends.nothing_is_lost
+    yield trainers.nothing_is_lost
 run_in_worker(sys.argv[1], "s", 0, Place(machines=machines))
 """
 HOLDER = """

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qae.errors import ConfigError
-from sweeps import backends, oddities
+from sweeps import oddities, run_checks
 from sweeps.plan import Job, make_plan
 from sweeps.store import RunStore
 from tests.configs import tiny_mapping, verl_mapping
@@ -37,7 +37,7 @@ def changed(base: Mapping[str, object], key: str, value: object) -> dict[str, An
 
 def refusal(base: Mapping[str, object], key: str, value: object) -> ConfigError:
     with pytest.raises(ConfigError) as refused:
-        backends.check(changed(base, key, value))
+        run_checks.check(changed(base, key, value))
     assert "\n" not in str(refused.value)
     return refused.value
 
@@ -120,7 +120,7 @@ def test_an_estimator_without_groups_may_have_groups_of_one() -> None:
     alone = changed(VERL, f"{R}.n", 1)
     alone = changed(alone, "algorithm.adv_estimator", "reinforce_plus_plus")
     assert "dynamic sampling" in str(refusal(alone, "algorithm.filter_groups.enable", True))
-    backends.check(changed(alone, "algorithm.filter_groups.enable", False))
+    run_checks.check(changed(alone, "algorithm.filter_groups.enable", False))
 
 
 def test_the_only_step_of_a_warm_up_has_no_learning_rate() -> None:
@@ -133,19 +133,19 @@ def test_more_prompts_than_the_set_has_are_refused(tmp_path: Path) -> None:
     for file in files:
         pq.write_table(pa.table({"prompt": ["x"] * 300}), file)
     one, both = (changed(VERL, "data.train_files", value) for value in (str(files[0]), [str(file) for file in files]))
-    backends.check(both)
+    run_checks.check(both)
     error = refusal(one, "data.train_batch_size", 512)
     assert (error.key, error.value) == ("data.train_batch_size", 512)
     assert "300 prompts" in str(error)
-    backends.check(changed(VERL, "data.train_files", "not/here.parquet"))
+    run_checks.check(changed(VERL, "data.train_files", "not/here.parquet"))
     broken = tmp_path / "c.parquet"
     broken.write_text("no parquet")
-    backends.check(changed(VERL, "data.train_files", str(broken)))
+    run_checks.check(changed(VERL, "data.train_files", str(broken)))
 
 
 def test_the_generated_set_has_a_size_before_it_is_made() -> None:
     rehearsal = verl_mapping("model=qwen3-random-tiny", "sweep.dry_run=true")
-    backends.check(rehearsal)
+    run_checks.check(rehearsal)
     assert "1024 prompts" in str(refusal(rehearsal, "data.train_batch_size", 2048))
 
 
@@ -180,7 +180,7 @@ STRANGE = st.one_of(
 def test_no_number_is_infinite_or_nan(base: Mapping[str, object], data: st.DataObject) -> None:
     key, value = data.draw(st.sampled_from(keys_of(base))), data.draw(BREAKING)
     if key == K and math.isinf(value):  # the mean, as every K outside (0, 1)
-        backends.check(changed(base, key, value))
+        run_checks.check(changed(base, key, value))
         return
     error = refusal(base, key, value)
     assert error.key == key
@@ -220,7 +220,7 @@ def test_any_value_is_planned_or_refused_by_name(base: Mapping[str, object], dat
 )
 def test_what_is_odd_and_legal_is_said_in_the_plan(key: str, value: object, says: str) -> None:
     config = changed(TINY, key, value)
-    backends.check(config)
+    run_checks.check(config)
     (sentence,) = oddities.of(config)
     assert says in sentence
     assert key in sentence

@@ -6,8 +6,8 @@ import pytest
 
 from qae.errors import ConfigError
 from sweeps import reasons
-from sweeps.backends import TrainerKilledError
 from sweeps.reasons import ExitReason
+from sweeps.trainers import TrainerKilledError
 
 
 @pytest.mark.parametrize(

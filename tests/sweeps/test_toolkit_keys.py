@@ -16,6 +16,10 @@ from sweeps.verl_overrides import verl_overrides
 from tests.configs import tiny_mapping, verl_mapping
 
 
+def plan(config: Mapping[str, object], root: Path) -> None:
+    make_plan([Job((), config)], RunStore(root), name="x", retry=False)
+
+
 def set_by_the_command(config: Mapping[str, object], resumed: int, path: Path) -> dict[str, object]:
     """What verl's command line has beyond the run's own overrides."""
     command = verl_run.command(config, RunDirectory(path / "abc"), resumed)
@@ -38,7 +42,7 @@ def test_a_users_value_of_such_a_key_is_refused(key: str, tmp_path: Path) -> Non
     value = "5" if key.endswith("log_val_generations") else "mine"
     config = verl_mapping(f"++{key}={value}", "sweep.dry_run=true")
     with pytest.raises(ConfigError) as refused:
-        make_plan([Job((), config)], RunStore(tmp_path), name="x", retry=False)
+        plan(config, tmp_path)
     assert refused.value.key == key
     assert list(tmp_path.iterdir()) == []
 
@@ -55,9 +59,9 @@ def test_a_users_value_of_such_a_key_is_refused(key: str, tmp_path: Path) -> Non
         ("trainer.n_gpus_per_node=4", "resources.gpus_per_node"),
     ],
 )
-def test_the_refusal_names_the_toolkits_way(override: str, way: str) -> None:
+def test_the_refusal_names_the_toolkits_way(override: str, way: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=way) as refused:
-        toolkit_keys.check(verl_mapping(override))
+        plan(verl_mapping(override, "sweep.dry_run=true"), tmp_path)
     assert refused.value.key == override.lstrip("+").partition("=")[0]
 
 
@@ -73,9 +77,9 @@ def test_a_key_of_ours_that_nothing_reads_is_refused(key: str, mapping: Any) -> 
         toolkit_keys.check(config)
 
 
-def test_verl_without_one_of_its_models_is_refused() -> None:
+def test_verl_without_one_of_its_models_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"backend='verl' .* model="):
-        toolkit_keys.check({**tiny_mapping(), "backend": "verl"})
+        plan({**tiny_mapping(), "backend": "verl"}, tmp_path)
 
 
 def test_what_is_free_to_name_stays() -> None:
@@ -106,4 +110,4 @@ def test_modules_of_the_user_are_imported_beside_ours(tmp_path: Path, monkeypatc
 def test_the_embedded_trainer_refuses_a_key_outside_its_sections(name: str, tmp_path: Path) -> None:
     config = {**tiny_mapping(), name: {"bar": 1}}
     with pytest.raises(ConfigError, match=name):
-        make_plan([Job((), config)], RunStore(tmp_path), name="x", retry=False)
+        plan(config, tmp_path)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from qae.errors import ConfigError
-from sweeps import backends, verl_rules, verl_source
+from sweeps import run_checks, verl_rules, verl_source
 from sweeps.cli import main
 from sweeps.verl_overrides import quoted, shell_command, verl_overrides, verl_values
 from tests.configs import TREE, verl_mapping
@@ -114,9 +114,9 @@ def test_verl_itself_finds_every_regularizer_valid() -> None:
 
 def test_rules_and_command_import_neither_torch_nor_verl() -> None:
     code = (
-        "import sys; from tests.configs import verl_mapping; from sweeps import backends, verl_overrides\n"
+        "import sys; from tests.configs import verl_mapping; from sweeps import run_checks, verl_overrides\n"
         "config = verl_mapping('model=qwen3-30b-a3b-base', 'sweep.dry_run=true')\n"
-        "backends.check(config); verl_overrides.shell_command(config)\n"
+        "run_checks.check(config); verl_overrides.shell_command(config)\n"
         "print([name for name in ('torch', 'verl', 'ray', 'transformers') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
@@ -276,10 +276,10 @@ def test_one_key_switches_between_the_papers_text_and_daposcript() -> None:
     assert {key for key in text if text[key] != script[key]} == set(doubtful)
 
 
-def test_backends_check_the_files_of_a_run_but_not_of_a_dry_run() -> None:
-    backends.check(verl_mapping("sweep.dry_run=true", "data.train_files=/nowhere.parquet"))
+def test_the_check_looks_for_the_files_of_a_run_but_not_of_a_dry_run() -> None:
+    run_checks.check(verl_mapping("sweep.dry_run=true", "data.train_files=/nowhere.parquet"))
     with pytest.raises(ConfigError, match="there is no such file"):
-        backends.check(verl_mapping("data.train_files=/nowhere.parquet"))
+        run_checks.check(verl_mapping("data.train_files=/nowhere.parquet"))
 
 
 def command(*arguments: str) -> tuple[int, str]:

@@ -22,6 +22,7 @@ from optuna.storages.journal import JournalFileBackend
 from rich.console import Console
 
 from qae import search_record
+from sweeps import trainers
 from sweeps.executor import Execution, Feed, no_more
 from sweeps.job import Exit, run_in_worker
 from sweeps.launch import Outcome
@@ -30,7 +31,7 @@ from sweeps.search.command import search
 from tests.configs import QUICK, tiny_mapping
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["sweeps.warm", __name__])
+SERVER.set_forkserver_preload(["sweeps.warm", *trainers.of(tiny_mapping()).preload(tiny_mapping()), __name__])
 _FORK = multiprocessing.get_context("fork")
 SHORT = (*QUICK, "trainer.total_training_steps=2", "trainer.test_freq=1", "tracking=none")
 

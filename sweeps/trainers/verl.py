@@ -1,0 +1,119 @@
+"""verl: its own trainer in processes of its own, on GPUs or on the development aid for CPUs (`sweeps.verl_run`)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from qae.checks import whole_number
+from qae.errors import ConfigError
+from qae.run_directory import RunDirectory
+from sweeps import toolkit_keys, trainers, verl_checkpoints, verl_machine
+from sweeps.trainers.protocol import Attempt, Config, Ray, Trainer
+
+_GPUS_WHERE_NOTHING_SAYS = 8  # verl's own default
+_MODEL = "actor_rollout_ref.model.path"
+
+
+class VerlTrainer(Trainer):
+    """``backend: verl``. The modules that read verl are imported where they are needed: most plans are without it."""
+
+    own_processes = True
+
+    def check(self, config: Config, exists: Callable[[Path], bool]) -> None:
+        """Refuse what verl would refuse or misread, and values that the run would not have."""
+        from sweeps import verl_rules
+
+        toolkit_keys.check_verl(config)
+        verl_rules.check(config, exists=exists)
+
+    def train(self, attempt: Attempt) -> int:
+        """Run verl and follow it."""
+        from sweeps import verl_run
+
+        return verl_run.train(
+            attempt.config, attempt.directory, attempt.cache, attempt.on_step, attempt.should_stop, attempt.lost
+        )
+
+    def check_machine(self, config: Config) -> None:
+        """Refuse GPUs that are not here, and nodes without a Ray cluster over them."""
+        verl_machine.check(config)
+
+    def nodes(self, config: Config) -> int:
+        """`resources.nodes`, which `trainer.nnodes` repeats."""
+        return _first_number(config, ("resources.nodes", "trainer.nnodes"), 1)
+
+    def gpus(self, config: Config) -> int:
+        """`resources.gpus_per_node`, which `trainer.n_gpus_per_node` repeats; 0 on a CPU."""
+        if verl_machine.on_cpu(config):
+            return 0
+        keys = ("resources.gpus_per_node", "trainer.n_gpus_per_node")
+        return _first_number(config, keys, _GPUS_WHERE_NOTHING_SAYS)
+
+    def takes_machine(self, config: Config) -> bool:  # noqa: ARG002
+        """A whole machine's resources or more, on a CPU too."""
+        return True
+
+    def step_gpu_seconds(self, config: Config) -> float | None:
+        """An estimate from the sizes in the configuration."""
+        from sweeps import estimate
+
+        return estimate.step_gpu_seconds(config) if self.gpus(config) else None
+
+    def packages(self, config: Config) -> Mapping[str, str]:
+        """Verl, what it runs on, and on GPUs the engine that generates."""
+        found = dict.fromkeys(("torch", "verl", "ray"), "`make setup`")
+        if self.gpus(config):
+            engine = str(_at(config, "actor_rollout_ref.rollout.name") or "vllm")
+            extra = engine if engine in ("vllm", "sglang") else "vllm"
+            found[engine] = f'`uv pip install "verl[{extra}]"` into the environment (it brings its own torch)'
+        return found
+
+    def files(self, config: Config) -> Mapping[str, Sequence[str]]:
+        """Data files and the model, without those that are made when first needed."""
+        found = {}
+        for key in ("data.train_files", "data.val_files", _MODEL):
+            value = _at(config, key)
+            named = [value] if isinstance(value, str) else cast("Sequence[object]", value or ())
+            found[key] = tuple(str(one) for one in named if not str(one).startswith("cache:"))
+        return found
+
+    def ray(self, config: Config, directory: RunDirectory) -> Ray | None:
+        """Ray over the run's nodes, unless there is one already that the run joins."""
+        from sweeps import verl_run
+
+        if verl_machine.joins_ray(config):
+            return None
+        environment = verl_run.environment(config, directory)
+        return Ray(verl_machine.nodes(config), verl_machine.ray_options(config), environment)
+
+    def checkpoints(self, folder: Path) -> Mapping[int, Path]:
+        """Those that verl wrote to their end."""
+        return verl_checkpoints.complete(folder)
+
+
+def check_command(config: Config) -> None:
+    """Refuse a run that a command of verl's could not train: `qae verl-command` prints one without the toolkit's part.
+
+    Raises:
+        ConfigError: another trainer trains the run, or verl would refuse it.
+    """
+    from sweeps import verl_rules
+
+    if not isinstance(trainers.of(config), VerlTrainer):
+        raise ConfigError("backend", config["backend"], "choose one of verl's models with model=")
+    verl_rules.check(config, exists=None)
+
+
+def _first_number(config: Config, keys: Sequence[str], otherwise: int) -> int:
+    """The first of the keys that is set."""
+    for key in keys:
+        if (value := _at(config, key)) is not None:
+            return whole_number(key, value, 0)
+    return otherwise
+
+
+def _at(config: Config, key: str) -> object:
+    value: object = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
