@@ -63,5 +63,5 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts clusters takes longest and comes first."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_CLUSTERS))
+    """What starts clusters takes longest and comes first, then other slow files: no process waits at the end."""
+    items.sort(key=lambda item: (not item.nodeid.startswith(_CLUSTERS), item.get_closest_marker("slow") is None))
