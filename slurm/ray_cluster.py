@@ -105,7 +105,8 @@ def machines(
         fix = f"the job has {len(nodes)}: give that number, or submit it anew"
         raise ConfigError("resources.nodes", wanted.nodes, fix)
     options = [f"{_FLAGS[key]}={value}" for key, value in wanted.options.items()]
-    with _set(_secured()), over(nodes, options, wanted.environment, should_stop) as ray:
+    secured = _secured()
+    with _set(secured), over(nodes, options, {**wanted.environment, **secured}, should_stop) as ray:
         if ray is None:
             yield None
             return
