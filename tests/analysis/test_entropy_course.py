@@ -7,7 +7,7 @@ import pytest
 
 from analysis import entropy_course
 from analysis.entropy_course import Trend
-from analysis.runs import ArmName, RunRecord, Runs
+from analysis.runs import EVALUATION_COLUMNS, METRIC_COLUMNS, ArmName, RunRecord, Runs
 from qae import metrics
 from qae.run_directory import RunStatus
 
@@ -25,7 +25,8 @@ def runs_of(*entropies: Callable[[int], float], steps: Sequence[int] = STEPS) ->
     records = tuple(
         RunRecord(str(seed), ARM, seed, RunStatus.DONE, len(steps), len(steps), {}) for seed in range(len(entropies))
     )
-    return Runs(records, pd.DataFrame(rows, columns=["run", "step", "name", "value"]), pd.DataFrame())
+    metrics_of_runs = pd.DataFrame(rows, columns=list(METRIC_COLUMNS))
+    return Runs(records, metrics_of_runs, pd.DataFrame(columns=list(EVALUATION_COLUMNS)))
 
 
 def trend(*entropies: Callable[[int], float]) -> Trend:

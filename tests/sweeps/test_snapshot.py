@@ -115,7 +115,7 @@ def test_jobs_record_the_commit_of_the_copy_that_they_run_from(tmp_path: Path) -
     script = (
         "import sys; from pathlib import Path; from qae.run_directory import RunDirectory; import sweeps\n"
         "from sweeps import provenance\n"
-        "provenance.record_attempt(RunDirectory(Path(sys.argv[1])), 1, 1); print(sweeps.__file__)"
+        "provenance.record_attempt(RunDirectory(Path(sys.argv[1])), 1, 1, ()); print(sweeps.__file__)"
     )
     environment = {**os.environ, "PYTHONPATH": str(copy)}
     command = [sys.executable, "-c", script, str(tmp_path / "run")]
