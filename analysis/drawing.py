@@ -137,7 +137,7 @@ def draw_all(runs: Runs, names: Iterable[str], source: str, form: Form) -> list[
 
 @contextmanager
 def begun(runs: Runs, names: Iterable[str], source: str, form: Form) -> Iterator[Iterable[Drawn]]:
-    """As `draw_all`, with other work to do in the meantime: yields the figures, which are waited for one by one."""
+    """As `draw_all`, for a caller with other work to do: figures are drawn meanwhile. Each is waited for when asked."""
     wanted = tuple(dict.fromkeys(names))
     number = processes(len(wanted))
     if number <= 1:

@@ -122,7 +122,7 @@ class Runs:
     _remembered: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        names = {name: _by_number(self.evaluations[name]) for name in ("run", "data_set")}
+        names = {name: _categorical(self.evaluations[name]) for name in ("run", "data_set")}
         object.__setattr__(self, "evaluations", self.evaluations.assign(**names))
 
     @cached_property
@@ -158,13 +158,15 @@ class Runs:
         object.__setattr__(chosen, "_remembered", self._remembered)
         return chosen
 
-    def remembered(self, what: Hashable, arm: ArmName, compute: "Callable[[], Result]") -> "Result":
-        """What is made of the numbers of an arm's runs and of nothing else: made once, for `only` some runs too.
+    def remembered(self, what: Hashable, arm: ArmName, compute: Callable[[], Result]) -> Result:
+        """A result that depends on the numbers of an arm's runs and on nothing else. It is computed once.
+
+        These runs, and all that `only` chooses of them, share their results.
 
         Args:
-            what: names it, and all that it depends on besides these runs.
+            what: names the result, and says all that it depends on besides the runs.
             arm: the arm.
-            compute: makes it; nobody changes what it returns.
+            compute: computes the result, which nobody may change.
         """
         key = (what, tuple(record.id for record in self.arms[arm]))
         if key not in self._remembered:
@@ -212,6 +214,6 @@ class Runs:
         return {}
 
 
-def _by_number(names: "pd.Series[Any]") -> "pd.Series[Any]":
-    """Names as a sorted categorical column: figures group by them hundreds of times."""
+def _categorical(names: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Names as categories in sorted order. Figures group by them hundreds of times, and text is slow to group by."""
     return names if isinstance(names.dtype, pd.CategoricalDtype) else names.astype("category")

@@ -9,6 +9,7 @@ from statistics import median
 
 import orjson
 
+from qae.checks import value_of
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunStatus
 from sweeps import trainers
@@ -65,8 +66,8 @@ def step_gpu_seconds(config: Mapping[str, object], assumed: Assumptions = DEFAUL
     responses = _number(config, "data.train_batch_size") * _number(config, f"{rollout}.n")
     generated = assumed.response * _number(config, "data.max_response_length")
     tokens = generated + assumed.prompt
-    kept = assumed.kept if _lookup(config, "algorithm.filter_groups.enable") else 1.0
-    needs_reference = _lookup(config, f"{actor}.use_kl_loss") or _lookup(config, "algorithm.use_kl_in_reward")
+    kept = assumed.kept if value_of(config, "algorithm.filter_groups.enable") else 1.0
+    needs_reference = value_of(config, f"{actor}.use_kl_loss") or value_of(config, "algorithm.use_kl_in_reward")
     every = _number(config, "trainer.test_freq")
     validated = assumed.problems * _number(config, f"{rollout}.val_kwargs.n", 1) / every if every > 0 else 0.0
     flops_over_share = (
@@ -105,7 +106,7 @@ def corrections(store: RunStore) -> dict[str, float]:
 
 def model(config: Mapping[str, object]) -> str:
     """What runs must share for one to tell about the other: the trainer and the model trained."""
-    return f"{config.get('backend')} {_lookup(config, 'actor_rollout_ref.model.path')}"
+    return f"{config.get('backend')} {value_of(config, 'actor_rollout_ref.model.path')}"
 
 
 def _newest_finished(store: RunStore) -> Sequence[RunDirectory]:
@@ -157,13 +158,6 @@ def _last_records(path: Path) -> list[dict[str, float]]:
     return [record for record in records if isinstance(record, dict)]
 
 
-def _lookup(config: Mapping[str, object], key: str) -> object:
-    found: object = config
-    for part in key.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
-
-
 def _number(config: Mapping[str, object], key: str, default: float = 0.0) -> float:
-    value = _lookup(config, key)
+    value = value_of(config, key)
     return value if isinstance(value, int | float) else default

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from qae.checks import whole_number
+from qae.checks import value_of, whole_number
 from qae.wandb_environment import Mode
 from sweeps import tracking, trainers
 from sweeps.identity import DATA_FILES
@@ -64,36 +64,29 @@ class Needs:
         gpus, files = trainer.gpus(config), trainer.files(config)
         models = files.get(_MODEL, ())
         return cls(
-            model=str(_at(config, "labels.model")),
+            model=str(value_of(config, "labels.model")),
             packages=trainer.packages(config),
             nodes=trainer.nodes(config),
             gpus=gpus,
-            root=Path(str(_at(config, "sweep.root"))).expanduser(),
+            root=Path(str(value_of(config, "sweep.root"))).expanduser(),
             model_path=models[0] if models else None,
             data_files={key: tuple(files[key]) for key in DATA_FILES if key in files},
             train_batch_size=_whole(config, "data.train_batch_size") or None,
-            disk_bytes=_disk_bytes(config, str(_at(config, _MODEL))) if gpus else _RUN_BYTES_WITHOUT_GPUS,
+            disk_bytes=_disk_bytes(config, str(value_of(config, _MODEL))) if gpus else _RUN_BYTES_WITHOUT_GPUS,
             wandb=_wandb(config),
         )
 
 
-def _at(config: Mapping[str, object], key: str) -> object:
-    value: object = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
-
-
 def _whole(config: Mapping[str, object], key: str) -> int:
     """The key's number; 0 where it is not set."""
-    value = _at(config, key)
+    value = value_of(config, key)
     return 0 if value is None else whole_number(key, value, 0)
 
 
 def _wandb(config: Mapping[str, object]) -> Mode | None:
     if not tracking.uses_wandb(config):
         return None
-    return tracking.wandb_mode(str(_at(config, "tracking.mode")))
+    return tracking.wandb_mode(str(value_of(config, "tracking.mode")))
 
 
 def _disk_bytes(config: Mapping[str, object], path: str) -> int:
@@ -103,7 +96,7 @@ def _disk_bytes(config: Mapping[str, object], path: str) -> int:
     each = int(parameters * _CHECKPOINT_BYTES_A_PARAMETER) or _CHECKPOINT_BYTES_OF_UNKNOWN_MODEL
     kept = _whole(config, "trainer.max_actor_ckpt_to_keep")
     if not kept:
-        frequency = _at(config, "trainer.save_freq")
+        frequency = value_of(config, "trainer.save_freq")
         steps = _whole(config, "trainer.total_training_steps")
         saves = isinstance(frequency, int) and frequency > 0
         kept = math.ceil(steps / cast("int", frequency)) if saves else 0

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from qae.checks import is_number
+from qae.checks import is_number, value_of
 
 _SAMPLES = 16  # of pass@16, which tables and figures show
 
@@ -25,19 +25,12 @@ def of(config: Mapping[str, object]) -> Iterator[str]:
     frequency = _number(config, "trainer.test_freq")
     if frequency is not None and frequency <= 0:
         yield f"trainer.test_freq={frequency:g} evaluates no trained step, so tables show no pass@k of it"
-    filtering = _at(config, "algorithm.filter_groups.enable") is True
+    filtering = value_of(config, "algorithm.filter_groups.enable") is True
     always_right, flip = _number(config, "data.reward_noise.random") == 1, _number(config, "data.reward_noise.flip")
     if filtering and always_right and flip in (0, 1):
         yield "data.reward_noise.random=1 makes all rewards equal, so dynamic sampling finds no group to learn from"
 
 
 def _number(config: Mapping[str, object], dotted: str) -> float | None:
-    found = _at(config, dotted)
+    found = value_of(config, dotted)
     return found if is_number(found) else None
-
-
-def _at(config: Mapping[str, object], dotted: str) -> object:
-    found: object = config
-    for part in dotted.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found

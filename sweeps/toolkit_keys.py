@@ -5,6 +5,7 @@ What a user writes is honoured or refused, never swallowed. Beside each key stan
 
 from collections.abc import Mapping
 
+from qae.checks import value_of
 from qae.errors import ConfigError
 from sweeps import tree
 from sweeps.tracking import LAUNCH_MODE
@@ -78,7 +79,7 @@ def check(config: Mapping[str, object]) -> None:
     """
     _check_own_sections(config)
     for key, fix in {**VERL, **WITHOUT_EFFECT}.items():
-        value = _at(config, key)
+        value = value_of(config, key)
         if value is not None and value != _of_the_recipe(config).get(key):
             raise ConfigError(key, value, f"the toolkit sets it; {fix}")
 
@@ -89,7 +90,7 @@ def check_verl(config: Mapping[str, object]) -> None:
     Raises:
         ConfigError: names the key, the value and the toolkit's way.
     """
-    mode = _at(config, "trainer.v1.trainer_mode")
+    mode = value_of(config, "trainer.v1.trainer_mode")
     if mode is None:
         raise ConfigError("backend", "verl", "choose one of verl's models with model=, which brings verl's settings")
     if mode != "qae_sync":
@@ -99,8 +100,8 @@ def check_verl(config: Mapping[str, object]) -> None:
         "trainer.nnodes": "resources.nodes",
         "trainer.n_gpus_per_node": "resources.gpus_per_node",
     }.items():
-        if _at(config, key) != _at(config, ours):
-            raise ConfigError(key, _at(config, key), f"set {ours}, which Slurm and the plan read too")
+        if value_of(config, key) != value_of(config, ours):
+            raise ConfigError(key, value_of(config, key), f"set {ours}, which Slurm and the plan read too")
 
 
 def _check_own_sections(config: Mapping[str, object]) -> None:
@@ -108,7 +109,9 @@ def _check_own_sections(config: Mapping[str, object]) -> None:
         for key in _keys(section, config.get(section)):
             if key not in tree.known_keys() and not key.startswith(_OPEN):
                 hint = tree.did_you_mean(key, [one for one in tree.known_keys() if one.startswith(f"{section}.")])
-                raise ConfigError(key, _at(config, key), f"nothing reads this key; {hint.strip() or 'leave it out'}")
+                raise ConfigError(
+                    key, value_of(config, key), f"nothing reads this key; {hint.strip() or 'leave it out'}"
+                )
 
 
 def _keys(name: str, section: object) -> list[str]:
@@ -122,12 +125,5 @@ def _keys(name: str, section: object) -> list[str]:
 
 def _of_the_recipe(config: Mapping[str, object]) -> dict[str, object]:
     """What the tree itself gives those keys, for `qae verl-command`."""
-    labels = f"{_at(config, 'labels.model')}-{_at(config, 'labels.regularizer')}"
+    labels = f"{value_of(config, 'labels.model')}-{value_of(config, 'labels.regularizer')}"
     return {"trainer.project_name": "qae", "trainer.experiment_name": labels, "trainer.log_val_generations": 0}
-
-
-def _at(config: Mapping[str, object], dotted: str) -> object:
-    found: object = config
-    for part in dotted.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import cast
 
+from qae.checks import value_of
 from qae.errors import ConfigError
 
 LOCAL_RAY = "local"  # as RAY_ADDRESS: start one, whatever runs on this machine
@@ -32,26 +33,26 @@ def check(config: Mapping[str, object]) -> None:
             nodes(config),
             "start Ray over the allocation and set RAY_ADDRESS, or give 1 for this machine alone",
         )
-    wanted, here = _at(config, "trainer", "n_gpus_per_node"), gpus()
+    wanted, here = value_of(config, "trainer.n_gpus_per_node"), gpus()
     if not on_cpu(config) and isinstance(wanted, int) and here < wanted:
         raise ConfigError("resources.gpus_per_node", wanted, f"this machine has {here} GPUs; {_CPU_MODEL}")
 
 
 def joins_ray(config: Mapping[str, object]) -> bool:
     """Whether verl joins a Ray cluster that somebody started, rather than start its own on this machine."""
-    address = os.environ.get("RAY_ADDRESS") or _at(config, "ray_kwargs", "ray_init", "address")
+    address = os.environ.get("RAY_ADDRESS") or value_of(config, "ray_kwargs.ray_init.address")
     return bool(address) and address != LOCAL_RAY
 
 
 def nodes(config: Mapping[str, object]) -> int:
     """Machines that a run of verl computes on."""
-    found = _at(config, "trainer", "nnodes")
+    found = value_of(config, "trainer.nnodes")
     return found if isinstance(found, int) else 1
 
 
 def ray_options(config: Mapping[str, object]) -> dict[str, object]:
     """What `ray_kwargs.ray_init` says of a machine: options of a Ray that is started, which one that is joined has."""
-    given = _at(config, "ray_kwargs", "ray_init")
+    given = value_of(config, "ray_kwargs.ray_init")
     section = cast("Mapping[str, object]", given) if isinstance(given, Mapping) else {}
     return {key: section[key] for key in _OF_A_MACHINE if section.get(key) is not None}
 
@@ -66,7 +67,7 @@ def without_ray_options(config: Mapping[str, object]) -> dict[str, object]:
 
 def on_cpu(config: Mapping[str, object]) -> bool:
     """Whether verl trains on the development aid for machines without a GPU."""
-    return _at(config, "trainer", "device") == "cpu"
+    return value_of(config, "trainer.device") == "cpu"
 
 
 def without_rival_names(variables: Mapping[str, str]) -> dict[str, str]:
@@ -85,10 +86,3 @@ def gpus() -> int:
     listed = subprocess.run([program, "-L"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
     here = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
     return here if visible is None else min(here, len(visible.split(",")))
-
-
-def _at(config: Mapping[str, object], *path: str) -> object:
-    found: object = config
-    for part in path:
-        found = cast("Mapping[str, object]", found).get(part) if isinstance(found, Mapping) else None
-    return found

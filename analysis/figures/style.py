@@ -105,19 +105,21 @@ def settle(figure: Figure, dpi: int = DPI) -> None:
 
 @contextmanager
 def _measured_once(figure: Figure) -> Iterator[None]:
-    """Where what stands around each axes, ticks and titles, is measured once.
+    """A context in which ticks and titles of each axes are measured once.
 
-    Matplotlib's layout measures it twice, before and after it moves the axes, and that takes most of its time.
+    Matplotlib's layout measures them twice, before and after it moves the axes. That takes most of its time.
     """
     for axes in figure.axes:
         vars(axes)["get_tightbbox"] = _Surroundings(axes.get_tightbbox, axes)
-    yield
-    for axes in figure.axes:
-        del vars(axes)["get_tightbbox"]
+    try:
+        yield
+    finally:
+        for axes in figure.axes:
+            del vars(axes)["get_tightbbox"]
 
 
 class _Surroundings:
-    """The box around axes with what stands around them, wherever the axes have moved since it was measured."""
+    """The box around axes, their ticks and their titles. It is measured once and moves with the axes."""
 
     def __init__(self, measure: Callable[..., Bbox | None], axes: Axes) -> None:
         self._measure, self._axes = measure, axes

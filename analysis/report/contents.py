@@ -3,8 +3,8 @@
 import base64
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypedDict
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from analysis import comparison, drawing, figures, statistics, table, wording
 from analysis.drawing import Drawn, Form
@@ -119,46 +119,37 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
         with_figures: whether to draw, which takes most of the time.
     """
     with drawing.begun(runs, figure_names() if with_figures else (), source, _FORM) as begun:
-        tables = _tables(runs)
+        tables = _tables(runs, title, source)
         drawn = list(begun)
-    return Contents(
-        title=one_line(title),
-        source=one_line(source),
+    return replace(
+        tables,
         claims=_claims(drawn),
         pictures=tuple(_picture(figure) for figure in drawn if not figure.left_out),
         left_out=tuple((figure.name, one_line(figure.left_out)) for figure in drawn if figure.left_out),
-        **tables,
     )
 
 
-class _Tables(TypedDict):
-    """What the report shows besides figures."""
-
-    results: Table
-    caption: str
-    comparison: Table
-    comparison_caption: str
-    configuration: Table
-    runs: Table
-    findings: tuple[quality.Finding, ...]
-    notes: tuple[str, ...]
-
-
-def _tables(runs: Runs) -> _Tables:
+def _tables(runs: Runs, title: str, source: str) -> Contents:
+    """The report without figures."""
     results = table.summarise(runs)
     differences = comparison.compare(runs, comparison.default_pairs(runs))
-    return {
-        "results": _results(results.rows),
-        "caption": table.caption(results),
-        "comparison": _comparison(differences),
-        "comparison_caption": comparison.frame_caption(differences),
-        "configuration": _configuration(runs),
-        "runs": _runs(runs),
-        "findings": tuple(
+    return Contents(
+        title=one_line(title),
+        source=one_line(source),
+        results=_results(results.rows),
+        caption=table.caption(results),
+        comparison=_comparison(differences),
+        comparison_caption=comparison.frame_caption(differences),
+        configuration=_configuration(runs),
+        runs=_runs(runs),
+        claims=_claims(()),
+        pictures=(),
+        left_out=(),
+        findings=tuple(
             quality.Finding(found.kind, one_line(found.where), one_line(found.text)) for found in quality.check(runs)
         ),
-        "notes": tuple(one_line(note) for note in results.notes if note not in runs.all_notes),
-    }
+        notes=tuple(one_line(note) for note in results.notes if note not in runs.all_notes),
+    )
 
 
 def _results(rows: Sequence[table.ArmResult]) -> Table:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ from analysis.statistics.intervals import Estimate, FloatArray, bootstrap_interv
 from qae.pass_at_k import pass_at_k
 
 IntArray = npt.NDArray[np.int64]
+Rows: TypeAlias = npt.NDArray[np.bool_] | slice
+_ALL = slice(None)
 
 
 def whole_evaluations(counts: pd.DataFrame) -> pd.DataFrame:
@@ -38,7 +40,7 @@ def pass_at_k_table(counts: pd.DataFrame, step: int, k: int) -> pd.DataFrame:
     """
     rows = counts[counts["step"] == step]
     coded = _Coded.of(rows)
-    values, runs, problems = coded.matrix(np.ones(len(rows), dtype=bool), k)
+    values, runs, problems = coded.matrix(k)
     names = [coded.data_sets.take(problems // len(coded.problems)), coded.problems.take(problems % len(coded.problems))]
     columns = pd.MultiIndex.from_arrays(names, names=["data_set", "problem"])
     return pd.DataFrame(values, coded.runs.take(runs).astype("str").rename("run"), columns)
@@ -46,8 +48,7 @@ def pass_at_k_table(counts: pd.DataFrame, step: int, k: int) -> pd.DataFrame:
 
 def pass_at_k_matrix(counts: pd.DataFrame, step: int, k: int) -> FloatArray:
     """`pass_at_k_table` without its labels: float (runs, problems)."""
-    rows = counts[counts["step"] == step]
-    return _Coded.of(rows).matrix(np.ones(len(rows), dtype=bool), k)[0]
+    return _Coded.of(counts[counts["step"] == step]).matrix(k)[0]
 
 
 def pass_at_k_estimate(counts: pd.DataFrame, step: int, k: int) -> Estimate | None:
@@ -56,8 +57,7 @@ def pass_at_k_estimate(counts: pd.DataFrame, step: int, k: int) -> Estimate | No
     Returns:
         None where the runs have no problem in common or k exceeds the samples of one.
     """
-    rows = counts[counts["step"] == step]
-    return _Coded.of(rows).estimate(np.ones(len(rows), dtype=bool), k)
+    return _Coded.of(counts[counts["step"] == step]).estimate(k)
 
 
 def pass_at_every_k(counts: pd.DataFrame, step: int) -> pd.DataFrame:
@@ -72,8 +72,8 @@ def pass_at_every_k(counts: pd.DataFrame, step: int) -> pd.DataFrame:
     """
     rows = counts[counts["step"] == step]
     ks = range(1, int(rows["n"].min()) + 1) if len(rows) else range(0)
-    coded, all_of_them = _Coded.of(rows), np.ones(len(rows), dtype=bool)
-    return _table({k: coded.estimate(all_of_them, k) for k in ks}).rename_axis("k")
+    coded = _Coded.of(rows)
+    return _table({k: coded.estimate(k) for k in ks}).rename_axis("k")
 
 
 def pass_at_k_curve(counts: pd.DataFrame, k: int) -> pd.DataFrame:
@@ -88,16 +88,17 @@ def pass_at_k_curve(counts: pd.DataFrame, k: int) -> pd.DataFrame:
     """
     whole = whole_evaluations(counts)
     coded, steps = _Coded.of(whole), whole["step"].to_numpy(dtype=np.int64)
-    return _table({int(step): coded.estimate(steps == step, k) for step in np.unique(steps)}).rename_axis("step")
+    return _table({int(step): coded.estimate(k, steps == step) for step in np.unique(steps)}).rename_axis("step")
 
 
 @dataclass(frozen=True)
 class _Coded:
-    """Evaluations whose names are numbers: figures ask for hundreds of tables, and to group by names takes longest.
+    """Evaluations by number instead of by name: figures ask for hundreds of tables, and names are slow to group by.
 
     Attributes:
-        run, problem: a code a row, in the order of the names; a problem's is that of its data set times the number of
-            `problems`, plus its own.
+        run: the number of each row's run, its place among `runs`.
+        problem: the number of each row's problem: the data set's place times the number of `problems`, plus the place
+            of the problem's name.
         n, c: samples and right ones, a row each.
         runs, data_sets, problems: the names, sorted.
     """
@@ -112,7 +113,7 @@ class _Coded:
 
     @classmethod
     def of(cls, counts: pd.DataFrame) -> Self:
-        """Code a table of counts."""
+        """Number the names of a table of counts."""
         (run, runs), (data_set, data_sets), (problem, problems) = (
             pd.factorize(counts[name], sort=True, use_na_sentinel=False) for name in ("run", "data_set", "problem")
         )
@@ -120,8 +121,8 @@ class _Coded:
         names = (pd.Index(values) for values in (runs, data_sets, problems))
         return cls(run, data_set * len(problems) + problem, samples, right, *names)
 
-    def matrix(self, rows: npt.NDArray[np.bool_], k: int) -> tuple[FloatArray, IntArray, IntArray]:
-        """pass@k of some rows, float (runs, problems), with the codes of its rows and columns."""
+    def matrix(self, k: int, rows: Rows = _ALL) -> tuple[FloatArray, IntArray, IntArray]:
+        """pass@k, float (runs, problems), with the numbers of the runs and of the problems."""
         values = pass_at_k(self.n[rows], self.c[rows], k)
         runs, of_run = np.unique(self.run[rows], return_inverse=True)
         problems, of_problem = np.unique(self.problem[rows], return_inverse=True)
@@ -131,11 +132,12 @@ class _Coded:
         everywhere = found.all(axis=0)
         return sums[:, everywhere] / found[:, everywhere], runs, problems[everywhere]
 
-    def estimate(self, rows: npt.NDArray[np.bool_], k: int) -> Estimate | None:
-        """As `pass_at_k_estimate`, of some rows."""
-        if not rows.any() or (self.n[rows] < k).any():
+    def estimate(self, k: int, rows: Rows = _ALL) -> Estimate | None:
+        """As `pass_at_k_estimate`."""
+        samples = self.n[rows]
+        if not samples.size or (samples < k).any():
             return None
-        matrix = self.matrix(rows, k)[0]
+        matrix = self.matrix(k, rows)[0]
         return bootstrap_interval(matrix, bounds=(0.0, 1.0)) if matrix.size else None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from qae.checks import whole_number
+from qae.checks import value_of, whole_number
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
 from sweeps import toolkit_keys, trainers, verl_checkpoints, verl_machine
@@ -63,7 +63,7 @@ class VerlTrainer(Trainer):
         """Verl, what it runs on, and on GPUs the engine that generates."""
         found = dict.fromkeys(("torch", "verl", "ray"), "`make setup`")
         if self.gpus(config):
-            engine = str(_at(config, "actor_rollout_ref.rollout.name") or "vllm")
+            engine = str(value_of(config, "actor_rollout_ref.rollout.name") or "vllm")
             extra = engine if engine in ("vllm", "sglang") else "vllm"
             found[engine] = f'`uv pip install "verl[{extra}]"` into the environment (it brings its own torch)'
         return found
@@ -72,7 +72,7 @@ class VerlTrainer(Trainer):
         """Data files and the model, without those that are made when first needed."""
         found = {}
         for key in ("data.train_files", "data.val_files", _MODEL):
-            value = _at(config, key)
+            value = value_of(config, key)
             named = [value] if isinstance(value, str) else cast("Sequence[object]", value or ())
             found[key] = tuple(str(one) for one in named if not str(one).startswith("cache:"))
         return found
@@ -107,13 +107,6 @@ def check_command(config: Config) -> None:
 def _first_number(config: Config, keys: Sequence[str], otherwise: int) -> int:
     """The first of the keys that is set."""
     for key in keys:
-        if (value := _at(config, key)) is not None:
+        if (value := value_of(config, key)) is not None:
             return whole_number(key, value, 0)
     return otherwise
-
-
-def _at(config: Config, key: str) -> object:
-    value: object = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value

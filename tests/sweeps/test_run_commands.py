@@ -1,9 +1,7 @@
 """Commands on runs of this machine: logs, cancel, retry, resume and gc, on what a real sweep left and still does."""
 
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,24 +14,17 @@ from sweeps.cli import main
 from sweeps.reasons import ExitReason
 from sweeps.store import RunStore
 from tests.configs import QUICK
+from tests.processes import python
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 STEPS = 100
 WAIT_SECONDS = 200
 LENGTH = "trainer.total_training_steps"
 
 
 def command(root: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "QAE_RUNS": str(root), "COLUMNS": "200"},
-    )
+    return python(*arguments, QAE_RUNS=str(root), COLUMNS="200")
 
 
 def qae(root: Path, *arguments: str, answer: str = "") -> Result:

@@ -26,8 +26,8 @@ from sweeps.store import RunStore
 from sweeps.tables import plan_table
 from sweeps.trainers.protocol import Trainer
 from tests.configs import tiny_mapping, verl_mapping
+from tests.processes import ROOT, python
 
-ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "trainers.md"
 _FILE = re.compile(r"```\w+\n# (\S+/?\S*\.(?:py|toml|yaml))\n(.*?)```", re.DOTALL)
 _LIGHT = """
@@ -63,14 +63,7 @@ def environment(packages: Sequence[Path], root: Path) -> dict[str, str]:
 
 
 def start(packages: Sequence[Path], root: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-        env=environment(packages, root),
-    )
+    return python(*arguments, **environment(packages, root))
 
 
 def run(packages: Sequence[Path], root: Path, *arguments: str) -> tuple[int, str]:
