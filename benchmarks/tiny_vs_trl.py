@@ -18,16 +18,16 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from qae.tiny.update import update_policy
 from torch import Tensor
 
 from qae.advantage import group_advantages
+from qae.embedded.losses import make_policy_loss
 from qae.tiny.config import TinyConfig
-from qae.tiny.losses import make_policy_loss
 from qae.tiny.model import Block, Transformer
 from qae.tiny.pretrain import pretrained_model
 from qae.tiny.rollout import Rollouts
 from qae.tiny.task import ChainedArithmetic
-from qae.tiny.update import update_policy
 
 TREE = Path(__file__).parents[1] / "sweeps" / "conf"
 TARGET = 10.0

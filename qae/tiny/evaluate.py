@@ -2,11 +2,11 @@
 
 import torch
 
+from qae.embedded.seeding import Purpose, torch_generator
 from qae.evaluation import ProblemResult
 from qae.tiny.config import TinyConfig
 from qae.tiny.model import Transformer
 from qae.tiny.sampling import sample
-from qae.tiny.seeding import Purpose, torch_generator
 from qae.tiny.task import ChainedArithmetic, Problems
 
 

@@ -1,51 +1,31 @@
-"""Limits of the embedded trainer's values: what would crash, train nothing, or never end is refused in a sentence."""
+"""Limits of the embedded transformer and of its task."""
 
-from qae.errors import ConfigError
-from qae.tiny.config import LOSS_AGGREGATIONS, LOSS_MODES, TinyConfig
+from qae.embedded.limits import require
+from qae.tiny.config import Embedded
 
-_A, _R = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
 _OPERATORS = 3  # of qae.tiny.task
 _DIGITS = 36
 
 
-def check(config: TinyConfig) -> None:
+def check(tiny: Embedded) -> None:
     """Refuse values that no run can have.
 
     Raises:
         ConfigError: names the key, the value and the fix.
     """
-    _check_positive(config)
-    _check_shares(config)
-    _check_method(config)
-    _check_batches(config)
-    _check_optimizer(config)
-    _check_task(config)
+    _check_numbers(tiny)
+    _check_task(tiny)
+    examples, size = tiny.pretrain.examples, tiny.pretrain.batch_size
+    require(size <= examples, "tiny.pretrain.batch_size", size, f"it must be at most tiny.pretrain.examples={examples}")
+    width, heads = tiny.model.width, tiny.model.heads
+    require(width % heads == 0, "tiny.model.heads", heads, f"it must divide tiny.model.width={width}")
 
 
-def _check_positive(c: TinyConfig) -> None:
-    actor, rollout, data, tiny = c.actor, c.rollout, c.data, c.tiny
+def _check_numbers(tiny: Embedded) -> None:
+    task = tiny.task
     for key, value in {
-        f"{_A}.ppo_mini_batch_size": actor.ppo_mini_batch_size,
-        f"{_A}.ppo_epochs": actor.ppo_epochs,
-        f"{_A}.optim.lr": actor.optim.lr,
-        f"{_A}.grad_clip": actor.grad_clip,
-        f"{_A}.clip_ratio_low": actor.clip_ratio_low,
-        f"{_A}.clip_ratio_high": actor.clip_ratio_high,
-        f"{_A}.policy_loss.clip_cov_ratio": actor.policy_loss.clip_cov_ratio,
-        f"{_A}.policy_loss.kl_cov_ratio": actor.policy_loss.kl_cov_ratio,
-        f"{_A}.tau_pos": actor.tau_pos,
-        f"{_A}.tau_neg": actor.tau_neg,
-        f"{_R}.n": rollout.n,
-        f"{_R}.temperature": rollout.temperature,
-        f"{_R}.val_kwargs.n": rollout.val_kwargs.n,
-        f"{_R}.val_kwargs.temperature": rollout.val_kwargs.temperature,
-        "data.train_batch_size": data.train_batch_size,
-        "data.gen_batch_size": data.gen_batch_size,
-        "data.max_response_length": data.max_response_length,
-        "trainer.total_training_steps": c.trainer.total_training_steps,
-        "algorithm.filter_groups.max_num_gen_batches": c.algorithm.filter_groups.max_num_gen_batches,
-        "tiny.task.evaluation_problems": tiny.task.evaluation_problems,
-        "tiny.task.markers": tiny.task.markers,
+        "tiny.task.evaluation_problems": task.evaluation_problems,
+        "tiny.task.markers": task.markers,
         "tiny.model.width": tiny.model.width,
         "tiny.model.layers": tiny.model.layers,
         "tiny.model.heads": tiny.model.heads,
@@ -54,93 +34,33 @@ def _check_positive(c: TinyConfig) -> None:
         "tiny.pretrain.batch_size": tiny.pretrain.batch_size,
         "tiny.pretrain.lr": tiny.pretrain.lr,
     }.items():
-        _require(value > 0, key, value, "give a number above 0")
-    for key, value in {
-        "tiny.task.seed": tiny.task.seed,
-        "tiny.pretrain.seed": tiny.pretrain.seed,
-        f"{_A}.optim.weight_decay": actor.optim.weight_decay,
-    }.items():
-        _require(value >= 0, key, value, "give a number of at least 0")
-
-
-def _check_shares(c: TinyConfig) -> None:
-    noise, task = c.data.reward_noise, c.tiny.task
-    for key, share in {
-        "data.reward_noise.flip": noise.flip,
-        "data.reward_noise.random": noise.random,
-        "tiny.task.misconception": task.misconception,
-    }.items():
-        _require(0 <= share <= 1, key, share, "give a probability between 0 and 1")
+        require(value > 0, key, value, "give a number above 0")
+    for key, value in {"tiny.task.seed": task.seed, "tiny.pretrain.seed": tiny.pretrain.seed}.items():
+        require(value >= 0, key, value, "give a number of at least 0")
+    misconception = task.misconception
+    require(0 <= misconception <= 1, "tiny.task.misconception", misconception, "give a probability between 0 and 1")
     for key, share in {
         "tiny.task.marker_repeat": task.marker_repeat,
         "tiny.task.redo_wrong": task.redo_wrong,
         "tiny.task.redo_right": task.redo_right,
     }.items():
-        _require(0 <= share < 1, key, share, "give a probability below 1: at 1 the teacher's solution has no end")
-    top_p, nucleus = c.rollout.top_p, c.rollout.val_kwargs.top_p
-    _require(top_p == 1, f"{_R}.top_p", top_p, "the embedded trainer trains on the whole distribution; set 1")
-    _require(0 < nucleus <= 1, f"{_R}.val_kwargs.top_p", nucleus, "give a share above 0 and at most 1")
+        require(0 <= share < 1, key, share, "give a probability below 1: at 1 the teacher's solution has no end")
 
 
-def _check_method(c: TinyConfig) -> None:
-    actor, algorithm = c.actor, c.algorithm
-    loss_mode, beta = actor.policy_loss.loss_mode, actor.policy_loss.dro_beta
-    modes = f"choose one of {', '.join(LOSS_MODES)}"
-    _require(loss_mode in LOSS_MODES, f"{_A}.policy_loss.loss_mode", loss_mode, modes)
-    aggregations = f"choose one of {', '.join(LOSS_AGGREGATIONS)}"
-    _require(actor.loss_agg_mode in LOSS_AGGREGATIONS, f"{_A}.loss_agg_mode", actor.loss_agg_mode, aggregations)
-    fix = "loss_mode=dro needs a number above 0"
-    _require(loss_mode != "dro" or (beta is not None and beta > 0), f"{_A}.policy_loss.dro_beta", beta, fix)
-    _require(actor.clip_ratio_c > 1, f"{_A}.clip_ratio_c", actor.clip_ratio_c, "the dual clip must be above 1")
-    fix = "the embedded trainer has no KL loss; set it to false or choose a model of verl"
-    _require(not actor.use_kl_loss, f"{_A}.use_kl_loss", True, fix)
-    fix = "the embedded trainer has no entropy bonus; set it to 0 or choose a model of verl"
-    _require(actor.entropy_coeff == 0, f"{_A}.entropy_coeff", actor.entropy_coeff, fix)
-    fix = "the embedded trainer has one estimator, qae; its mean (quantile_k=-1) is verl's grpo"
-    _require(algorithm.adv_estimator == "qae", "algorithm.adv_estimator", algorithm.adv_estimator, fix)
-    metric = algorithm.filter_groups.metric
-    _require(metric == "acc", "algorithm.filter_groups.metric", metric, "the embedded trainer filters on acc only")
-
-
-def _check_batches(c: TinyConfig) -> None:
-    fix = "a group of one has no other response to be compared with, so it has no advantage; give at least 2"
-    _require(c.rollout.n >= 2, f"{_R}.n", c.rollout.n, fix)
-    mini, prompts = c.actor.ppo_mini_batch_size, c.data.train_batch_size
-    key = f"{_A}.ppo_mini_batch_size"
-    _require(prompts % mini == 0, key, mini, f"it must divide data.train_batch_size={prompts}")
-    examples, size = c.tiny.pretrain.examples, c.tiny.pretrain.batch_size
-    _require(
-        size <= examples, "tiny.pretrain.batch_size", size, f"it must be at most tiny.pretrain.examples={examples}"
-    )
-    width, heads = c.tiny.model.width, c.tiny.model.heads
-    _require(width % heads == 0, "tiny.model.heads", heads, f"it must divide tiny.model.width={width}")
-
-
-def _check_optimizer(c: TinyConfig) -> None:
-    betas = c.actor.optim.betas
-    fix = "give two numbers of at least 0 and below 1"
-    _require(len(betas) == 2 and all(0 <= beta < 1 for beta in betas), f"{_A}.optim.betas", betas, fix)
-
-
-def _check_task(c: TinyConfig) -> None:
-    task = c.tiny.task
+def _check_task(tiny: Embedded) -> None:
+    task = tiny.task
     fix = f"give a whole number from 2 to {_DIGITS}"
-    _require(2 <= task.modulus <= _DIGITS, "tiny.task.modulus", task.modulus, fix)
+    require(2 <= task.modulus <= _DIGITS, "tiny.task.modulus", task.modulus, fix)
     reliability = task.reliability
     fix = "give two numbers above 0"
-    _require(len(reliability) == 2 and min(reliability) > 0, "tiny.task.reliability", reliability, fix)
+    require(len(reliability) == 2 and min(reliability) > 0, "tiny.task.reliability", reliability, fix)
     for key, low_high in {
         "tiny.task.operations": task.operations,
         "tiny.task.pretrain_operations": task.pretrain_operations,
     }.items():
         fix = "give [fewest, most] operations"
-        _require(len(low_high) == 2 and 1 <= low_high[0] <= low_high[1], key, low_high, fix)
+        require(len(low_high) == 2 and 1 <= low_high[0] <= low_high[1], key, low_high, fix)
     fewest = task.operations[0]
     problems = task.modulus ** (fewest + 1) * _OPERATORS**fewest
     fix = f"there are {problems} problems with {fewest} operations, and training needs others; give fewer"
-    _require(task.evaluation_problems < problems, "tiny.task.evaluation_problems", task.evaluation_problems, fix)
-
-
-def _require(holds: bool, key: str, value: object, fix: str) -> None:
-    if not holds:
-        raise ConfigError(key, value, fix)
+    require(task.evaluation_problems < problems, "tiny.task.evaluation_problems", task.evaluation_problems, fix)

@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from qae.embedded import checkpoint
 from qae.run_directory import write_atomic
-from qae.tiny import checkpoint, model, task
+from qae.tiny import model, task
 from qae.tiny.config import TinyConfig
 from qae.tiny.model import Transformer
 from qae.tiny.task import ChainedArithmetic

@@ -1,31 +1,13 @@
 """Sampling responses: one prefill a prompt, then token by token for the whole batch from the key-value cache."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from qae.embedded.batch import Responses
 from qae.tiny.model import Transformer
 
 # Dropping finished rows copies the caches, so it waits until this share of them is finished.
 _COMPACT_BELOW = 0.75
-
-
-@dataclass(frozen=True)
-class Responses:
-    """Sampled responses; rows of a prompt are adjacent.
-
-    Attributes:
-        ids_B_T: token ids, int64 (responses, tokens), padded after the end token.
-        log_prob_B_T: log-probability of each token under the sampling distribution, nats.
-        entropy_B_T: full-vocabulary entropy at the sampling temperature (as verl), nats, 0 in the padding.
-        mask_B_T: 1.0 for response tokens, end token included, 0.0 for padding.
-    """
-
-    ids_B_T: Tensor
-    log_prob_B_T: Tensor
-    entropy_B_T: Tensor
-    mask_B_T: Tensor
 
 
 @torch.inference_mode()

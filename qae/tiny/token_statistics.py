@@ -3,7 +3,7 @@
 import torch
 
 from qae import token_statistics
-from qae.tiny.sampling import Responses
+from qae.embedded.batch import Responses
 from qae.tiny.task import Vocabulary
 from qae.token_statistics import HighEntropyToken
 

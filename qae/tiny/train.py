@@ -1,27 +1,13 @@
-"""The training loop: sample, advantage, update, evaluate, write down."""
+"""Training of the transformer, from its supervised start."""
 
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
-from qae import metrics
-from qae.advantage import GroupAdvantages, group_advantages
-from qae.config import AdvantageConfig
-from qae.diagnostics import advantage_diagnostics, advantage_token_mean, entropy_by_sign, lengths_by_correctness
-from qae.evaluation import summarise
-from qae.run_directory import JsonlWriter, RunDirectory
-from qae.tiny import checkpoint
+from qae.embedded import train as loop
+from qae.run_directory import RunDirectory
 from qae.tiny.config import TinyConfig
-from qae.tiny.evaluate import evaluate
-from qae.tiny.losses import make_policy_loss
-from qae.tiny.pretrain import PretrainingStoppedError, pretrained_model
-from qae.tiny.rollout import Batch, Rollouts
-from qae.tiny.task import ChainedArithmetic
-from qae.tiny.token_statistics import high_entropy_tokens, marker_counts
-from qae.tiny.update import update_policy
+from qae.tiny.policy import TinyPolicy
+from qae.tiny.pretrain import PretrainingStoppedError
 
 
 def train(
@@ -32,137 +18,17 @@ def train(
     on_step: Callable[[int, Mapping[str, float]], None],
     should_stop: Callable[[], bool],
 ) -> int:
-    """Train to `trainer.total_training_steps`, continuing from the run directory's newest checkpoint.
-
-    A killed run that is started again writes the same metrics as one that was never interrupted, bit for bit,
-    times apart; lines after the checkpoint are written again and supersede the earlier ones.
+    """As `qae.embedded.train.train`; 0 where `should_stop` said yes before the supervised start was ready.
 
     Args:
         config: the run.
-        directory: where metrics, evaluations, token statistics and checkpoints go.
+        directory: of the run.
         cache: where the supervised start is kept for all runs that share it.
-        on_step: told each step and its metrics once they are on disk; step 0 is the evaluated start.
-        should_stop: asked after each step; when it says yes, a checkpoint is written and the loop ends.
-
-    Returns:
-        the last finished step.
+        on_step: told each step and its metrics once they are on disk.
+        should_stop: asked after each step, and while the supervised start is made.
     """
-    arithmetic = ChainedArithmetic(config.tiny.task)
-    evaluation_sets = arithmetic.evaluation_sets()
     try:
-        model = pretrained_model(config, arithmetic, cache, should_stop)
+        policy = TinyPolicy(config, cache, should_stop)
     except PretrainingStoppedError:
         return 0
-    optim = config.actor.optim
-    optimizer = torch.optim.AdamW(
-        model.parameters(),
-        lr=optim.lr,
-        betas=(optim.betas[0], optim.betas[1]),
-        weight_decay=optim.weight_decay,
-        fused=True,
-    )
-    loss = make_policy_loss(config.actor, config.rollout.n)
-    rollouts = Rollouts(config, arithmetic)
-    resumed = checkpoint.load_newest(directory.checkpoints, model, optimizer)
-    step, rule = resumed.step, config.advantage.continued(resumed.adapted_k)
-    total, saved = config.trainer.total_training_steps, step
-    with (
-        JsonlWriter(directory.metrics) as metric_lines,
-        JsonlWriter(directory.evaluation) as evaluation_lines,
-        JsonlWriter(directory.tokens) as token_lines,
-    ):
-
-        def validate() -> dict[str, float]:
-            started = time.perf_counter()
-            results = evaluate(model, arithmetic, evaluation_sets, config, step)
-            evaluation_lines.append(*({"step": step, **asdict(result)} for result in results))
-            return {**summarise(results), metrics.VALIDATION_TIME.name: time.perf_counter() - started}
-
-        def write_down(values: Mapping[str, float]) -> None:
-            values = {metrics.GLOBAL_STEP.name: step, **values}
-            metric_lines.append({"step": step, "time": time.time(), **values})
-            on_step(step, values)
-
-        def save() -> int:
-            checkpoint.save(directory.checkpoints, step, model, optimizer, rule.adapted_k)
-            return step
-
-        if step == 0 and config.trainer.val_before_train:
-            write_down(validate())
-        while step < total and not should_stop():
-            step += 1
-            started = time.perf_counter()
-            batch = rollouts.batch(model, step)
-            sampled = time.perf_counter()
-            rule = rule.at_entropy(batch.entropy)
-            advantages = group_advantages(batch.score_B, batch.group_B, rule, tokens_B=batch.responses.mask_B_T.sum(1))
-            values = _describe(batch, advantages, rule, config.data.max_response_length)
-            values |= update_policy(
-                model,
-                optimizer,
-                loss,
-                batch,
-                advantages.advantage_B,
-                batch.responses.mask_B_T * advantages.kept_B[:, None],
-                config,
-                step,
-            )
-            ended = time.perf_counter()
-            values |= _timing(batch, started, sampled, ended)
-            vocabulary = arithmetic.vocabulary
-            token_lines.append(
-                {
-                    "step": step,
-                    "tokens": [asdict(token) for token in high_entropy_tokens(batch.responses, vocabulary)],
-                    "markers": marker_counts(batch.responses, vocabulary),
-                    "responses": len(batch.score_B),
-                }
-            )
-            if _due(config.trainer.test_freq, step, total):
-                values |= validate()
-            write_down(values)
-            if _due(config.trainer.save_freq, step, total):
-                saved = save()
-        if saved != step:
-            save()
-    return step
-
-
-def _due(frequency: int, step: int, total: int) -> bool:
-    return frequency > 0 and (step % frequency == 0 or step == total)
-
-
-def _describe(
-    batch: Batch, advantages: GroupAdvantages, rule: AdvantageConfig, max_response_length: int
-) -> dict[str, float]:
-    """The step's diagnostics, taken on the rollout policy before the update."""
-    baseline_B, advantage_B = advantages.baseline_B, advantages.advantage_B
-    responses = batch.responses
-    length_B = responses.mask_B_T.sum(1)
-    entropy_sum_B = responses.entropy_B_T.sum(1)
-    return {
-        **({} if rule.adapted_k is None else {metrics.QUANTILE_K.name: rule.adapted_k}),
-        metrics.ENTROPY.name: batch.entropy,
-        metrics.ENTROPY_SEQUENCE.name: float((entropy_sum_B / length_B).mean()),
-        metrics.SCORE_MEAN.name: float(batch.score_B.mean()),
-        metrics.SCORE_GENERATED_MEAN.name: batch.generated_score,
-        metrics.GENERATED_KEPT.name: batch.kept_groups / batch.generated_groups,
-        metrics.LENGTH_MEAN.name: float(length_B.mean()),
-        metrics.LENGTH_CLIP_RATIO.name: float((length_B == max_response_length).float().mean()),
-        **advantage_diagnostics(batch.score_B, batch.group_B, baseline_B, advantage_B, rule.quantile_k),
-        **entropy_by_sign(advantage_B, responses.entropy_B_T, responses.mask_B_T),
-        **advantage_token_mean(advantage_B, length_B),
-        **lengths_by_correctness(length_B, batch.score_B > 0),
-    }
-
-
-def _timing(batch: Batch, started: float, sampled: float, ended: float) -> dict[str, float]:
-    tokens = float(batch.responses.mask_B_T.sum())
-    return {
-        metrics.STEP_TIME.name: ended - started,
-        metrics.GENERATION_TIME.name: sampled - started,
-        metrics.UPDATE_TIME.name: ended - sampled,
-        metrics.THROUGHPUT.name: tokens / (ended - started),
-        metrics.GENERATION_THROUGHPUT.name: batch.generated_tokens / (sampled - started),
-        metrics.UPDATE_THROUGHPUT.name: tokens / (ended - sampled),
-    }
+    return loop.train(config, policy, directory, on_step=on_step, should_stop=should_stop)

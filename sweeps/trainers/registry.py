@@ -1,6 +1,6 @@
 """Trainers by name: `backend` of a configuration names one.
 
-The toolkit's own two are known by module, so that they are there in whatever way the toolkit is installed and a plan of
+The toolkit's own are known by module, so that they are there in whatever way the toolkit is installed and a plan of
 theirs reads no entry points. Any other name is that of an entry point in the group ``qae.trainers``, which an installed
 package defines.
 """
@@ -16,7 +16,8 @@ from sweeps.tree import did_you_mean
 GROUP = "qae.trainers"
 _KEY = "backend"
 _OURS: Mapping[str, tuple[str, str]] = {
-    "tiny": ("sweeps.trainers.tiny", "TinyTrainer"),
+    "tabular": ("sweeps.trainers.embedded", "TabularTrainer"),
+    "tiny": ("sweeps.trainers.embedded", "TinyTrainer"),
     "verl": ("sweeps.trainers.verl", "VerlTrainer"),
 }
 

@@ -25,7 +25,7 @@ def test_evaluation_problems_never_occur_in_training() -> None:
     rollouts = Rollouts(config, arithmetic)
     seen = set()
     for step in range(1, 40):
-        seen |= {row.tobytes() for row in rollouts.batch(model, step).prompt_B_S.numpy()}
+        seen |= {row.tobytes() for row in rollouts.batch(model, step).inputs_B.numpy()}
     assert len(seen) > 60
     assert not seen & held_out
 
@@ -39,7 +39,7 @@ def test_dynamic_sampling_keeps_groups_with_mixed_rewards_only(rate: float) -> N
     assert len(scores) <= config.data.train_batch_size
     assert batch.generated_groups >= batch.kept_groups >= len(scores)
     assert torch.equal(batch.group_B, torch.arange(len(scores)).repeat_interleave(config.rollout.n))
-    prompts = batch.prompt_B_S.view(len(scores), config.rollout.n, -1)
+    prompts = batch.inputs_B.view(len(scores), config.rollout.n, -1)
     assert (prompts == prompts[:, :1]).all()
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from qae import metrics
+from qae.embedded.losses import DapoLoss
 from qae.run_directory import RunDirectory, read_metrics
 from qae.tiny.config import TinyConfig
-from qae.tiny.losses import DapoLoss
 from qae.tiny.model import Transformer
 from qae.tiny.rollout import Batch, Rollouts
 from qae.tiny.train import train

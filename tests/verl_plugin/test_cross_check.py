@@ -18,8 +18,8 @@ from qae import metrics
 from qae.advantage import group_advantages
 from qae.config import AdvantageConfig
 from qae.diagnostics import entropy_by_sign
+from qae.embedded.losses import make_policy_loss
 from qae.tiny.config import TinyConfig
-from qae.tiny.losses import make_policy_loss
 from qae.tiny.model import Transformer
 from qae.tiny.sampling import sample
 from qae.verl_plugin.description import describe

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from qae import metrics
 from qae.diagnostics import clip_fraction_by_sign
-from qae.tiny.config import Actor
+from qae.embedded.config import Actor
 
 
 class PolicyLoss(Protocol):

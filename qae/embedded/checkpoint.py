@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
+from qae.embedded.policy import Policy
 from qae.run_directory import write_atomic
 
 _NAME = re.compile(r"step-(\d+)\.pt")
@@ -37,21 +37,18 @@ def to_bytes(values: object) -> bytes:
     return buffer.getvalue()
 
 
-def save(
-    directory: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, adapted_k: float | None
-) -> None:
+def save(directory: Path, step: int, policy: Policy, adapted_k: float | None) -> None:
     """Write the state after a step and drop all but the newest two.
 
-    Random number generators are not part of it: see `qae.tiny.seeding`.
+    Random number generators are not part of it: see `qae.embedded.seeding`.
 
     Args:
         directory: of the run's checkpoints.
         step: the last finished one.
-        model: as it is after it.
-        optimizer: as it is after it.
+        policy: as it is after it.
         adapted_k: K of the step where a controller has set it, else None.
     """
-    content = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    content = {"step": step, **policy.state()}
     if adapted_k is not None:
         content["adapted_k"] = adapted_k
     write_atomic(directory / f"step-{step:06d}.pt", to_bytes(content))
@@ -59,7 +56,7 @@ def save(
         old.unlink()
 
 
-def load_newest(directory: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> Resumed:
+def load_newest(directory: Path, policy: Policy) -> Resumed:
     """Continue from the newest readable checkpoint, if any; what a killed writer left unfinished is removed."""
     for unfinished in directory.glob(".step-*.tmp"):
         unfinished.unlink()
@@ -69,10 +66,14 @@ def load_newest(directory: Path, model: nn.Module, optimizer: torch.optim.Optimi
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             _log.warning("%s cannot be read (%s); trying the one before", path, error)
             continue
-        model.load_state_dict(content["model"])
-        optimizer.load_state_dict(content["optimizer"])
+        policy.load(content)
         return Resumed(step, content.get("adapted_k"))
     return Resumed(0, None)
+
+
+def complete(directory: Path) -> dict[int, Path]:
+    """Checkpoints by step."""
+    return dict(_newest_first(directory))
 
 
 def _newest_first(directory: Path) -> list[tuple[int, Path]]:
