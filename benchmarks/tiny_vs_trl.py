@@ -18,15 +18,14 @@ import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from qae.tiny.update import update_policy
 from torch import Tensor
 
 from qae.advantage import group_advantages
-from qae.embedded.losses import make_policy_loss
+from qae.embedded.update import update_policy
 from qae.tiny.config import TinyConfig
 from qae.tiny.model import Block, Transformer
+from qae.tiny.policy import TinyPolicy
 from qae.tiny.pretrain import pretrained_model
-from qae.tiny.rollout import Rollouts
 from qae.tiny.task import ChainedArithmetic
 
 TREE = Path(__file__).parents[1] / "sweeps" / "conf"
@@ -59,7 +58,7 @@ def main() -> int:
     config = tiny_config()
     arithmetic = ChainedArithmetic(config.tiny.task)
     start = pretrained_model(config, arithmetic, arguments.cache, lambda: False)
-    ours = time_ours(config, arithmetic, start, arguments.steps)
+    ours = time_ours(config, TinyPolicy(config, arguments.cache, lambda: False), arguments.steps)
     theirs = time_trl(config, arithmetic, start, arguments.steps)
     ratio = ours.rate / theirs.rate
     print(f"{arguments.steps} steps of 64 prompts x 16 responses, {arguments.threads} threads")
@@ -76,23 +75,19 @@ def main() -> int:
 def tiny_config() -> TinyConfig:
     """The default run without dynamic sampling, which TRL does not have."""
     with initialize_config_dir(str(TREE), version_base="1.3"):
-        config = compose("config", overrides=["algorithm.filter_groups.enable=false"])
+        config = compose("config", overrides=["model=tiny", "algorithm.filter_groups.enable=false"])
     return TinyConfig.from_mapping(cast("dict[str, object]", OmegaConf.to_container(config, resolve=True)))
 
 
-def time_ours(config: TinyConfig, arithmetic: ChainedArithmetic, start: Transformer, steps: int) -> Speed:
-    """Training steps of the embedded trainer as `qae.tiny.train` takes them, one warm-up step first."""
-    model = Transformer(len(arithmetic.vocabulary), start.length, config.tiny.model)
-    model.load_state_dict(start.state_dict())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.actor.optim.lr, weight_decay=0.0, fused=True)
-    loss, rollouts = make_policy_loss(config.actor, config.rollout.n), Rollouts(config, arithmetic)
+def time_ours(config: TinyConfig, policy: TinyPolicy, steps: int) -> Speed:
+    """Training steps of the embedded trainer as `qae.embedded.train` takes them, one warm-up step first."""
     tokens, seconds, sampling = 0, 0.0, 0.0
     for step in range(steps + 1):
         started = time.perf_counter()
-        batch = rollouts.batch(model, step)
+        batch = policy.batch(step)
         sampled = time.perf_counter()
         advantage = group_advantages(batch.score_B, batch.group_B, config.advantage).advantage_B
-        update_policy(model, optimizer, loss, batch, advantage, batch.responses.mask_B_T, config, step)
+        update_policy(policy, batch, advantage, batch.responses.mask_B_T, config, step)
         if step:
             tokens += int(batch.responses.mask_B_T.sum())
             seconds += time.perf_counter() - started

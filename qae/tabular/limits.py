@@ -18,13 +18,8 @@ def check(config: TabularConfig) -> None:
     cells = world.facts * world.choices
     fix = f"facts x choices are {cells} logits; give at most {_MOST_CELLS}"
     require(cells <= _MOST_CELLS, "tabular.facts", world.facts, fix)
-    fix = f"a rank of the {world.vocabulary} style tokens"
-    require(
-        world.tail <= world.vocabulary,
-        "tabular.tail",
-        world.tail,
-        f"give {fix}, 0 for all, {world.vocabulary} for none",
-    )
+    fix = f"give a rank of the style tokens: 0 for all, tabular.vocabulary={world.vocabulary} for none"
+    require(world.tail <= world.vocabulary, "tabular.tail", world.tail, fix)
     length = response_length(world)
     key, limit = "data.max_response_length", config.data.max_response_length
     require(length <= limit, key, limit, f"a wrong response has {length} tokens (tabular.*); give at least {length}")

@@ -36,7 +36,7 @@ class TabularPolicy:
         return sampled(self._config, step, lambda part: self._generated(step, part))
 
     def descend(self, batch: Batch, rows: Tensor, advantage_B: Tensor, mask_B_T: Tensor, lr: float) -> dict[str, float]:
-        """A step of Adam, lazy on the facts. The loss is differentiated to the log-probabilities, these in closed form."""
+        """A step of Adam, lazy on the facts. Autograd goes to the log-probabilities, the rest has a closed form."""
         world, layout = self._config.tabular, self._world.layout
         temperature = self._config.rollout.temperature
         row_B_T, ids_B_T = batch.inputs_B[rows], batch.responses.ids_B_T[rows]

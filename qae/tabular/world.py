@@ -57,7 +57,9 @@ class TabularWorld:
         self.tokens = (*_style_words(world), *(str(choice) for choice in range(world.choices)))
         self.markers = {id_: word for id_, word in enumerate(self.tokens) if word in MARKER_WORDS}
         generator = np.random.default_rng(world.seed)
-        self._reliability = np.clip(generator.beta(*world.reliability, world.facts), *_RELIABILITY_ENDS)
+        self._reliability = np.clip(
+            generator.beta(world.reliability[0], world.reliability[1], world.facts), *_RELIABILITY_ENDS
+        )
         asked = generator.integers(0, world.facts, (world.evaluation_problems, world.facts_per_response))
         self.held_out_P_O = torch.from_numpy(asked)
 

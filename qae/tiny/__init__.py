@@ -1,6 +1,6 @@
-"""The embedded task: DAPO with mean or quantile baselines on a CPU, small enough to read in one sitting.
+"""The embedded transformer and its task, small enough to read in one sitting.
 
-Read it in this order: `task` (what is asked, how an answer is verified), `model`, `pretrain` (the imperfect
-teacher), `sampling`, `rollout` (groups and dynamic sampling), `losses` and `update` (the policy gradient),
-`evaluate`, `train` (the loop). `config` names every knob in verl's vocabulary.
+Read it in this order: `task` (what is asked, how an answer is verified), `model`, `pretrain` (the imperfect teacher),
+`sampling`, `rollout` (problems and rewards), `evaluate`, `policy` (what training asks). Loop, losses, dynamic sampling
+and checkpoints are those of `qae.embedded`; `config` names every knob.
 """

@@ -214,7 +214,7 @@ def test_a_name_of_two_packages_is_refused_and_ours_cannot_be_taken(
     with pytest.raises(ConfigError, match="one-trainer and other-trainer"):
         trainers.of({"backend": "twice"})
     monkeypatch.syspath_prepend(str(installed(tmp_path / "tiny", "thief", "thief:T", name="tiny")))
-    assert type(trainers.of({"backend": "tiny"})).__module__ == "sweeps.trainers.tiny"
+    assert type(trainers.of({"backend": "tiny"})).__module__ == "sweeps.trainers.embedded"
 
 
 @pytest.mark.parametrize("name", [None, 3, ["tiny"], "tinny", ""])

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from qae.embedded.batch import Responses
 from qae.tiny.config import Model
 from qae.tiny.model import Transformer
-from qae.tiny.sampling import Responses, sample
+from qae.tiny.sampling import sample
 
 PAD, END, VOCABULARY, PROMPT, TOKENS = 0, 1, 11, 6, 20
 

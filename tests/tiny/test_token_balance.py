@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from qae import metrics
+from qae.embedded.batch import Batch
 from qae.embedded.losses import DapoLoss
 from qae.run_directory import RunDirectory, read_metrics
 from qae.tiny.config import TinyConfig
 from qae.tiny.model import Transformer
-from qae.tiny.rollout import Batch, Rollouts
+from qae.tiny.rollout import Rollouts
 from qae.tiny.train import train
 from tests.configs import QUICK, tiny_mapping
 
@@ -34,7 +35,7 @@ def run(
             batches.append(super().batch(model, step))
             return batches[-1]
 
-    monkeypatch.setattr("qae.tiny.train.Rollouts", Recorded)
+    monkeypatch.setattr("qae.tiny.policy.Rollouts", Recorded)
     config = TinyConfig.from_mapping(tiny_mapping(*QUICK, *overrides))
     train(config, RunDirectory(path), cache=cache, on_step=lambda *_: None, should_stop=lambda: False)
     lines = [line for line in read_metrics(RunDirectory(path)).records if line["step"] != 0]
