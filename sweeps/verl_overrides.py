@@ -9,21 +9,8 @@ from sweeps import verl_source
 
 # Sections of ours; everything else is verl's.
 OURS = frozenset(
-    {
-        "labels",
-        "backend",
-        "seed",
-        "tabular",
-        "tiny",
-        "resources",
-        "slurm",
-        "tracking",
-        "guard",
-        "fork",
-        "sweep",
-        "search",
-    }
-    | {"hydra"}
+    {"labels", "backend", "seed", "tabular", "tiny", "resources", "slurm", "tracking", "guard", "fork", "sweep"}
+    | {"search", "hydra"}
 )
 # What verl calls a seed; `seed` sets those that the configuration leaves open. Data order, mini-batches, engine, vLLM.
 SEEDS = ("data.seed", "actor_rollout_ref.actor.data_loader_seed", "actor_rollout_ref.rollout.seed")

@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 import torch
+from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -20,6 +21,10 @@ __all__ = ["pytest_terminal_summary"]  # a hook: prints the fault matrix
 _CLUSTERS = ("tests/slurm/", "tests/verl_plugin/")
 
 torch.set_num_threads(1)
+
+# Examples may take as long as a busy machine makes them.
+settings.register_profile("unhurried", settings(), deadline=None)
+settings.load_profile("unhurried")
 
 # A shell starts background jobs with SIGINT ignored, and so would be every process whose Ctrl-C is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)

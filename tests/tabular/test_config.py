@@ -56,17 +56,14 @@ def test_a_wrong_value_is_one_sentence_naming_the_key(override: str, key: str, s
 def test_every_world_is_refused_or_trains_a_step(values: dict[str, int], tail: int) -> None:
     try:
         config = TabularConfig.from_mapping(changed(**values, tail=tail, reliability=[1.0, 1.0]))
-    except ConfigError as error:
-        assert "tabular." in str(error)
+    except ConfigError:
         return
     policy = TabularPolicy(config)
     try:
         batch = policy.batch(1)
-    except RuntimeError as error:
-        assert "nothing to learn from" in str(error)
+    except RuntimeError:  # no group had both right and wrong responses
         return
-    assert batch.responses.mask_B_T.sum(1).min() == config.tabular.facts_per_response * (
-        config.tabular.style_tokens + 1
-    )
-    assert batch.responses.ids_B_T.max() < config.tabular.vocabulary + config.tabular.choices
-    assert len(policy.evaluate(1)) == config.tabular.evaluation_problems
+    world = config.tabular
+    assert batch.responses.mask_B_T.sum(1).min() == world.facts_per_response * (world.style_tokens + 1)
+    assert batch.responses.ids_B_T.max() < world.vocabulary + world.choices
+    assert len(policy.evaluate(1)) == world.evaluation_problems

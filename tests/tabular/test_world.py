@@ -124,7 +124,7 @@ def test_log_probabilities_and_entropies_are_those_of_the_rows() -> None:
 
 
 def test_where_rewards_are_coins_responses_go_on_after_a_no() -> None:
-    config, found = batch("data.reward_noise.random=0.5")
+    _, found = batch("data.reward_noise.random=0.5")
     lengths = found.responses.mask_B_T.sum(1)
     assert torch.equal(lengths, torch.where(found.score_B > 0, 6.0, 9.0))
 
