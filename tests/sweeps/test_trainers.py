@@ -159,7 +159,7 @@ def test_a_folder_of_options_on_the_command_line_will_do_and_mistakes_are_senten
         (*SWEEP, dry, "controller=entropy_band"): "controller",
         (*SWEEP, dry, "++bandit.arms=3"): "bandit=",
         ("sweep.py", "backend=bandits", dry): "did you mean bandit?",
-        ("sweep.py", "backend=[bandit]", dry): "choose one of bandit, tiny, verl",
+        ("sweep.py", "backend=[bandit]", dry): "choose one of bandit, tabular, tiny, verl",
     }.items():
         code, output = run([package], root, *arguments)
         assert code == 2, output
