@@ -125,11 +125,12 @@ def clip_fraction_by_sign(clipped_B_T: Tensor, advantage_B_T: Tensor, mask_B_T: 
     Returns:
         the share of each class that has a token.
     """
-    positive_B_T, negative_B_T, _ = _signs(advantage_B_T)
     taken_B_T = mask_B_T.bool()
-    classes = ((metrics.CLIP_FRACTION_POSITIVE, positive_B_T), (metrics.CLIP_FRACTION_NEGATIVE, negative_B_T))
-    members = {metric.name: member_B_T & taken_B_T for metric, member_B_T in classes}
-    return {name: _share(clipped_B_T[member_B_T]) for name, member_B_T in members.items() if member_B_T.any()}
+    members = (taken_B_T & (advantage_B_T >= ZERO_TOLERANCE), taken_B_T & (advantage_B_T <= -ZERO_TOLERANCE))
+    # One reading of all counts: each waits for the device.
+    counts = torch.stack([counted.sum() for member in members for counted in (member, member & clipped_B_T)]).tolist()
+    classes = (metrics.CLIP_FRACTION_POSITIVE, *counts[:2]), (metrics.CLIP_FRACTION_NEGATIVE, *counts[2:])
+    return {metric.name: clipped / tokens for metric, tokens, clipped in classes if tokens}
 
 
 def _signs(advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -51,13 +51,15 @@ def is_absent(value: object) -> bool:
 
 def spelled(value: object) -> object:
     """A value for JSON, which lacks NaN and infinity: they become "NaN", "Infinity" and "-Infinity", at any depth."""
+    if isinstance(value, str | int):
+        return value
     if isinstance(value, float):
         if math.isfinite(value):
             return value
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, Mapping):
         return {key: spelled(inner) for key, inner in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [spelled(inner) for inner in value]
     return value
 

@@ -88,6 +88,40 @@ class Batch:
         return float(self.responses.entropy_B_T.sum(1).sum() / self.responses.mask_B_T.sum(1).sum())
 
 
+@dataclass(frozen=True)
+class MiniBatch:
+    """Responses of whole groups, with what an update needs of them.
+
+    Attributes:
+        inputs_B: as of `Generated`.
+        ids_B_T: token ids, int64 (B, T).
+        old_log_prob_B_T: log-probabilities under the rollout policy, float32.
+        advantage_B: float32; every token of a response gets its advantage.
+        mask_B_T: 1.0 for tokens that take part in the loss, float32.
+    """
+
+    inputs_B: Tensor
+    ids_B_T: Tensor
+    old_log_prob_B_T: Tensor
+    advantage_B: Tensor
+    mask_B_T: Tensor
+
+    @classmethod
+    def of(cls, batch: Batch, advantage_B: Tensor, mask_B_T: Tensor) -> Self:
+        """All responses of a batch."""
+        return cls(batch.inputs_B, batch.responses.ids_B_T, batch.responses.log_prob_B_T, advantage_B, mask_B_T)
+
+    def take(self, rows: Tensor | slice) -> Self:
+        """Some of the responses; of a slice without a copy."""
+        return type(self)(
+            self.inputs_B[rows],
+            self.ids_B_T[rows],
+            self.old_log_prob_B_T[rows],
+            self.advantage_B[rows],
+            self.mask_B_T[rows],
+        )
+
+
 def sampled(config: EmbeddedConfig, step: int, generate: Callable[[int], Generated]) -> Batch:
     """Generate until `data.train_batch_size` groups have mixed rewards or the generation limit is reached.
 

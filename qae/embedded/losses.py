@@ -1,6 +1,6 @@
 """Policy losses: DAPO's own, written out; every other one is verl's registered function itself."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -8,6 +8,8 @@ from torch import Tensor
 from qae import metrics
 from qae.diagnostics import clip_fraction_by_sign
 from qae.embedded.config import Actor
+
+_LARGEST_LOG_RATIO = 20.0  # verl's
 
 
 class PolicyLoss(Protocol):
@@ -35,6 +37,44 @@ def make_policy_loss(actor: Actor, group_size: int) -> PolicyLoss:
     return VerlLoss(actor, group_size)
 
 
+def loss_with_gradient(
+    loss: PolicyLoss, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
+) -> tuple[Tensor, Tensor, dict[str, float]]:
+    """A loss, its gradient with respect to the log-probabilities (responses, tokens), and what is logged of it.
+
+    Args:
+        loss: the plain loss has a closed form; of any other one autograd takes the gradient.
+        old_log_prob: see `PolicyLoss`, as all that follow.
+        log_prob: without a gradient of its own.
+        advantages: a token each.
+        response_mask: tokens that take part.
+    """
+    if isinstance(loss, DapoLoss):
+        return loss.with_gradient(old_log_prob, log_prob, advantages, response_mask)
+    leaf = log_prob.detach().requires_grad_()
+    objective, logged = loss(old_log_prob, leaf, advantages, response_mask)
+    (gradient,) = torch.autograd.grad(objective, leaf)
+    return objective.detach(), gradient, logged
+
+
+class _Surrogate(NamedTuple):
+    """Terms of the plain loss, a token each.
+
+    Attributes:
+        log_ratio: log of the probability ratio, within its bounds.
+        unclipped: -advantage * ratio.
+        per_token: the loss.
+        bound: whether the clip is the larger loss.
+        capped: whether the dual cap is the smaller loss.
+    """
+
+    log_ratio: Tensor
+    unclipped: Tensor
+    per_token: Tensor
+    bound: Tensor
+    capped: Tensor
+
+
 class DapoLoss:
     """Clipped surrogate with decoupled clip range and dual clip, averaged over tokens.
 
@@ -55,26 +95,44 @@ class DapoLoss:
         self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
         """Return the loss, its clip fractions (in all and by sign) and KL estimate, as `PolicyLoss` says."""
-        log_ratio = (log_prob - old_log_prob).clamp(-20.0, 20.0)
+        return self._of(self._surrogate(old_log_prob, log_prob, advantages), advantages, response_mask)
+
+    def with_gradient(
+        self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """The loss, its gradient with respect to the log-probabilities in closed form, and what is logged.
+
+        A token that a clip or the dual cap binds has no gradient, any other one -advantage * ratio / tokens.
+        """
+        terms = self._surrogate(old_log_prob, log_prob, advantages)
+        loss, logged = self._of(terms, advantages, response_mask)
+        free = ~(terms.bound | terms.capped) & (terms.log_ratio.abs() <= _LARGEST_LOG_RATIO)
+        return loss, terms.unclipped * free * (response_mask / response_mask.sum()), logged
+
+    def _surrogate(self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor) -> _Surrogate:
+        log_ratio = (log_prob - old_log_prob).clamp(-_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO)
         ratio = log_ratio.exp()
         unclipped = -advantages * ratio
         clipped = -advantages * ratio.clamp(1 - self.low, 1 + self.high)
         pessimistic = torch.maximum(unclipped, clipped)
         cap = -advantages * self.dual
-        per_token = torch.where(advantages < 0, torch.minimum(cap, pessimistic), pessimistic)
+        capped = (pessimistic > cap) & (advantages < 0)
+        return _Surrogate(log_ratio, unclipped, torch.where(capped, cap, pessimistic), clipped > unclipped, capped)
+
+    @staticmethod
+    def _of(terms: _Surrogate, advantages: Tensor, response_mask: Tensor) -> tuple[Tensor, dict[str, float]]:
         tokens = response_mask.sum()
         with torch.no_grad():
-            bound = clipped > unclipped
             logged = torch.stack(
                 [
-                    bound.float().mul(response_mask).sum(),
-                    ((pessimistic > cap) & (advantages < 0)).float().mul(response_mask).sum(),
-                    (-log_ratio * response_mask).sum(),
+                    (terms.bound * response_mask).sum(),
+                    (terms.capped * response_mask).sum(),
+                    (-terms.log_ratio * response_mask).sum(),
                 ]
             ) / (tokens + 1e-8)
-            by_sign = clip_fraction_by_sign(bound, advantages, response_mask)
+            by_sign = clip_fraction_by_sign(terms.bound, advantages, response_mask)
         clip_fraction, dual_fraction, kl = logged.tolist()
-        return (per_token * response_mask).sum() / tokens, {
+        return (terms.per_token * response_mask).sum() / tokens, {
             metrics.CLIP_FRACTION.name: clip_fraction,
             metrics.CLIP_FRACTION_LOWER.name: dual_fraction,
             metrics.PPO_KL.name: kl,

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from torch import Tensor
-
-from qae.embedded.batch import Batch
+from qae.embedded.batch import Batch, MiniBatch
 from qae.evaluation import ProblemResult
 from qae.token_statistics import HighEntropyToken
 
@@ -21,15 +19,8 @@ class Policy(Protocol):
         """
         ...
 
-    def descend(self, batch: Batch, rows: Tensor, advantage_B: Tensor, mask_B_T: Tensor, lr: float) -> dict[str, float]:
-        """Take one gradient step on some responses.
-
-        Args:
-            batch: the rollout batch.
-            rows: of the responses, int64.
-            advantage_B: float32 (responses of the batch,); every token of a response gets its advantage.
-            mask_B_T: tokens of the batch that take part in the loss, float32 (responses, tokens).
-            lr: learning rate of the step.
+    def descend(self, part: MiniBatch, lr: float) -> dict[str, float]:
+        """Take one gradient step on some responses, at a learning rate.
 
         Returns:
             what the loss logs, with `actor/pg_loss` and `actor/grad_norm`.

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 
 from qae import metrics
 from qae.advantage import GroupAdvantages, group_advantages
@@ -52,7 +51,7 @@ def train(
         def validate() -> dict[str, float]:
             started = time.perf_counter()
             results = policy.evaluate(step)
-            evaluation_lines.append(*({"step": step, **asdict(result)} for result in results))
+            evaluation_lines.append(*({"step": step, **vars(result)} for result in results))
             return {**summarise(results), metrics.VALIDATION_TIME.name: time.perf_counter() - started}
 
         def write_down(values: Mapping[str, float]) -> None:
@@ -80,7 +79,7 @@ def train(
             token_lines.append(
                 {
                     "step": step,
-                    "tokens": [asdict(token) for token in policy.high_entropy_tokens(batch)],
+                    "tokens": [vars(token) for token in policy.high_entropy_tokens(batch)],
                     "markers": policy.marker_counts(batch),
                     "responses": len(batch.score_B),
                 }

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from qae import metrics
-from qae.embedded.batch import Batch
+from qae.embedded.batch import Batch, MiniBatch
 from qae.embedded.config import EmbeddedConfig
 from qae.embedded.policy import Policy
 from qae.embedded.seeding import Purpose, torch_generator, torch_seed
@@ -30,16 +30,16 @@ def update_policy(
     warmup = actor.optim.lr_warmup_steps
     lr = actor.optim.lr * (min(1.0, step / warmup) if warmup > 0 else 1.0)
     # verl's clip_cov draws its tokens from the global generator.
-    torch.manual_seed(torch_seed(config.seed, Purpose.LOSS, step))
+    torch.default_generator.manual_seed(torch_seed(config.seed, Purpose.LOSS, step))
     shuffling = torch_generator(config.seed, Purpose.SHUFFLING, step)
-    n = config.rollout.n
+    n, size = config.rollout.n, actor.ppo_mini_batch_size * config.rollout.n
+    whole = MiniBatch.of(batch, advantage_B, mask_B_T)
     logged: list[dict[str, float]] = []
     for _ in range(actor.ppo_epochs):
-        for prompts in torch.split(
-            torch.randperm(len(advantage_B) // n, generator=shuffling), actor.ppo_mini_batch_size
-        ):
-            rows = (prompts[:, None] * n + torch.arange(n)).flatten()
-            logged.append(policy.descend(batch, rows, advantage_B, mask_B_T, lr))
+        prompts = torch.randperm(len(advantage_B) // n, generator=shuffling)
+        shuffled = whole.take((prompts[:, None] * n + torch.arange(n)).flatten())
+        parts = (shuffled.take(slice(start, start + size)) for start in range(0, len(advantage_B), size))
+        logged += [policy.descend(part, lr) for part in parts]
     return {**_means(logged), metrics.LEARNING_RATE.name: lr}
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from qae import metrics, token_statistics
-from qae.embedded.batch import Batch, Generated, Responses, noisy, prompts_a_part, sampled
-from qae.embedded.losses import make_policy_loss
+from qae.embedded.batch import Batch, Generated, MiniBatch, Responses, noisy, prompts_a_part, sampled
+from qae.embedded.losses import loss_with_gradient, make_policy_loss
 from qae.embedded.seeding import Purpose, torch_generator
 from qae.evaluation import ProblemResult
 from qae.tabular.config import TabularConfig
@@ -35,27 +35,23 @@ class TabularPolicy:
         """Responses to prompts of facts drawn anew."""
         return sampled(self._config, step, lambda part: self._generated(step, part))
 
-    def descend(self, batch: Batch, rows: Tensor, advantage_B: Tensor, mask_B_T: Tensor, lr: float) -> dict[str, float]:
-        """A step of Adam, lazy on the facts. Autograd goes to the log-probabilities, the rest has a closed form."""
+    def descend(self, part: MiniBatch, lr: float) -> dict[str, float]:
+        """A step of Adam, lazy on the facts. Log-probabilities have a closed gradient for the logits."""
         world, layout = self._config.tabular, self._world.layout
         temperature = self._config.rollout.temperature
-        row_B_T, ids_B_T = batch.inputs_B[rows], batch.responses.ids_B_T[rows]
-        context_B_S, token_B_S = row_B_T[:, layout.style], ids_B_T[:, layout.style]
-        choice_B_O = ids_B_T[:, layout.fact] - world.vocabulary
-        asked, place_B_O = torch.unique(row_B_T[:, layout.fact] - world.style_contexts, return_inverse=True)
+        context_B_S, token_B_S = part.inputs_B[:, layout.style], part.ids_B_T[:, layout.style]
+        choice_B_O = part.ids_B_T[:, layout.fact] - world.vocabulary
+        asked, place_B_O = torch.unique(part.inputs_B[:, layout.fact] - world.style_contexts, return_inverse=True)
         log_style = self.style.log_policy(self._contexts, temperature)
         log_facts = self.facts.log_policy(asked, temperature)
-        log_prob_B_T = torch.empty(ids_B_T.shape)
-        log_prob_B_T[:, layout.style] = log_style[context_B_S, token_B_S]
-        log_prob_B_T[:, layout.fact] = log_facts[place_B_O, choice_B_O]
-        log_prob_B_T.requires_grad_()
-        objective, values = self._loss(
-            old_log_prob=batch.responses.log_prob_B_T[rows],
+        log_prob_B_T = torch.cat([log_style[context_B_S, token_B_S], log_facts[place_B_O, choice_B_O]], 1)
+        objective, weight_B_T, values = loss_with_gradient(
+            self._loss,
+            old_log_prob=part.old_log_prob_B_T,
             log_prob=log_prob_B_T,
-            advantages=advantage_B[rows, None].expand(-1, layout.longest),
-            response_mask=mask_B_T[rows],
+            advantages=part.advantage_B[:, None].expand(-1, layout.longest),
+            response_mask=part.mask_B_T,
         )
-        (weight_B_T,) = torch.autograd.grad(objective, log_prob_B_T)
         along_style = gradient(
             log_style, context_B_S.flatten(), token_B_S.flatten(), weight_B_T[:, layout.style].flatten(), temperature
         )
@@ -121,12 +117,16 @@ class TabularPolicy:
         log_facts_B_O_M = log_facts_P_O_M.repeat_interleave(n, 0)
         choice_B_O = drawn.ids_B_T[:, layout.fact] - config.tabular.vocabulary
         context_B_S = drawn.row_B_T[:, layout.style]
-        log_prob_B_T = torch.empty(mask_B_T.shape)
-        entropy_B_T = torch.empty_like(log_prob_B_T)
-        log_prob_B_T[:, layout.style] = log_style[context_B_S, drawn.ids_B_T[:, layout.style]]
-        log_prob_B_T[:, layout.fact] = log_facts_B_O_M.gather(-1, choice_B_O[..., None])[..., 0]
-        entropy_B_T[:, layout.style] = _entropy(log_style)[context_B_S]
-        entropy_B_T[:, layout.fact] = _entropy(log_facts_P_O_M).repeat_interleave(n, 0)
+        log_prob_B_T = torch.cat(
+            [
+                log_style[context_B_S, drawn.ids_B_T[:, layout.style]],
+                log_facts_B_O_M.gather(-1, choice_B_O[..., None])[..., 0],
+            ],
+            1,
+        )
+        entropy_B_T = torch.cat(
+            [_entropy(log_style)[context_B_S], _entropy(log_facts_P_O_M).repeat_interleave(n, 0)], 1
+        )
         responses = Responses(drawn.ids_B_T, log_prob_B_T, entropy_B_T * mask_B_T, mask_B_T)
         return Generated(drawn.row_B_T, responses, score_B)
 

@@ -40,9 +40,9 @@ def gradient(log_policy_R_V: Tensor, row_N: Tensor, token_N: Tensor, weight_N: T
         float (R, V).
     """
     rows, width = log_policy_R_V.shape
-    flat = torch.zeros(rows * width).index_add_(0, row_N * width + token_N, weight_N)
-    total_R = torch.zeros(rows).index_add_(0, row_N, weight_N)
-    return (flat.view(rows, width) - total_R[:, None] * log_policy_R_V.exp()) / temperature
+    pushed_R_V = torch.zeros(rows * width).index_add_(0, row_N * width + token_N, weight_N).view(rows, width)
+    along = pushed_R_V - pushed_R_V.sum(1, keepdim=True) * log_policy_R_V.exp()
+    return along if temperature == 1 else along / temperature
 
 
 class Table:

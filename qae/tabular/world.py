@@ -37,15 +37,18 @@ class Drawn:
 
 
 class Layout:
-    """Where tokens stand: before each fact its style tokens, at the end those by which a wrong response is longer."""
+    """Columns of a response: its style tokens, those of a failure last, and then its facts.
+
+    To a table the order within a response is nothing, and columns of a kind that lie side by side are read without
+    a copy.
+    """
 
     def __init__(self, world: World) -> None:
-        block = world.style_tokens + 1
-        self.length = world.facts_per_response * block
-        self.longest = self.length + world.failure_tokens
-        self.fact = torch.arange(world.facts_per_response) * block + world.style_tokens
-        places = torch.arange(self.longest)
-        self.style = places[~torch.isin(places, self.fact)]
+        common = world.facts_per_response * world.style_tokens
+        styles = common + world.failure_tokens
+        self.longest = styles + world.facts_per_response
+        self.length = self.longest - world.failure_tokens
+        self.style, self.failure, self.fact = slice(styles), slice(common, styles), slice(styles, self.longest)
 
 
 class TabularWorld:
@@ -90,24 +93,21 @@ class TabularWorld:
         size = len(asked_P_O) * n
         asked_B_O = asked_P_O.repeat_interleave(n, 0)
         choice_B_O = _choices(facts.log_policy(asked_P_O, temperature), n, generator)
-        context_B_S = torch.randint(world.style_contexts, (size, len(layout.style)), generator=generator)
+        context_B_S = torch.randint(world.style_contexts, (size, layout.style.stop), generator=generator)
         token_B_S = _tokens(style.log_policy(torch.arange(world.style_contexts), temperature), context_B_S, generator)
         right_B_O = choice_B_O == 0
         if world.disturbance:
             before_B_O = _tail_tokens_before(token_B_S, world)
             undisturbed_B_O = (1 - world.disturbance) ** before_B_O
             right_B_O &= torch.rand(right_B_O.shape, generator=generator) < undisturbed_B_O
-        row_B_T = torch.empty(size, layout.longest, dtype=torch.int64)
-        ids_B_T = torch.empty_like(row_B_T)
-        row_B_T[:, layout.style], ids_B_T[:, layout.style] = context_B_S, token_B_S
-        row_B_T[:, layout.fact] = world.style_contexts + asked_B_O
-        ids_B_T[:, layout.fact] = world.vocabulary + choice_B_O
+        row_B_T = torch.cat([context_B_S, asked_B_O + world.style_contexts], 1)
+        ids_B_T = torch.cat([token_B_S, choice_B_O + world.vocabulary], 1)
         return Drawn(row_B_T, ids_B_T, right_B_O.all(1))
 
     def mask(self, right_B: Tensor) -> Tensor:
         """Tokens of each response, float32 (B, longest): those by which a wrong one is longer only if it is wrong."""
         mask_B_T = torch.ones(len(right_B), self.layout.longest)
-        mask_B_T[:, self.layout.length :] = (~right_B)[:, None].float()
+        mask_B_T[:, self.layout.failure] = (~right_B)[:, None].float()
         return mask_B_T
 
 

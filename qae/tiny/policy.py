@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from qae import metrics
-from qae.embedded.batch import Batch
+from qae.embedded.batch import Batch, MiniBatch
 from qae.embedded.losses import make_policy_loss
 from qae.evaluation import ProblemResult
 from qae.tiny import token_statistics
@@ -54,11 +54,11 @@ class TinyPolicy:
         """Responses to problems that no evaluation set has."""
         return self._rollouts.batch(self._model, step)
 
-    def descend(self, batch: Batch, rows: Tensor, advantage_B: Tensor, mask_B_T: Tensor, lr: float) -> dict[str, float]:
+    def descend(self, part: MiniBatch, lr: float) -> dict[str, float]:
         """A step of AdamW."""
         for group in self._optimizer.param_groups:
             group["lr"] = lr
-        objective, values = self._objective(batch, rows, advantage_B, mask_B_T)
+        objective, values = self._objective(part)
         self._optimizer.zero_grad()
         objective.backward()
         norm = torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.actor.grad_clip)
@@ -86,20 +86,18 @@ class TinyPolicy:
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
 
-    def _objective(
-        self, batch: Batch, rows: Tensor, advantage_B: Tensor, mask_B_T: Tensor
-    ) -> tuple[Tensor, dict[str, float]]:
-        length = int(batch.responses.mask_B_T[rows].sum(1).max())
-        prompt_length = batch.inputs_B.shape[1]
-        response_B_T = batch.responses.ids_B_T[rows, :length]
-        ids_B_S = torch.cat([batch.inputs_B[rows], response_B_T[:, :-1]], 1)
+    def _objective(self, part: MiniBatch) -> tuple[Tensor, dict[str, float]]:
+        length = int(part.mask_B_T.sum(1).max())
+        prompt_length = part.inputs_B.shape[1]
+        response_B_T = part.ids_B_T[:, :length]
+        ids_B_S = torch.cat([part.inputs_B, response_B_T[:, :-1]], 1)
         logits_B_T_V = self._model(ids_B_S, keep_from=prompt_length - 1) / self._config.rollout.temperature
         log_prob_B_T = -F.cross_entropy(logits_B_T_V.flatten(0, 1), response_B_T.flatten(), reduction="none").view_as(
             response_B_T
         )
         return self._loss(
-            old_log_prob=batch.responses.log_prob_B_T[rows, :length],
+            old_log_prob=part.old_log_prob_B_T[:, :length],
             log_prob=log_prob_B_T,
-            advantages=advantage_B[rows, None].expand(-1, length),
-            response_mask=mask_B_T[rows, :length],
+            advantages=part.advantage_B[:, None].expand(-1, length),
+            response_mask=part.mask_B_T[:, :length],
         )

@@ -11,6 +11,7 @@ import torch
 
 from qae import metrics
 from qae.advantage import group_advantages
+from qae.embedded.batch import MiniBatch
 from qae.embedded.losses import make_policy_loss
 from qae.json_lines import read_jsonl
 from qae.run_directory import RunDirectory, read_evaluations, read_metrics
@@ -107,7 +108,7 @@ def test_a_step_goes_along_autograds_gradient_on_the_dense_tables(
     batch = policy.batch(1)
     advantage_B = group_advantages(batch.score_B, batch.group_B, config.advantage).advantage_B
     mask_B_T = batch.responses.mask_B_T
-    rows = torch.arange(16)
+    part = MiniBatch.of(batch, advantage_B, mask_B_T).take(slice(16))
     taken: dict[int, Gradient] = {}
     # Away from the rollout policy, so that ratios differ from 1 and some are clipped.
     for table in (policy.style, policy.facts):
@@ -115,10 +116,10 @@ def test_a_step_goes_along_autograds_gradient_on_the_dense_tables(
     leaves = [table.logits.clone().requires_grad_() for table in (policy.style, policy.facts)]
     monkeypatch.setattr(Table, "descend", lambda self, along, _lr: taken.__setitem__(id(self), along))
     torch.manual_seed(0)
-    values = policy.descend(batch, rows, advantage_B, mask_B_T, 0.1)
+    values = policy.descend(part, 0.1)
     style, facts = (torch.log_softmax(leaf / 0.8, -1) for leaf in leaves)
     contexts, vocabulary = config.tabular.style_contexts, config.tabular.vocabulary
-    row_B_T, ids_B_T = batch.inputs_B[rows], batch.responses.ids_B_T[rows]
+    row_B_T, ids_B_T = part.inputs_B, part.ids_B_T
     is_style = row_B_T < contexts
     log_prob_B_T = torch.where(
         is_style,
@@ -127,10 +128,10 @@ def test_a_step_goes_along_autograds_gradient_on_the_dense_tables(
     )
     torch.manual_seed(0)
     loss, _ = make_policy_loss(config.actor, config.rollout.n)(
-        old_log_prob=batch.responses.log_prob_B_T[rows],
+        old_log_prob=part.old_log_prob_B_T,
         log_prob=log_prob_B_T,
-        advantages=advantage_B[rows, None].expand_as(mask_B_T[rows]),
-        response_mask=mask_B_T[rows],
+        advantages=part.advantage_B[:, None].expand_as(part.mask_B_T),
+        response_mask=part.mask_B_T,
     )
     loss.backward()
     norm = float(torch.nn.utils.clip_grad_norm_(leaves, config.actor.grad_clip))
