@@ -1,6 +1,6 @@
 """What figures draw equals the frames; every figure copes with few, many, short and missing runs."""
 
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +113,40 @@ def test_the_noise_control_wants_noise(runs: Runs) -> None:
         figures.draw("noise_control", runs, "a test")
 
 
+FAILURES, UPPER_CLIP = "tabular.failure_tokens", "actor_rollout_ref.actor.clip_ratio_high"
+
+
+def test_the_explosion_has_a_panel_a_length_of_failures_and_a_line_a_baseline(tmp_path: Path) -> None:
+    for index, (failure, clip, k, seed) in enumerate(product((0, 3), (0.2, 0.28), (-1, 0.4), (0, 1))):
+        changes = {FAILURES: failure, UPPER_CLIP: clip, "algorithm.quantile_k": k, "seed": seed}
+        write_run(tmp_path, str(index), changes)
+    runs = run_store.load(tmp_path)
+    panels_ = figures.draw("explosion", runs, "a test").axes
+    assert [axes.get_title() for axes in panels_] == ["failures 0 tokens longer", "failures 3 tokens longer"]
+    assert {axes.get_xlabel() for axes in panels_} == {"Upper clip (clip_ratio_high)"}
+    for axes in panels_:
+        lines = drawn(axes)
+        assert set(lines) == {"mean", "K = 0.4", "start of the runs"}
+        for name, k in (("mean", -1), ("K = 0.4", 0.4)):
+            final = np.mean([entropy(step, seed, k) for step in range(2, 7) for seed in (0, 1)])
+            assert lines[name][0] == [0.2, 0.28]
+            assert lines[name][1] == pytest.approx([final, final])
+        start = np.mean([entropy(1, seed, k) for seed in (0, 1) for k in (-1, 0.4)])
+        assert lines["start of the runs"][1] == pytest.approx([start, start])
+
+
+def test_the_explosion_wants_clips_that_differ_and_nothing_else_that_does(tmp_path: Path) -> None:
+    for index, clip in enumerate((0.2, 0.28)):
+        write_run(tmp_path / "a", str(index), {FAILURES: 3, UPPER_CLIP: clip})
+        write_run(tmp_path / "b", str(index), {FAILURES: 3, UPPER_CLIP: 0.2, "actor_rollout_ref.rollout.n": 8 + index})
+        write_run(tmp_path / "c", str(index), {UPPER_CLIP: clip})
+    assert figures.draw("explosion", run_store.load(tmp_path / "a"), "a test")
+    with pytest.raises(MissingDataError, match="differ in more than"):
+        figures.draw("explosion", run_store.load(tmp_path / "b"), "a test")
+    with pytest.raises(MissingDataError, match=r"experiment=explosion"):
+        figures.draw("explosion", run_store.load(tmp_path / "c"), "a test")
+
+
 def test_axes_are_labelled_with_units(runs: Runs) -> None:
     for axes, label in zip(
         figures.draw("entropy_and_pass", runs, "a test").axes,
@@ -129,7 +163,9 @@ def test_captions_say_sizes_and_source(runs: Runs) -> None:
 
 
 def test_a_new_figure_is_one_new_file() -> None:
-    assert set(figures.names()) == {"advantage_shares", "entropy_and_pass", "entropy_by_sign", "noise_control"}
+    assert set(figures.names()) == {
+        *("advantage_shares", "entropy_and_pass", "entropy_by_sign", "explosion", "noise_control")
+    }
 
 
 @pytest.mark.parametrize("name", ["advantage_shares", "entropy_and_pass", "entropy_by_sign"])
