@@ -114,8 +114,8 @@ def lengths_by_correctness(tokens_B: Tensor, right_B: Tensor) -> dict[str, float
     return {metric.name: float(tokens_B[member_B].double().mean()) for metric, member_B in classes if member_B.any()}
 
 
-def clip_fraction_by_sign(clipped_B_T: Tensor, advantage_B_T: Tensor, mask_B_T: Tensor) -> dict[str, float]:
-    """Share of clipped tokens among those of positive, and among those of negative advantage.
+def clip_by_sign(clipped_B_T: Tensor, advantage_B_T: Tensor, mask_B_T: Tensor) -> dict[str, float]:
+    """Share of clipped tokens among those of positive, and among those of negative advantage; and the clip's drift.
 
     Args:
         clipped_B_T: where the clipped surrogate is the larger loss, bool (B, T); ignored where the mask is 0.
@@ -123,14 +123,19 @@ def clip_fraction_by_sign(clipped_B_T: Tensor, advantage_B_T: Tensor, mask_B_T: 
         mask_B_T: 1 for tokens of the loss, else 0, (B, T).
 
     Returns:
-        the share of each class that has a token.
+        the share of each class that has a token, and the drift; empty without any token.
     """
     taken_B_T = mask_B_T.bool()
+    tokens = int(taken_B_T.sum())
+    if not tokens:
+        return {}
+    drift = -float((advantage_B_T * (taken_B_T & clipped_B_T)).sum()) / tokens
     members = (taken_B_T & (advantage_B_T >= ZERO_TOLERANCE), taken_B_T & (advantage_B_T <= -ZERO_TOLERANCE))
     # One reading of all counts: each waits for the device.
     counts = torch.stack([counted.sum() for member in members for counted in (member, member & clipped_B_T)]).tolist()
     classes = (metrics.CLIP_FRACTION_POSITIVE, *counts[:2]), (metrics.CLIP_FRACTION_NEGATIVE, *counts[2:])
-    return {metric.name: clipped / tokens for metric, tokens, clipped in classes if tokens}
+    shares = {metric.name: clipped / tokens for metric, tokens, clipped in classes if tokens}
+    return {**shares, metrics.CLIP_DRIFT.name: drift}
 
 
 def _signs(advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:

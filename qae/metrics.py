@@ -95,6 +95,15 @@ CLIP_FRACTION_NEGATIVE = _metric(
     "As qae/clip_fraction_positive, over the tokens of responses with negative advantage",
     "arXiv 2509.26114 (clip-low raises entropy)",
 )
+CLIP_DRIFT = _metric(
+    "qae/clip_drift",
+    "Entropy drift by the clip",
+    "advantage/token",
+    "Minus the mean over the loss's tokens of the advantage where the clip binds, mean over the step's updates: what "
+    "negative advantages lose to the clip less what positive ones lose. The larger, the more entropy is expected to "
+    "rise; logged where the clips by sign are",
+    "docs/why_entropy_explodes.md; arXiv 2509.26114 has both of its terms",
+)
 PPO_KL = _metric(
     "actor/ppo_kl",
     "KL(old, new), k1 estimate",

@@ -88,7 +88,7 @@ SECTIONS = (
     ),
     Section(
         "Clipping",
-        "What the regularizer holds back.",
+        "What the regularizer holds back. A drift above zero: more of the push down is held back than of the push up.",
         (
             _alone(metrics.CLIP_FRACTION),
             _alone(metrics.CLIP_FRACTION_LOWER),
@@ -96,6 +96,7 @@ SECTIONS = (
                 "Clipped tokens by sign of the advantage",
                 (metrics.CLIP_FRACTION_POSITIVE, metrics.CLIP_FRACTION_NEGATIVE),
             ),
+            _alone(metrics.CLIP_DRIFT),
             _alone(metrics.PPO_KL),
         ),
     ),

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from qae import metrics
-from qae.diagnostics import clip_fraction_by_sign
+from qae.diagnostics import clip_by_sign
 from qae.embedded.config import Actor
 
 _LARGEST_LOG_RATIO = 20.0  # verl's
@@ -94,7 +94,7 @@ class DapoLoss:
     def __call__(
         self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
-        """Return the loss, its clip fractions (in all and by sign) and KL estimate, as `PolicyLoss` says."""
+        """Return the loss, its clip fractions (in all and by sign), drift and KL estimate, as `PolicyLoss` says."""
         return self._of(self._surrogate(old_log_prob, log_prob, advantages), advantages, response_mask)
 
     def with_gradient(
@@ -130,7 +130,7 @@ class DapoLoss:
                     (-terms.log_ratio * response_mask).sum(),
                 ]
             ) / (tokens + 1e-8)
-            by_sign = clip_fraction_by_sign(terms.bound, advantages, response_mask)
+            by_sign = clip_by_sign(terms.bound, advantages, response_mask)
         clip_fraction, dual_fraction, kl = logged.tolist()
         return (terms.per_token * response_mask).sum() / tokens, {
             metrics.CLIP_FRACTION.name: clip_fraction,

@@ -39,6 +39,7 @@ ASKED_FOR = {
     metrics.CLIP_FRACTION_POSITIVE,
     metrics.CLIP_FRACTION_NEGATIVE,
     metrics.CLIP_FRACTION_LOWER,
+    metrics.CLIP_DRIFT,
 }
 GROUPING = [
     {"section": "config", "name": "algorithm.value.advantage"},

@@ -9,7 +9,7 @@ from torch import Tensor
 from qae import metrics
 from qae.advantage import group_advantages
 from qae.config import AdvantageConfig, AdvantageRule
-from qae.diagnostics import advantage_token_mean, clip_fraction_by_sign, lengths_by_correctness
+from qae.diagnostics import advantage_token_mean, clip_by_sign, lengths_by_correctness
 
 TOKEN_MEAN = AdvantageConfig(rule=AdvantageRule.TOKEN_MEAN)
 GROUPS, SIZE = 12, 16
@@ -77,4 +77,6 @@ def test_clips_by_sign_are_shares_of_the_tokens_of_each_sign(seed: int, rows: in
                 counts[float(advantage[row, token])][1] += 1
     signs = ((metrics.CLIP_FRACTION_POSITIVE, 1.0), (metrics.CLIP_FRACTION_NEGATIVE, -1.0))
     expected = {metric.name: counts[sign][0] / counts[sign][1] for metric, sign in signs if counts[sign][1]}
-    assert clip_fraction_by_sign(clipped, advantage, mask) == pytest.approx(expected)
+    if mask.any():
+        expected[metrics.CLIP_DRIFT.name] = (counts[-1.0][0] - counts[1.0][0]) / float(mask.sum())
+    assert clip_by_sign(clipped, advantage, mask) == pytest.approx(expected)

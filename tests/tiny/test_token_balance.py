@@ -89,3 +89,4 @@ def test_the_loss_counts_clips_of_each_sign_where_verl_counts_them() -> None:
     assert logged[metrics.CLIP_FRACTION_POSITIVE.name] == pytest.approx(2 / 4)
     assert logged[metrics.CLIP_FRACTION_NEGATIVE.name] == pytest.approx(1 / 2)
     assert logged[metrics.CLIP_FRACTION.name] == pytest.approx(3 / 9)
+    assert logged[metrics.CLIP_DRIFT.name] == pytest.approx(-(2.0 + 1.0 - 1.0) / 9)
