@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
+from matplotlib.container import ErrorbarContainer
 
 from analysis import drawing, figures, statistics
 from analysis.figures import panels, style
@@ -147,6 +148,32 @@ def test_the_explosion_wants_clips_that_differ_and_nothing_else_that_does(tmp_pa
         figures.draw("explosion", run_store.load(tmp_path / "c"), "a test")
 
 
+def test_the_sensitivity_has_a_row_a_variant_and_a_point_a_baseline(tmp_path: Path) -> None:
+    world: dict[str, object] = {"labels.model": "tabular", "tabular.vocabulary": 64, "tabular.tail": 8}
+    variants: list[dict[str, object]] = [
+        {},
+        {"tabular.vocabulary": 16},
+        {"tabular.vocabulary": 256},
+        {"tabular.tail": 3},
+    ]
+    for index, (variant, k, seed) in enumerate(product(variants, (-1, 0.4), (0, 1))):
+        write_run(tmp_path, str(index), {**world, **variant, "algorithm.quantile_k": k, "seed": seed})
+    [axes] = figures.draw("sensitivity", run_store.load(tmp_path), "a test").axes
+    rows = [label.get_text() for label in axes.get_yticklabels()]
+    assert rows[0] == "as it is"
+    assert len(rows) == 4
+    points = {str(bars.get_label()): bars.lines[0] for bars in axes.containers if isinstance(bars, ErrorbarContainer)}
+    assert set(points) == {"mean", "K = 0.4"}
+    for name, k in (("mean", -1), ("K = 0.4", 0.4)):
+        changes = [np.mean([entropy(step, seed, k) for step in range(2, 7)]) - entropy(1, seed, k) for seed in (0, 1)]
+        assert np.asarray(points[name].get_xdata()) == pytest.approx([np.mean(changes)] * 4)
+
+
+def test_the_sensitivity_wants_variants_of_the_tabular_world(runs: Runs) -> None:
+    with pytest.raises(MissingDataError, match=r"experiment=sensitivity"):
+        figures.draw("sensitivity", runs, "a test")
+
+
 def test_axes_are_labelled_with_units(runs: Runs) -> None:
     for axes, label in zip(
         figures.draw("entropy_and_pass", runs, "a test").axes,
@@ -164,7 +191,7 @@ def test_captions_say_sizes_and_source(runs: Runs) -> None:
 
 def test_a_new_figure_is_one_new_file() -> None:
     assert set(figures.names()) == {
-        *("advantage_shares", "entropy_and_pass", "entropy_by_sign", "explosion", "noise_control")
+        *("advantage_shares", "entropy_and_pass", "entropy_by_sign", "explosion", "noise_control", "sensitivity")
     }
 
 
