@@ -389,8 +389,8 @@ def reason_left_out(key: str) -> str:
 
 
 def _is_setting(key: str) -> bool:
-    """Whether it is one of the embedded task, whose seeds draw its problems and start: they are no training seed."""
-    return key.startswith("tiny.")
+    """Whether it is one of an embedded task, whose seeds draw its problems and start: they are no training seed."""
+    return key.startswith(("tabular.", "tiny."))
 
 
 def _is_below(words: str) -> bool:

@@ -18,8 +18,12 @@ _RULE = "algorithm.advantage"
 _CONTROLLER = "algorithm.quantile_controller."
 _FORKED_FROM, _, _PARENT_K = OF_FORK
 _IN_BASELINE = (K, _DEFINITION, _RULE)
-# Options whose name stands for the keys that they set; the default ones need no mention.
-_OPTIONS = {"model": "tiny", "regularizer": "clip_higher", "data": None}
+# Options whose name stands for the keys that they set. The first of these names that runs have needs no mention.
+_OPTIONS: Mapping[str, Sequence[str | None]] = {
+    "model": ("tabular", "tiny"),
+    "regularizer": ("clip_higher",),
+    "data": (None,),
+}
 CONTROLLED = "controlled"  # the rule's name for us where a controller adapts K
 _RULE_NAMES = {
     "pos_mask": "POS-MASK",
@@ -80,7 +84,11 @@ def arm_names(configs: Mapping[str, Config], rule: ArmRule = DEFAULT) -> dict[st
     settings = [key for key in keys if not rule.is_left_out(key)]
     configs = _with_numbers(configs, [key for key in settings if _differs(configs.values(), key)])
     differing = [key for key in settings if _differs(configs.values(), key)]
-    options = [name for name in _OPTIONS if _differs(configs.values(), f"labels.{name}")]
+    options = {
+        option: _unmentioned(option, configs.values())
+        for option in _OPTIONS
+        if _differs(configs.values(), f"labels.{option}")
+    }
     plain = [
         key
         for key in differing
@@ -95,8 +103,7 @@ def arm_names(configs: Mapping[str, Config], rule: ArmRule = DEFAULT) -> dict[st
         )
         for run, config in configs.items()
     }
-    order_keys = [*(f"labels.{option}" for option in options), *plain]
-    return dict(sorted(names.items(), key=lambda item: _order(configs[item[0]], item[1], order_keys)))
+    return dict(sorted(names.items(), key=lambda item: _order(configs[item[0]], item[1], options, plain)))
 
 
 def baseline_name(rule: str, k: float | None) -> str:
@@ -179,9 +186,14 @@ def _baseline(config: Config, *, with_definition: bool) -> str:
     return f"{name} ({config.get(_DEFINITION)})" if with_definition and k is not None else name
 
 
-def _variant(config: Config, options: Sequence[str], plain: Sequence[str], keys: Iterable[str]) -> str:
+def _unmentioned(option: str, configs: Iterable[Config]) -> str | None:
+    there = [config.get(f"labels.{option}") for config in configs]
+    return next((name for name in _OPTIONS[option] if name in there), _OPTIONS[option][0])
+
+
+def _variant(config: Config, options: Mapping[str, str | None], plain: Sequence[str], keys: Iterable[str]) -> str:
     chosen = {option: config.get(f"labels.{option}") for option in options}
-    names = [f"no {o}" if name is None else str(name) for o, name in chosen.items() if name != _OPTIONS[o]]
+    names = [f"no {o}" if name is None else str(name) for o, name in chosen.items() if name != options[o]]
     others = [f"{_short_key(key, keys)}={_short(config.get(key))}" for key in plain]
     return ", ".join([*names, *others, *_fork_words(config)])
 
@@ -212,14 +224,14 @@ def _short(value: object) -> str:
     return "unset" if value is None else str(value)
 
 
-def _order(config: Config, name: ArmName, keys: Sequence[str]) -> tuple[object, ...]:
-    values = [(0.0, "") if config.get(key) == _default_of(key) else _sortable(config.get(key)) for key in keys]
+def _order(
+    config: Config, name: ArmName, options: Mapping[str, str | None], plain: Sequence[str]
+) -> tuple[object, ...]:
+    chosen = [(config.get(f"labels.{option}"), default) for option, default in options.items()]
+    values = [(0.0, "") if option == default else _sortable(option) for option, default in chosen]
+    values += [_sortable(config.get(key)) for key in plain]
     rule = rule_of(config)
     return (values, _fork_words(config), rule != "quantile", rule, name.k or 0.0, name.baseline)
-
-
-def _default_of(key: str) -> object:
-    return _OPTIONS.get(key.removeprefix("labels.")) if key.startswith("labels.") else object()
 
 
 def _sortable(value: object) -> tuple[float, str]:

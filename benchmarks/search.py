@@ -1,4 +1,4 @@
-"""A search against the grid on the embedded task: does it find as good a K with at most half of the training steps?
+"""A search against the grid on `model=tiny`: does it find as good a K with at most half of the training steps?
 
 The grid is eight K (or those of ``--ks``) with three seeds. Each repetition is the search with another seed of the
 sampler over the same K and run seeds. Its runs are runs of the grid, which are in the store already, so a repetition
@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="fail where a repetition misses")
     options = parser.parse_args()
     seeds = f"seed={','.join(map(str, RUN_SEEDS))}"
-    common = (seeds, f"sweep.root={options.root}", "tracking=none")
+    common = ("model=tiny", seeds, f"sweep.root={options.root}", "tracking=none")
     _sweep(f"algorithm.quantile_k={','.join(map(str, options.ks))}", *common, "sweep.name=grid")
     grid = _grid(options.root, options.ks)
     grid_steps = STEPS * len(grid) * len(RUN_SEEDS)

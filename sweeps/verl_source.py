@@ -73,7 +73,9 @@ def find(
     wanted = ".".join(map(str, OLDEST))
     spec = find_spec("verl")
     if spec is None or spec.origin is None:
-        raise ConfigError("backend", "verl", f"verl is not installed here; install verl>={wanted} or choose model=tiny")
+        raise ConfigError(
+            "backend", "verl", f"verl is not installed here; install verl>={wanted} or choose model=tabular"
+        )
     found = version("verl")
     if _numbers(found) < OLDEST:
         raise ConfigError("backend", "verl", f"verl {found} is too old; install verl>={wanted}")

@@ -11,14 +11,14 @@ from omegaconf import OmegaConf
 
 from qae import metrics
 from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus, Scalar, Value
-from tests.configs import tiny_mapping
+from tests.configs import embedded_mapping
 
 PROBLEMS, SAMPLES = 6, 32
 
 
 @cache
 def _default() -> dict[str, object]:
-    return tiny_mapping()
+    return embedded_mapping()
 
 
 def config(changes: Mapping[str, object]) -> dict[str, object]:

@@ -75,7 +75,9 @@ def test_a_figure_of_the_paper_is_drawn_by_its_name_from_any_runs_of_the_store(t
         str(folder / f"{name}.{form}") for name in ("fig5a", "fig5b", "fig5c", "table1") for form in ("csv", "svg")
     ]
     assert result.stdout.split() == written
-    missing = "Missing runs: mean (seeds 11, 12); K = 0.4 (seeds 11, 12). `python sweep.py -m +experiment=fig5`"
+    missing = (
+        "Missing runs: mean (seeds 11, 12); K = 0.4 (seeds 11, 12). `python sweep.py -m +experiment=fig5 model=tabular`"
+    )
     assert f"fig5a: {missing} makes them." in result.stderr
     head = (folder / "fig5a.csv").read_text().splitlines()[0]
     assert head == "panel,series,x,value,low,high,seeds"

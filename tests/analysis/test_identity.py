@@ -107,7 +107,7 @@ def test_foreign_runs_are_arms_of_all_their_seeds(of: object) -> None:
 SETTINGS = """
     model.path actor_rollout_ref.model.path data.train_files reward.custom_reward_function.path lora_rank model.name
     seed_prompt_file num_seed_steps n_seeds init_checkpoint trainer.n_envs optim.name rollout.log_prob_micro_batch_size
-    fsdp.output_dtype tiny.task.seed tiny.pretrain.seed
+    fsdp.output_dtype tiny.task.seed tiny.pretrain.seed tabular.seed
 """
 
 

@@ -17,10 +17,10 @@ def test_arms_are_named_by_what_differs_over_all_and_a_run_counts_once(tmp_path:
     for parts in ((near, far), (far, near)):
         runs = join([run_store.load(root) for root in parts])
         assert {str(arm): [record.id for record in of] for arm, of in runs.arms.items()} == {
-            "mean, optim.lr=0.0004": ["mean-0", "mean-1"],
-            "mean, optim.lr=1e-05": ["low"],
+            "mean, lr=0.1": ["mean-0", "mean-1"],
+            "mean, lr=1e-05": ["low"],
         }
-        mean = next(arm for arm in runs.arms if arm.variant == "optim.lr=0.0004")
+        mean = next(arm for arm in runs.arms if arm.variant == "lr=0.1")
         assert runs.series(mean, metrics.ENTROPY.name)["mean-0"].count() == 6
         assert sorted(runs.counts(mean).groupby("run")["step"].max()) == [6, 6]
 

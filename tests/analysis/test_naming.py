@@ -74,6 +74,14 @@ def test_an_option_stands_for_the_keys_it_sets() -> None:
     ]
 
 
+def test_the_default_model_needs_no_mention_nor_does_the_transformer_beside_larger_ones() -> None:
+    tabular, tiny, wide = ({"labels.model": name} for name in ("tabular", "tiny", "tiny-wide"))
+    assert names(tabular, tiny, wide) == ["mean", "mean, tiny", "mean, tiny-wide"]
+    assert names(tiny, wide) == ["mean", "mean, tiny-wide"]
+    configs = {str(index): flatten(config(change)) for index, change in enumerate((wide, tiny))}
+    assert list(naming.arm_names(configs)) == ["1", "0"]
+
+
 def test_a_key_that_the_option_does_not_tell_is_named() -> None:
     """Clip ratios changed by hand beside the regularizer must not merge two arms into one."""
     wider = {"actor_rollout_ref.actor.clip_ratio_high": 0.24}
@@ -86,7 +94,8 @@ def test_a_key_that_the_option_does_not_tell_is_named() -> None:
 
 def test_keys_get_the_shortest_ending_that_is_theirs_alone() -> None:
     lr = "actor_rollout_ref.actor.optim.lr"
-    found = names({lr: 2.5e-4, "data.train_batch_size": 64}, {lr: 4e-4, "data.train_batch_size": 32})
+    other = {"tiny.pretrain.lr": 3e-3}  # the same in both, and still another lr
+    found = names({lr: 2.5e-4, "data.train_batch_size": 64, **other}, {lr: 4e-4, "data.train_batch_size": 32, **other})
     parts = [set(name.split(", ")) for name in found]
     assert parts == [
         {"mean", "train_batch_size=64", "optim.lr=0.00025"},

@@ -16,7 +16,7 @@ def test_frames_hold_what_the_files_say(tmp_path: Path) -> None:
     assert [str(arm) for arm in runs.arms] == ["mean", "K = 0.4", "mean, clip_symmetric"]
     assert [record.seed for records in runs.arms.values() for record in records] == [0, 1] * 3
     assert runs.records[-1].regularizer == "clip_symmetric"
-    assert runs.records[-1].labels["model"] == "tiny"
+    assert runs.records[-1].labels["model"] == "tabular"
     quantile = list(runs.arms)[1]
     series = runs.series(quantile, metrics.ENTROPY.name)
     assert list(series.columns) == ["k4-0", "k4-1"]

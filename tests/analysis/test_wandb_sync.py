@@ -71,8 +71,8 @@ def test_a_crashed_run_with_its_continuation_arrives_whole_and_a_second_sync_sen
     assert (run.outcome, run.sent, run.late) == (Outcome.SENT, LAST, 0)
     there = on_server(server)
     assert_every_step_once(there)
-    assert (there.group, there.job_type, there.state) == ("swept", "tiny", "finished")
-    assert {"tiny", "clip_higher"} <= set(there.tags)
+    assert (there.group, there.job_type, there.state) == ("swept", "tabular", "finished")
+    assert {"tabular", "clip_higher"} <= set(there.tags)
     assert there.config["algorithm"]["value"]["quantile_k"] == 0.4
     before = server.count("file_stream")
     assert synced(root).outcome is Outcome.COMPLETE

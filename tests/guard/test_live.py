@@ -26,7 +26,7 @@ from sweeps.plan import Action, Job, Plan, forks_of, make_plan
 from sweeps.store import ManifestRun, RunStore
 from sweeps.tracking import NoTracker
 from sweeps.watch import Watch
-from tests.configs import QUICK, tiny_mapping, verl_mapping
+from tests.configs import QUICK, embedded_mapping, verl_mapping
 
 ROOT = Path(__file__).parents[2]
 WORKER = "import sys; from sweeps.job import run_in_worker; run_in_worker(sys.argv[1], 's', 0)"
@@ -49,7 +49,7 @@ def store(tmp_path: Path, new_store: Callable[[Path], Path]) -> RunStore:
 
 
 def mapping(*overrides: str) -> dict[str, object]:
-    return tiny_mapping(*QUICK, "tracking.backend=none", *overrides)
+    return embedded_mapping(*QUICK, "tracking.backend=none", *overrides)
 
 
 def planned(store: RunStore, config: dict[str, object]) -> RunDirectory:
@@ -106,7 +106,7 @@ def test_a_stop_is_final_until_it_is_overruled(store: RunStore) -> None:
 
 @pytest.mark.slow
 def test_a_kill_after_a_decision_leaves_one_decision(store: RunStore) -> None:
-    config = mapping(*AT_STEP_3, "guard.divergence.action=warn", "trainer.total_training_steps=40")
+    config = mapping(*AT_STEP_3, "guard.divergence.action=warn", "trainer.total_training_steps=100")
     directory = planned(store, config)
     process = subprocess.Popen([sys.executable, "-c", WORKER, str(directory.path)], cwd=ROOT)
     while not directory.guard.exists() or directory.read_state().step < 5:
@@ -123,7 +123,7 @@ def test_a_kill_after_a_decision_leaves_one_decision(store: RunStore) -> None:
 
 @pytest.mark.slow
 def test_a_tag_reaches_the_real_client(store: RunStore) -> None:
-    config = tiny_mapping(
+    config = embedded_mapping(
         *QUICK, *AT_STEP_3, "guard.divergence.action=tag", "tracking.mode=offline", "trainer.total_training_steps=4"
     )
     directory = planned(store, config)

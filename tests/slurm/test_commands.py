@@ -29,13 +29,13 @@ from sweeps.locking import exclusive
 from sweeps.plan import Job
 from sweeps.reasons import ExitReason
 from sweeps.store import ManifestRun, RunStore
-from tests.configs import QUICK, tiny_mapping
+from tests.configs import LONG_STEPS, embedded_mapping
 from tests.slurm import matrix
 from tests.slurm.conftest import Cluster
 
 pytestmark = pytest.mark.slow
 
-STEPS = 12
+STEPS = 24
 HIT_AFTER = 3  # the newest checkpoint is that of step 2
 WAIT_SECONDS = 240
 _HOUR = 3600
@@ -44,7 +44,7 @@ _HOUR = 3600
 def config_of(seed: int, root: Path, *more: str) -> dict[str, object]:
     settings = ("tracking.backend=none", "resources.memory=1G", "slurm.partition=low", f"seed={seed}")
     launch = (f"sweep.root={root}", "sweep.wait=false", "sweep.snapshot=false")
-    return tiny_mapping(*QUICK, f"trainer.total_training_steps={STEPS}", *settings, *launch, *more)
+    return embedded_mapping(*LONG_STEPS, f"trainer.total_training_steps={STEPS}", *settings, *launch, *more)
 
 
 class Played:

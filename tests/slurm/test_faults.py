@@ -25,14 +25,14 @@ from sweeps.job import Exit
 from sweeps.locking import standing
 from sweeps.reasons import ExitReason
 from sweeps.store import RunStore
-from tests.configs import QUICK, tiny_mapping
+from tests.configs import LONG_STEPS, embedded_mapping
 from tests.slurm import matrix
 from tests.slurm.conftest import Cluster
 
 pytestmark = pytest.mark.slow
 
 CODE = Path(__file__).parents[2]
-STEPS = 12
+STEPS = 24
 HIT_AFTER = 3  # the newest checkpoint is that of step 2
 WAIT_SECONDS = 240
 KEY = "0123456789" * 4
@@ -238,7 +238,9 @@ class Faults:
             self.exits[case.root.name] = slurm_state(case.job), slurm_field(case.job, "ExitCode")
 
     def _case(self, name: str, options: tuple[str, ...], *overrides: str, root: Path | None = None) -> Case:
-        config = tiny_mapping(*QUICK, f"trainer.total_training_steps={STEPS}", "tracking.backend=none", *overrides)
+        config = embedded_mapping(
+            *LONG_STEPS, f"trainer.total_training_steps={STEPS}", "tracking.backend=none", *overrides
+        )
         root = root or self._folder / name
         return Case(root, RunStore(root).create(run_id(config), config), ("--cpus-per-task=1", "--mem=1G", *options))
 

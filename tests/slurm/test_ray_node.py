@@ -11,7 +11,7 @@ import pytest
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
 from slurm import ray_cluster, ray_node
-from tests.configs import tiny_mapping, verl_mapping
+from tests.configs import embedded_mapping, verl_mapping
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -48,7 +48,7 @@ def test_only_a_nodes_own_words_are_taken_for_them(line: str) -> None:
 
 def test_one_node_starts_nothing_and_joins_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    for config in (tiny_mapping(), verl_mapping("model=qwen3-random-tiny")):
+    for config in (embedded_mapping(), verl_mapping("model=qwen3-random-tiny")):
         with ray_cluster.machines(config, RunDirectory(tmp_path), lambda: False) as lost:
             assert lost is not None
             assert lost(0.0) is None

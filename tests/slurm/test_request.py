@@ -13,7 +13,7 @@ from slurm.client import Limits
 from slurm.request import Container, Request, Runtime, grouped, request_of
 from slurm.submit import _chunks
 from sweeps.plan import Action, PlannedRun
-from tests.configs import TREE, tiny_mapping, verl_mapping
+from tests.configs import TREE, embedded_mapping, verl_mapping
 
 
 def planned(number: int, config: dict[str, object]) -> PlannedRun:
@@ -27,7 +27,7 @@ def small(memory: object = "1G", **slurm: object) -> dict[str, object]:
 
 
 def test_a_run_on_a_cpu_asks_for_its_threads_and_the_signal_of_the_batch_step() -> None:
-    options = dict(request_of(tiny_mapping("resources.threads=3")).options)
+    options = dict(request_of(embedded_mapping("resources.threads=3")).options)
     assert options == {
         "nodes": "1",
         "ntasks-per-node": "1",

@@ -153,7 +153,7 @@ def ids(text: str) -> set[str]:
         ("resources.parallel=two", "resources.parallel='two' cannot be used"),
         ("sweep.name=a/b", "sweep.name='a/b' cannot be used"),
         ("sweep.retry=perhaps", "sweep.retry='perhaps' cannot be used"),
-        ("backend=jax", "backend='jax' cannot be used: choose one of tiny, verl"),
+        ("backend=jax", "backend='jax' cannot be used: choose one of tabular, tiny, verl"),
         ("seed=[1", "seed=[1 cannot be read as KEY=VALUE"),
         ("experiment=fig9", "write +experiment=fig9"),
         ("+algorithm.quantile_k=0.4", "write algorithm.quantile_k=… without the plus"),

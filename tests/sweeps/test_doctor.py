@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from sweeps.data_sets import EVALUATION_SETS, Problem, to_table
 from sweeps.doctor import DataFile, FileSystem, Finding, Gpu, Level, Model, Torch
 from sweeps.doctor_command import SlurmOptions, srun_command
 from sweeps.needs import GIB, Needs
-from tests.configs import tiny_mapping
+from tests.configs import embedded_mapping, tiny_mapping
 
 ROOT = Path(__file__).parents[2]
 VERL = {
@@ -55,11 +56,14 @@ def test_needs_are_read_off_the_configuration() -> None:
         Needs.of(VERL | {"resources": {"gpus_per_node": "many"}})
 
 
-def test_the_embedded_model_needs_neither_verl_nor_data_unless_its_loss_does() -> None:
-    needs = Needs.of(tiny_mapping())
+@pytest.mark.parametrize("mapping", [embedded_mapping, tiny_mapping])
+def test_the_embedded_models_need_neither_verl_nor_data_unless_their_loss_does(
+    mapping: Callable[..., dict[str, object]],
+) -> None:
+    needs = Needs.of(mapping())
     assert (needs.gpus, needs.ray, set(needs.packages)) == (0, False, {"torch"})
     assert (needs.model_path, needs.data_files) == (None, {})
-    with_loss = Needs.of(tiny_mapping("actor_rollout_ref.actor.policy_loss.loss_mode=clip_cov"))
+    with_loss = Needs.of(mapping("actor_rollout_ref.actor.policy_loss.loss_mode=clip_cov"))
     assert set(with_loss.packages) == {"torch", "verl"}
     assert doctor.judge_data(needs, [], {}) == []
 
@@ -225,10 +229,12 @@ def by_name(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]
     return {finding["name"]: finding for finding in json.loads(done.stdout.splitlines()[-1])["findings"]}
 
 
-def test_this_machine_is_ready_for_the_embedded_model(tmp_path: Path) -> None:
-    done = run(tmp_path)
+@pytest.mark.parametrize("typed", [(), ("model=tiny",)])
+def test_this_machine_is_ready_for_the_embedded_models(tmp_path: Path, typed: tuple[str, ...]) -> None:
+    done = run(tmp_path, *typed)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1].endswith("is ready for model=tiny: 0 fail, 0 warn")
+    model = typed[0] if typed else "model=tabular"
+    assert done.stdout.splitlines()[-1].endswith(f"is ready for {model}: 0 fail, 0 warn")
     assert not (tmp_path / "runs").exists()
 
 

@@ -9,7 +9,7 @@ from sweeps.estimate import Assumptions, corrections, gpu_hours, model, step_gpu
 from sweeps.identity import run_id
 from sweeps.plan import Job, make_plan
 from sweeps.store import RunStore
-from tests.configs import tiny_mapping, verl_mapping
+from tests.configs import embedded_mapping, verl_mapping
 
 BASE = verl_mapping("sweep.dry_run=true")
 
@@ -42,7 +42,7 @@ def test_what_a_run_does_more_costs_more() -> None:
 
 
 def test_runs_without_gpus_or_of_unknown_size_have_no_estimate() -> None:
-    assert gpu_hours(tiny_mapping(), 60) is None
+    assert gpu_hours(embedded_mapping(), 60) is None
     assert gpu_hours(verl_mapping("resources.parameters=null"), 300) is None
 
 
@@ -61,7 +61,7 @@ def test_finished_runs_of_the_same_model_correct_the_estimate(tmp_path: Path) ->
     estimated = step_gpu_seconds(BASE) or 0
     for seed, factor in enumerate((1.5, 2.0, 7.0)):
         finished(store, verl_mapping(f"seed={seed}"), factor * estimated / 32)
-    finished(store, tiny_mapping(), 1.0)
+    finished(store, embedded_mapping(), 1.0)
     assert corrections(store) == pytest.approx({model(BASE): 2.0})
 
     other = verl_mapping("seed=9", "sweep.dry_run=true")

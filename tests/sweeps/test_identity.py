@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from qae import operational
 from sweeps.identity import NEUTRAL, identity, run_id
-from tests.configs import tiny_mapping, verl_mapping
+from tests.configs import embedded_mapping, verl_mapping
 
-BASE = tiny_mapping()
+BASE = embedded_mapping()
 
 
 def changed(dotted: str, value: object) -> dict[str, Any]:

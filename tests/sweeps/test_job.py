@@ -15,7 +15,7 @@ from sweeps.identity import run_id
 from sweeps.job import Exit
 from sweeps.locking import AlreadyRunningError, exclusive, is_locked
 from sweeps.store import RunStore, StoreError
-from tests.configs import QUICK, tiny_mapping
+from tests.configs import QUICK, embedded_mapping
 
 ROOT = Path(__file__).parents[2]
 WORKER = """
@@ -52,7 +52,7 @@ with exclusive(RunDirectory(Path(sys.argv[1]))):
 
 
 def planned(tmp_path: Path, *overrides: str) -> RunDirectory:
-    config = tiny_mapping(*QUICK, "tracking.backend=none", *overrides)
+    config = embedded_mapping(*QUICK, "tracking.backend=none", *overrides)
     return RunStore(tmp_path / "runs").create(run_id(config), config)
 
 
@@ -116,7 +116,7 @@ def test_a_run_that_is_asked_to_end_does_so_with_a_checkpoint_and_the_next_launc
     assert [path.name for path in directory.checkpoints.iterdir()] == [f"step-{state.step:06d}.pt"]
     assert work(directory, state.attempt).returncode == Exit.ENDED  # a job that comes late
     assert directory.read_state().attempt == 1
-    config = tiny_mapping(*QUICK, "tracking.backend=none", "trainer.total_training_steps=2000")
+    config = embedded_mapping(*QUICK, "tracking.backend=none", "trainer.total_training_steps=2000")
     RunStore(tmp_path / "runs").create(directory.run_id, config)
     assert directory.requested_end() is None
 
@@ -221,7 +221,7 @@ def test_launching_again_renews_what_is_not_computed_unless_it_runs(
     directory, process = holder
     store = RunStore(directory.path.parent)
     directory.config.write_text("seed: 0\n")
-    config = tiny_mapping("tracking.backend=none")
+    config = embedded_mapping("tracking.backend=none")
     store.create(directory.run_id, config)
     assert directory.config.read_text() == "seed: 0\n"
     process.kill()

@@ -18,7 +18,8 @@ from tests.configs import QUICK
 
 ROOT = Path(__file__).parents[2]
 PLAIN = ("tracking=none", *QUICK)
-LONG = (*PLAIN, "trainer.total_training_steps=80", "trainer.test_freq=40", "trainer.save_freq=10")
+STEPS = 120
+LONG = (*PLAIN, f"trainer.total_training_steps={STEPS}", "trainer.test_freq=60", "trainer.save_freq=10")
 pytestmark = pytest.mark.slow
 
 
@@ -203,7 +204,7 @@ def test_two_launches_of_the_same_sweep_at_once_start_each_run_once(
     assert {state.attempt for state in states(runs).values()} == {1}
     for directory in RunStore(runs).runs():
         steps = [json.loads(line)["step"] for line in directory.metrics.read_text().splitlines()]
-        assert steps == list(range(81))
+        assert steps == list(range(STEPS + 1))
     assert {d.run_id: numbers(d) for d in RunStore(runs).runs()} == uninterrupted
 
 

@@ -16,13 +16,14 @@ from qae.errors import ConfigError
 from sweeps import oddities, run_checks
 from sweeps.plan import Job, make_plan
 from sweeps.store import RunStore
-from tests.configs import tiny_mapping, verl_mapping
+from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
 
 A, R = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
 K = "algorithm.quantile_k"
+TABULAR = embedded_mapping()
 TINY = tiny_mapping()
 VERL = verl_mapping("sweep.dry_run=true")
-BOTH = pytest.mark.parametrize("base", [TINY, VERL], ids=["tiny", "verl"])
+EACH = pytest.mark.parametrize("base", [TABULAR, TINY, VERL], ids=["tabular", "tiny", "verl"])
 
 
 def changed(base: Mapping[str, object], key: str, value: object) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def refusal(base: Mapping[str, object], key: str, value: object) -> ConfigError:
     return refused.value
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize(
     ("key", "values"),
     [
@@ -158,10 +159,10 @@ def numeric(section: Mapping[str, object], prefix: str = "") -> Iterator[str]:
 
 
 def keys_of(base: Mapping[str, object]) -> list[str]:
-    read = ("seed", "algorithm", "actor_rollout_ref", "data", "trainer", "tiny", "reward")
+    read = ("seed", "algorithm", "actor_rollout_ref", "data", "trainer", "tabular", "tiny", "reward")
     return [
         *numeric({name: base[name] for name in read if name in base}),
-        *(["actor_rollout_ref.actor.optim.betas"] if base is TINY else []),
+        *(["actor_rollout_ref.actor.optim.betas"] if base is not VERL else []),
     ]
 
 
@@ -174,7 +175,7 @@ STRANGE = st.one_of(
 )
 
 
-@BOTH
+@EACH
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_number_is_infinite_or_nan(base: Mapping[str, object], data: st.DataObject) -> None:
@@ -187,7 +188,7 @@ def test_no_number_is_infinite_or_nan(base: Mapping[str, object], data: st.DataO
     assert repr(value) in str(error)
 
 
-@BOTH
+@EACH
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_value_is_planned_or_refused_by_name(base: Mapping[str, object], data: st.DataObject) -> None:
@@ -226,6 +227,6 @@ def test_what_is_odd_and_legal_is_said_in_the_plan(key: str, value: object, says
     assert key in sentence
 
 
-@BOTH
+@EACH
 def test_nothing_is_odd_about_the_defaults(base: Mapping[str, object]) -> None:
     assert list(oddities.of(base)) == []

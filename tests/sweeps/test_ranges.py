@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qae.errors import ConfigError
 from sweeps.identity import run_id
 from sweeps.ranges import listed, parser
-from tests.configs import tiny_mapping
+from tests.configs import embedded_mapping
 
 PARSER = parser()
 decimals = st.decimals("-100", "100", allow_nan=False, places=3) | st.decimals("-0.001", "0.001", places=9)
@@ -67,8 +67,8 @@ def test_every_number_is_the_one_that_the_user_would_write(
 
 def test_the_numbers_of_a_range_have_the_ids_of_the_written_ones() -> None:
     for ranged, written in zip(values("range(0.1,0.95,0.05)"), range(10, 95, 5), strict=True):
-        assert run_id(tiny_mapping(f"algorithm.quantile_k={ranged}")) == run_id(
-            tiny_mapping(f"algorithm.quantile_k={written / 100}")
+        assert run_id(embedded_mapping(f"algorithm.quantile_k={ranged}")) == run_id(
+            embedded_mapping(f"algorithm.quantile_k={written / 100}")
         )
 
 

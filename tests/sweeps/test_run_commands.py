@@ -18,7 +18,7 @@ from tests.processes import python
 
 pytestmark = pytest.mark.slow
 
-STEPS = 100
+STEPS = 200
 WAIT_SECONDS = 200
 LENGTH = "trainer.total_training_steps"
 

@@ -8,7 +8,7 @@ from qae.run_directory import RunState, RunStatus
 from sweeps.identity import run_id
 from sweeps.selection import SelectionError, select
 from sweeps.store import ManifestRun, RunStore
-from tests.configs import tiny_mapping
+from tests.configs import embedded_mapping
 
 OVERRIDES = (
     ("algorithm.quantile_k=0.2",),
@@ -24,7 +24,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> RunStore:
     runs = []
     for overrides in OVERRIDES:
         values = [text for text in overrides if "." in text or "seed" in text]
-        config = tiny_mapping(*values)
+        config = embedded_mapping(*values)
         config |= {"labels": {"model": "tiny", "regularizer": "clip_symmetric" if not values else "clip_higher"}}
         config |= {"seed": 7} if not values else {}
         runs.append(ManifestRun(run_id(config), overrides))

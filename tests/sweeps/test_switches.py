@@ -17,7 +17,7 @@ from qae.run_directory import RunDirectory
 from sweeps import tracking, verl_run
 from sweeps.identity import run_id
 from sweeps.store import RunStore
-from tests.configs import QUICK, tiny_mapping
+from tests.configs import QUICK, embedded_mapping
 
 ROOT = Path(__file__).parents[2]
 AUTO: Mapping[str, object] = {"backend": "wandb", "mode": "auto", "project": None, "entity": None}
@@ -122,13 +122,13 @@ def launched(config: Mapping[str, object], *arguments: str) -> tuple[Mapping[str
 
 def test_who_types_online_means_it_and_a_file_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
-    config = tiny_mapping("tracking.mode=online")
+    config = embedded_mapping("tracking.mode=online")
     assert launched(config, "sweep.py", "-m", "tracking.mode=online")[1].mode == "online"
     assert launched(config, "sweep.py", "-m")[1].mode == "offline"
 
 
 def test_what_a_launch_was_told_holds_in_a_job_that_is_told_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = tiny_mapping()
+    config = embedded_mapping()
     monkeypatch.setenv("WANDB_DISABLED", "true")
     off, _ = launched(config)
     monkeypatch.delenv("WANDB_DISABLED")
@@ -145,13 +145,13 @@ def test_what_a_launch_was_told_holds_in_a_job_that_is_told_nothing(monkeypatch:
 
 def test_a_launch_that_is_repeated_looks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
-    first, _ = launched(tiny_mapping())
+    first, _ = launched(embedded_mapping())
     monkeypatch.delenv("WANDB_MODE")
     assert launched(first)[1].mode == "online"
 
 
 def test_each_place_is_said_once_and_untracked_runs_have_none() -> None:
-    configs = [tiny_mapping(*own) for own in ((), (), ("tracking.project=other",), ("tracking.backend=none",))]
+    configs = [embedded_mapping(*own) for own in ((), (), ("tracking.project=other",), ("tracking.backend=none",))]
     written, places = tracking.for_launch(configs, [])
     assert [place.project for place in places] == ["qae", "other"]
     assert written[3]["tracking"] == configs[3]["tracking"]

@@ -11,10 +11,16 @@ import pytest
 
 from qae.run_directory import RunStatus
 from sweeps.store import RunStore
-from tests.configs import QUICK
+from tests.configs import LONG_STEPS
 
 ROOT = Path(__file__).parents[2]
-LONG = ("tracking=none", *QUICK, "trainer.total_training_steps=400", "trainer.save_freq=100", "trainer.test_freq=100")
+LONG = (
+    "tracking=none",
+    *LONG_STEPS,
+    "trainer.total_training_steps=400",
+    "trainer.save_freq=100",
+    "trainer.test_freq=100",
+)
 
 
 class Terminal:
@@ -78,7 +84,7 @@ def test_a_terminal_shows_a_living_table_and_ctrl_c_leaves_runs_that_go_on(tmp_p
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     store = RunStore(tmp_path / "runs")
     # A step of several seconds, so that the first Ctrl-C has something to wait for.
-    slow = ("data.train_batch_size=2048", "data.gen_batch_size=4096", "actor_rollout_ref.rollout.n=16")
+    slow = ("data.train_batch_size=8192", "data.gen_batch_size=8192", "actor_rollout_ref.rollout.n=16")
     terminal = Terminal(store.root, *LONG, *slow)
     deadline = time.time() + 120
     while not any(run.read_state().latest for run in store.runs()):

@@ -13,7 +13,7 @@ from sweeps import toolkit_keys, verl_run
 from sweeps.plan import Job, make_plan
 from sweeps.store import RunStore
 from sweeps.verl_overrides import verl_overrides
-from tests.configs import tiny_mapping, verl_mapping
+from tests.configs import embedded_mapping, verl_mapping
 
 
 def plan(config: Mapping[str, object], root: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_refusal_names_the_toolkits_way(override: str, way: str, tmp_path: P
 @pytest.mark.parametrize(
     "key", ["sweep.naem", "tracking.project_name", "resources.gpus", "slurm.time", "search.trials"]
 )
-@pytest.mark.parametrize("mapping", [tiny_mapping, verl_mapping])
+@pytest.mark.parametrize("mapping", [embedded_mapping, verl_mapping])
 def test_a_key_of_ours_that_nothing_reads_is_refused(key: str, mapping: Any) -> None:  # noqa: ANN401
     section, name = key.split(".")
     config = mapping()
@@ -79,11 +79,11 @@ def test_a_key_of_ours_that_nothing_reads_is_refused(key: str, mapping: Any) -> 
 
 def test_verl_without_one_of_its_models_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"backend='verl' .* model="):
-        plan({**tiny_mapping(), "backend": "verl"}, tmp_path)
+        plan({**embedded_mapping(), "backend": "verl"}, tmp_path)
 
 
 def test_what_is_free_to_name_stays() -> None:
-    for mapping in (tiny_mapping(), verl_mapping(), verl_mapping("site=example_h100")):
+    for mapping in (embedded_mapping(), verl_mapping(), verl_mapping("site=example_h100")):
         toolkit_keys.check(mapping)
     toolkit_keys.check(verl_mapping("++slurm.options.exclusive=true", "++slurm.attempts.crash=2"))
 
@@ -108,6 +108,6 @@ def test_modules_of_the_user_are_imported_beside_ours(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize("name", ["foo", "lr", "actor"])
 def test_the_embedded_trainer_refuses_a_key_outside_its_sections(name: str, tmp_path: Path) -> None:
-    config = {**tiny_mapping(), name: {"bar": 1}}
+    config = {**embedded_mapping(), name: {"bar": 1}}
     with pytest.raises(ConfigError, match=name):
         plan(config, tmp_path)

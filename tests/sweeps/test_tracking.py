@@ -86,8 +86,8 @@ def test_an_offline_run_has_every_step_once_under_the_run_id(runs: Path) -> None
     assert isinstance(description, dict)
     assert description["run_id"] == run.run_id
     assert description["run_group"] == "mine"
-    assert description["job_type"] == "tiny"
-    assert {"tiny", "clip_higher", "quantile"} <= set(description["tags"])
+    assert description["job_type"] == "tabular"
+    assert {"tabular", "clip_higher", "quantile"} <= set(description["tags"])
 
 
 def test_a_stopped_run_is_resumed_under_the_same_id_without_doubled_steps(runs: Path) -> None:
@@ -111,7 +111,7 @@ def test_a_stopped_run_is_resumed_under_the_same_id_without_doubled_steps(runs: 
 
 
 def test_a_killed_run_is_resumed_after_its_checkpoint(runs: Path) -> None:
-    long = ("trainer.total_training_steps=80", "trainer.save_freq=10", "trainer.test_freq=40")
+    long = ("trainer.total_training_steps=120", "trainer.save_freq=10", "trainer.test_freq=40")
     process = sweep(runs, *long)
     while process.poll() is None:
         found = RunStore(runs).runs()
@@ -128,7 +128,7 @@ def test_a_killed_run_is_resumed_after_its_checkpoint(runs: Path) -> None:
     assert process.returncode == 0, output
     _, continued = sorted((run.path / "wandb").glob("offline-run-*"))
     assert continued.name.endswith(run.run_id)
-    assert [row[metrics.GLOBAL_STEP.name] for row in history(run, continued)] == list(range(checkpoint + 1, 81))
+    assert [row[metrics.GLOBAL_STEP.name] for row in history(run, continued)] == list(range(checkpoint + 1, 121))
 
 
 def test_no_tracking_leaves_no_trace(runs: Path) -> None:

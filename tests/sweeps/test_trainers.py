@@ -25,7 +25,7 @@ from sweeps.plan import Job, make_plan
 from sweeps.store import RunStore
 from sweeps.tables import plan_table
 from sweeps.trainers.protocol import Trainer
-from tests.configs import tiny_mapping, verl_mapping
+from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
 from tests.processes import ROOT, python
 
 PAGE = ROOT / "docs" / "trainers.md"
@@ -219,7 +219,7 @@ def test_a_name_of_two_packages_is_refused_and_ours_cannot_be_taken(
 
 @pytest.mark.parametrize("name", [None, 3, ["tiny"], "tinny", ""])
 def test_an_unknown_name_is_refused_with_those_that_are_there(name: object) -> None:
-    with pytest.raises(ConfigError, match="choose one of tiny, verl") as refused:
+    with pytest.raises(ConfigError, match="choose one of tabular, tiny, verl") as refused:
         trainers.of({"backend": name})
     assert refused.value.key == "backend"
 
@@ -229,7 +229,7 @@ def test_plans_of_our_own_trainers_read_no_entry_points(monkeypatch: pytest.Monk
         raise AssertionError("entry points were read")
 
     monkeypatch.setattr("importlib.metadata.entry_points", refuse)
-    for config in (tiny_mapping(), verl_mapping()):
+    for config in (embedded_mapping(), tiny_mapping(), verl_mapping()):
         assert isinstance(trainers.of(config), Trainer)
         assert trainers.package_of(config) is None
 
@@ -260,7 +260,7 @@ def _failure(package: Path, folder: Path) -> str:
     """The reason of a run of ``backend: theirs`` that a worker failed."""
     directory = RunDirectory(folder / "runs" / "0123456789ab")
     directory.path.mkdir(parents=True)
-    config: Mapping[str, object] = {**tiny_mapping("tracking.backend=none"), "backend": "theirs"}
+    config: Mapping[str, object] = {**embedded_mapping("tracking.backend=none"), "backend": "theirs"}
     directory.config.write_text(orjson.dumps(config).decode())  # JSON is YAML
     code, output = run([package], directory.path.parent, "-c", _RUNS, str(directory.path))
     state = directory.read_state()
@@ -274,8 +274,8 @@ def test_launchers_and_plans_ask_a_strangers_trainer(tmp_path: Path, monkeypatch
         "    def step_gpu_seconds(self, config): return 7200.0 if self.gpus(config) else None\n"
     )
     monkeypatch.syspath_prepend(str(installed(tmp_path / "package", "their-trainer", "asked:T", code, "asked")))
-    on_cpu = {**tiny_mapping("tracking.backend=none", "resources.threads=3"), "backend": "asked"}
-    on_gpus = {**tiny_mapping("tracking.backend=none", "resources.gpus_per_node=2", "seed=1"), "backend": "asked"}
+    on_cpu = {**embedded_mapping("tracking.backend=none", "resources.threads=3"), "backend": "asked"}
+    on_gpus = {**embedded_mapping("tracking.backend=none", "resources.gpus_per_node=2", "seed=1"), "backend": "asked"}
     requests = [request_of(config) for config in (on_cpu, on_gpus)]
     assert [request.option("cpus-per-task") for request in requests] == ["3", None]
     assert [request.option("gpus-per-node") for request in requests] == [None, "2"]
@@ -295,5 +295,5 @@ def test_launchers_and_plans_ask_a_strangers_trainer(tmp_path: Path, monkeypatch
 
 
 def test_run_ids_of_a_strangers_runs_count_every_key_of_theirs() -> None:
-    config = {**tiny_mapping(), "bandit": {"lr": 1.0}}
+    config = {**embedded_mapping(), "bandit": {"lr": 1.0}}
     assert run_id(config) != run_id({**config, "bandit": {"lr": 2.0}})

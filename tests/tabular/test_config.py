@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from qae.errors import ConfigError
 from qae.tabular.config import TabularConfig
 from qae.tabular.policy import TabularPolicy
-from tests.tabular.worlds import SMALL, mapping
+from tests.configs import QUICK, embedded_mapping
 
 WHOLE = ("facts", "choices", "facts_per_response", "style_contexts", "vocabulary", "style_tokens", "failure_tokens")
-BASE = mapping(*SMALL)
+BASE = embedded_mapping(*QUICK)
 
 
 def changed(**values: object) -> dict[str, object]:
@@ -45,7 +45,7 @@ def changed(**values: object) -> dict[str, object]:
 )
 def test_a_wrong_value_is_one_sentence_naming_the_key(override: str, key: str, says: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        TabularConfig.from_mapping(mapping(*SMALL, override))
+        TabularConfig.from_mapping(embedded_mapping(*QUICK, override))
     message = str(caught.value)
     assert key in message
     assert says in message

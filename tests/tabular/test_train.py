@@ -19,7 +19,8 @@ from qae.tabular.config import TabularConfig
 from qae.tabular.policy import TabularPolicy
 from qae.tabular.table import Gradient, Table
 from qae.tabular.train import train
-from tests.tabular.worlds import mapping, small
+from tests.configs import embedded_mapping
+from tests.tabular.worlds import small
 
 CLOCK = {"time", *(name for name in metrics.METRICS if name.startswith(("timing_s/", "perf/")))}
 RUN = """
@@ -175,7 +176,7 @@ def test_metrics_are_those_of_the_batch(tmp_path: Path, monkeypatch: pytest.Monk
 def test_entropy_explodes_under_the_mean_and_not_under_the_quantile(tmp_path: Path) -> None:
     def entropies(name: str, *overrides: str) -> list[float]:
         directory = RunDirectory(tmp_path / name)
-        config = TabularConfig.from_mapping(mapping("trainer.total_training_steps=20", *overrides))
+        config = TabularConfig.from_mapping(embedded_mapping("trainer.total_training_steps=20", *overrides))
         train(config, directory, on_step=lambda *_: None, should_stop=lambda: False)
         lines = read_metrics(directory).records
         return [float(str(line[metrics.ENTROPY.name])) for line in lines if metrics.ENTROPY.name in line]

@@ -7,11 +7,11 @@ from qae.tiny.config import TinyConfig
 from qae.tiny.model import Transformer
 from qae.tiny.rollout import Rollouts
 from qae.tiny.task import ChainedArithmetic
-from tests.configs import QUICK, tiny_mapping
+from tests.configs import TINY_QUICK, tiny_mapping
 
 
 def setting(*overrides: str) -> tuple[TinyConfig, ChainedArithmetic, Transformer]:
-    config = TinyConfig.from_mapping(tiny_mapping(*QUICK, *overrides))
+    config = TinyConfig.from_mapping(tiny_mapping(*TINY_QUICK, *overrides))
     arithmetic = ChainedArithmetic(config.tiny.task)
     torch.manual_seed(0)
     length = arithmetic.prompt_length + config.data.max_response_length

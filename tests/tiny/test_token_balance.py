@@ -13,7 +13,7 @@ from qae.tiny.config import TinyConfig
 from qae.tiny.model import Transformer
 from qae.tiny.rollout import Rollouts
 from qae.tiny.train import train
-from tests.configs import QUICK, tiny_mapping
+from tests.configs import TINY_QUICK, tiny_mapping
 
 OWN = (metrics.ADVANTAGE_TOKEN_MEAN, metrics.LENGTH_RIGHT, metrics.LENGTH_WRONG)
 BY_SIGN = (metrics.CLIP_FRACTION_POSITIVE, metrics.CLIP_FRACTION_NEGATIVE)
@@ -36,7 +36,7 @@ def run(
             return batches[-1]
 
     monkeypatch.setattr("qae.tiny.policy.Rollouts", Recorded)
-    config = TinyConfig.from_mapping(tiny_mapping(*QUICK, *overrides))
+    config = TinyConfig.from_mapping(tiny_mapping(*TINY_QUICK, *overrides))
     train(config, RunDirectory(path), cache=cache, on_step=lambda *_: None, should_stop=lambda: False)
     lines = [line for line in read_metrics(RunDirectory(path)).records if line["step"] != 0]
     return [{name: float(str(value)) for name, value in line.items()} for line in lines], batches

@@ -13,7 +13,7 @@ from qae.json_lines import read_jsonl
 from qae.run_directory import RunDirectory, read_evaluations, read_metrics
 from qae.tiny.config import TinyConfig
 from qae.tiny.train import train
-from tests.configs import QUICK, tiny_mapping
+from tests.configs import TINY_QUICK, tiny_mapping
 
 # What the clock decides; everything else must be equal bit for bit.
 CLOCK = {"time", *(name for name in metrics.METRICS if name.startswith(("timing_s/", "perf/")))}
@@ -35,7 +35,7 @@ train(TinyConfig.from_mapping(tiny_mapping(*sys.argv[3:])), RunDirectory(Path(sy
 def run(path: Path, cache: Path, *overrides: str, stop_after: int | None = None) -> int:
     steps: list[int] = []
     return train(
-        TinyConfig.from_mapping(tiny_mapping(*QUICK, *overrides)),
+        TinyConfig.from_mapping(tiny_mapping(*TINY_QUICK, *overrides)),
         RunDirectory(path),
         cache=cache,
         on_step=lambda step, _: steps.append(step),
@@ -45,7 +45,7 @@ def run(path: Path, cache: Path, *overrides: str, stop_after: int | None = None)
 
 def start(path: Path, cache: Path, *overrides: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(path), str(cache), *QUICK, *overrides],
+        [sys.executable, "-c", RUN, str(path), str(cache), *TINY_QUICK, *overrides],
         stdout=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
@@ -194,7 +194,7 @@ def test_an_adapted_k_follows_its_rule_and_goes_on_from_a_checkpoint(cache: Path
     run(tmp_path / "stopped", cache, *controller)
     assert numbers(tmp_path / "stopped") == numbers(tmp_path / "whole")
     _, *lines = numbers(tmp_path / "whole")[0]
-    rule = TinyConfig.from_mapping(tiny_mapping(*QUICK, *controller)).advantage
+    rule = TinyConfig.from_mapping(tiny_mapping(*TINY_QUICK, *controller)).advantage
     assert rule.controller is not None
     k = 0.5
     for line in lines:

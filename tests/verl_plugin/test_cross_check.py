@@ -45,14 +45,7 @@ LOGGED = (metrics.CLIP_FRACTION.name, metrics.CLIP_FRACTION_LOWER.name, metrics.
 
 
 def tiny(regularizer: str) -> TinyConfig:
-    from hydra import initialize_config_dir
-    from omegaconf import OmegaConf
-
-    from tests.configs import TREE
-
-    with initialize_config_dir(str(TREE), version_base="1.3"):
-        config = compose("config", overrides=[f"regularizer={regularizer}"])
-    return TinyConfig.from_mapping(cast("dict[str, object]", OmegaConf.to_container(config, resolve=True)))
+    return TinyConfig.from_mapping(tiny_mapping(groups=(f"regularizer={regularizer}",)))
 
 
 def verls_actor(regularizer: str) -> ActorConfig:

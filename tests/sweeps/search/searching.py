@@ -28,10 +28,10 @@ from sweeps.job import Exit, run_in_worker
 from sweeps.launch import Outcome
 from sweeps.plan import Plan, PlannedRun
 from sweeps.search.command import search
-from tests.configs import QUICK, tiny_mapping
+from tests.configs import QUICK, embedded_mapping
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["sweeps.warm", *trainers.of(tiny_mapping()).preload(tiny_mapping()), __name__])
+SERVER.set_forkserver_preload(["sweeps.warm", *trainers.of(embedded_mapping()).preload(embedded_mapping()), __name__])
 _FORK = multiprocessing.get_context("fork")
 SHORT = (*QUICK, "trainer.total_training_steps=2", "trainer.test_freq=1", "tracking=none")
 
@@ -111,7 +111,7 @@ def search_here(root: Path, *overrides: str, parallel: int = 2) -> tuple[Outcome
 
 def _mapping(overrides: Sequence[str]) -> Mapping[str, object]:
     groups = [override for override in overrides if override.startswith(("tracking=", "regularizer="))]
-    return tiny_mapping(*(override for override in overrides if override not in groups), groups=groups)
+    return embedded_mapping(*(override for override in overrides if override not in groups), groups=groups)
 
 
 def load(root: Path, name: str) -> optuna.Study:

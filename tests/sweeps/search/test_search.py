@@ -132,7 +132,7 @@ def test_another_search_of_the_same_name_is_refused(whole: Path) -> None:
         search_here(whole, SPACE, "sweep.name=s", "seed=0,1,2")
 
 
-LEARNING_RATES = "actor_rollout_ref.actor.optim.lr=choice(0.0004,0.3)"
+LEARNING_RATES = "actor_rollout_ref.actor.optim.lr=choice(0.001,3.0)"
 BAD_LAST = ("search.sampler=grid", "search.sampler_seed=1", "search.n_jobs=1", LEARNING_RATES)
 
 

@@ -5,11 +5,11 @@ import pytest
 from qae.errors import ConfigError
 from sweeps.search.measures import Bound, EntropyMeasure
 from sweeps.search.settings import PrunerName, SamplerName, SearchSettings
-from tests.configs import tiny_mapping
+from tests.configs import embedded_mapping
 
 
 def settings(*overrides: str) -> SearchSettings:
-    return SearchSettings.of(tiny_mapping(*overrides), room=3)
+    return SearchSettings.of(embedded_mapping(*overrides), room=3)
 
 
 def test_the_tree_has_a_search_that_can_run() -> None:
