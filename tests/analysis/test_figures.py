@@ -1,9 +1,11 @@
 """What figures draw equals the frames; every figure copes with few, many, short and missing runs."""
 
+from dataclasses import replace
 from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
@@ -140,7 +142,7 @@ def test_the_explosion_wants_clips_that_differ_and_nothing_else_that_does(tmp_pa
     for index, clip in enumerate((0.2, 0.28)):
         write_run(tmp_path / "a", str(index), {FAILURES: 3, UPPER_CLIP: clip})
         write_run(tmp_path / "b", str(index), {FAILURES: 3, UPPER_CLIP: 0.2, "actor_rollout_ref.rollout.n": 8 + index})
-        write_run(tmp_path / "c", str(index), {UPPER_CLIP: clip})
+        write_run(tmp_path / "c", str(index), {FAILURES: 3 * index, UPPER_CLIP: 0.2})
     assert figures.draw("explosion", run_store.load(tmp_path / "a"), "a test")
     with pytest.raises(MissingDataError, match="differ in more than"):
         figures.draw("explosion", run_store.load(tmp_path / "b"), "a test")
@@ -174,6 +176,38 @@ def test_the_sensitivity_wants_variants_of_the_tabular_world(runs: Runs) -> None
         figures.draw("sensitivity", runs, "a test")
 
 
+def test_the_drift_has_a_point_a_run_and_the_rank_correlation(tmp_path: Path) -> None:
+    for index, (k, seed) in enumerate(product((-1, 0.4, 0.8), (0, 1))):
+        write_run(tmp_path, str(index), {"algorithm.quantile_k": k, "seed": seed})
+    runs = run_store.load(tmp_path)
+    early = pd.DataFrame(
+        [
+            {"run": record.id, "step": step, "name": name, "value": value * int(record.id)}
+            for record in runs.records
+            for step in range(1, 7)
+            for name, value in ((metrics.ADVANTAGE_TOKEN_MEAN.name, -1.0), (metrics.CLIP_DRIFT.name, 0.01))
+        ]
+    )
+    logged = replace(runs, metrics=pd.concat([runs.metrics, early], ignore_index=True))
+    figure = figures.draw("entropy_drift", logged, "a test")
+    change = {
+        record.id: np.mean([entropy(step, record.seed, record.arm.k or -1) for step in range(2, 7)])
+        - entropy(1, record.seed, record.arm.k or -1)
+        for record in runs.records
+    }
+    for axes, sign in zip(figure.axes, (-1.0, 0.01), strict=True):
+        found = {(x, y) for xs, ys in drawn(axes).values() for x, y in zip(xs, ys, strict=True) if len(xs) == 2}
+        wanted = [(sign * int(run), value) for run, value in change.items()]
+        assert sorted(found) == [pytest.approx(point) for point in sorted(wanted)]
+        rank = pd.Series([sign * int(run) for run in change]).corr(pd.Series(list(change.values())), method="spearman")
+        assert axes.get_title() == f"rank correlation {rank:.2f}"
+
+
+def test_the_drift_wants_runs_that_logged_it(runs: Runs) -> None:
+    with pytest.raises(MissingDataError, match=r"qae/advantage_token_mean"):
+        figures.draw("entropy_drift", runs, "a test")
+
+
 def test_axes_are_labelled_with_units(runs: Runs) -> None:
     for axes, label in zip(
         figures.draw("entropy_and_pass", runs, "a test").axes,
@@ -191,7 +225,15 @@ def test_captions_say_sizes_and_source(runs: Runs) -> None:
 
 def test_a_new_figure_is_one_new_file() -> None:
     assert set(figures.names()) == {
-        *("advantage_shares", "entropy_and_pass", "entropy_by_sign", "explosion", "noise_control", "sensitivity")
+        *(
+            "advantage_shares",
+            "entropy_and_pass",
+            "entropy_by_sign",
+            "entropy_drift",
+            "explosion",
+            "noise_control",
+            "sensitivity",
+        )
     }
 
 
