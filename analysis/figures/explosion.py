@@ -24,7 +24,7 @@ def draw(runs: Runs, source: str) -> Figure:
     cells = _cells(runs)
     failures = sorted({failure for failure, _, _ in cells})
     figure, axes = panels.small_multiples(
-        [f"failures {failure:g} tokens longer" for failure in failures], f"Final {style.labelled(metrics.ENTROPY)}"
+        [f"failures {failure:g} tokens longer" for failure in failures], f"Final {style.labelled(metrics.ENTROPY).lower()}"
     )
     looks = style.looks([ArmName(arm.baseline, arm.k, "") for arm in dict.fromkeys(cells.values())])
     for failure, panel in zip(failures, axes, strict=True):
