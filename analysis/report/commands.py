@@ -28,7 +28,7 @@ def report(source: str | None, out: Path | None, root: Path, rule: "ArmRule", *,
     if out is not None and out.suffix not in (".html", ".htm"):
         raise MistakeError(f"--out {out} cannot be written: end its name with .html")
     from analysis import choice, drawing, output
-    from analysis.report import contents, document
+    from analysis.report import contents
     from qae.run_directory import write_atomic
 
     chosen = choice.choose(source, root, rule)
@@ -38,6 +38,8 @@ def report(source: str | None, out: Path | None, root: Path, rule: "ArmRule", *,
         cores = drawing.processes(count)
         click.echo(f"drawing {count} figures on {cores} {'core' if cores == 1 else 'cores'} …", err=True)
     found = contents.collect(chosen.runs, chosen.title, chosen.source, with_figures=figures)
+    from analysis.report import document
+
     with output.sentences():
         write_atomic(path, document.html(found).encode())
     say(path)

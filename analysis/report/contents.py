@@ -9,7 +9,7 @@ from analysis import comparison, drawing, figures, statistics, table, wording
 from analysis.drawing import Drawn, Form
 from analysis.figures import paper
 from analysis.figures.paper.findings import Finding, Verdict
-from analysis.report import inline, quality
+from analysis.report import quality
 from analysis.runs import RunRecord, Runs
 from analysis.statistics import Mean
 from qae import metrics
@@ -121,8 +121,14 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
     """
     with drawing.begun(runs, figure_names() if with_figures else (), source, _FORM) as begun:
         tables = _tables(runs, title, source)
+        from analysis.report import inline  # its fontTools is slow to import: not before others draw
+
         drawn = begun()
-    pictures = tuple(_picture(figure) for figure in drawn if not figure.left_out)
+    pictures = tuple(
+        Picture(figure.name, drawing.title(figure.name), inline.svg(figure.files["svg"]))
+        for figure in drawn
+        if not figure.left_out
+    )
     return replace(
         tables,
         claims=_claims(drawn),
@@ -237,10 +243,6 @@ def _configuration(runs: Runs) -> Table:
     else:
         columns, lines = ("arm", *differing), list(zip(first, *differing.values(), strict=True)) if differing else []
     return Table(columns, tuple(tuple(map(Cell, line)) for line in lines), text_columns=len(columns))
-
-
-def _picture(figure: Drawn) -> Picture:
-    return Picture(figure.name, drawing.title(figure.name), inline.svg(figure.files["svg"]))
 
 
 def _claims(drawn: Iterable[Drawn]) -> Table:
