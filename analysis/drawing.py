@@ -1,6 +1,5 @@
 """Figures as bytes: each is laid out once, and they are drawn side by side where this process has several cores."""
 
-import gc
 import io
 import multiprocessing
 import os
@@ -21,6 +20,7 @@ from analysis import figures
 from analysis.figures import paper, style
 from analysis.figures.missing import MissingDataError
 from analysis.figures.paper.findings import Finding
+from analysis.garbage import rare_collections
 from analysis.runs import RunRecord, Runs
 from qae.run_directory import write_atomic
 from qae.text import encodable
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
 
 _MOST_PROCESSES = 8  # a login node has other users
-_OBJECTS_BETWEEN_COLLECTIONS = 100_000  # about a figure
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def begun(runs: Runs, names: Iterable[str], source: str, form: Form) -> Iterator
     context = multiprocessing.get_context("fork")
     share = _Share(wanted, draw, context.Value("i", 0))
     with (
-        _rare_collections(),
+        rare_collections(),
         ProcessPoolExecutor(number - 1, context, initializer=_shares.append, initargs=(share,)) as pool,
     ):
         others = [pool.submit(_draw_share) for _ in range(number - 1)]
@@ -201,22 +200,6 @@ _shares: list[_Share] = []
 
 def _draw_share() -> list[Drawn]:
     return _shares[-1].drawn()
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """A context, for processes forked in it too, in which few garbage collections go through the objects of a figure.
-
-    What is there already is no garbage. Left alone, a forked process need not copy it.
-    """
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def _draw(runs: Runs, source: str, form: Form, name: str) -> Drawn:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from analysis.arm_options import arm_options
+from analysis.garbage import rare_collections
 from qae.command_line import MistakeError, root_option, say
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--figures/--no-figures", default=True, help="Draw figures, which takes most of the time.")
 @arm_options
 @root_option
+@rare_collections()
 def report(source: str | None, out: Path | None, root: Path, rule: "ArmRule", *, figures: bool) -> None:
     """Write one HTML file about a SWEEP (default: the one launched last): tables, figures, data quality.
 
