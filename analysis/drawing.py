@@ -5,12 +5,14 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -18,9 +20,13 @@ from analysis import figures
 from analysis.figures import paper, style
 from analysis.figures.missing import MissingDataError
 from analysis.figures.paper.findings import Finding
+from analysis.garbage import rare_collections
 from analysis.runs import RunRecord, Runs
 from qae.run_directory import write_atomic
 from qae.text import encodable
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized
 
 _MOST_PROCESSES = 8  # a login node has other users
 
@@ -32,12 +38,10 @@ class Form:
     Attributes:
         formats: of png, svg and pdf.
         dpi: dots per inch of a PNG.
-        outlined: whether an SVG has letters as outlines, which need no font of the reader's machine.
     """
 
     formats: Sequence[str]
     dpi: int = style.DPI
-    outlined: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,45 +136,89 @@ def draw_all(runs: Runs, names: Iterable[str], source: str, form: Form) -> list[
         form: of the files.
     """
     with begun(runs, names, source, form) as drawn:
-        return list(drawn)
+        return drawn()
 
 
 @contextmanager
-def begun(runs: Runs, names: Iterable[str], source: str, form: Form) -> Iterator[Iterable[Drawn]]:
-    """As `draw_all`, for a caller with other work to do: figures are drawn meanwhile. Each is waited for when asked."""
+def begun(runs: Runs, names: Iterable[str], source: str, form: Form) -> Iterator[Callable[[], list[Drawn]]]:
+    """As `draw_all`, for a caller with other work to do: figures are drawn meanwhile, by the processes beside this one.
+
+    Yields:
+        draws what is left, in this process too, and returns all.
+    """
     wanted = tuple(dict.fromkeys(names))
+    draw = partial(_draw, runs, source, form)
     number = processes(len(wanted))
     if number <= 1:
-        yield (_draw(runs, source, form, name) for name in wanted)
+        yield lambda: [draw(name) for name in wanted]
         return
     # Forked, so that the runs need not be sent and nothing is imported again.
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(number, context, initializer=_prepare, initargs=(runs, source, form)) as pool:
-        yield pool.map(_draw_prepared, wanted)
+    share = _Share(wanted, draw, context.Value("i", 0))
+    with (
+        rare_collections(),
+        ProcessPoolExecutor(number - 1, context, initializer=_shares.append, initargs=(share,)) as pool,
+    ):
+        others = [pool.submit(_draw_share) for _ in range(number - 1)]
+        try:
+            yield lambda: share.with_others(other.result() for other in others)
+        finally:
+            share.end()
 
 
-_prepared: list[partial[Drawn]] = []
+class _Share:
+    """Figures that several processes draw. Each takes the next one that none has taken yet."""
+
+    def __init__(self, names: Sequence[str], draw: Callable[[str], Drawn], taken: "Synchronized[int]") -> None:
+        self._names, self._draw, self._taken = names, draw, taken
+
+    def drawn(self) -> list[Drawn]:
+        """What this process has drawn, when no figure is left."""
+        found = []
+        while (index := self._take()) < len(self._names):
+            found.append(self._draw(self._names[index]))
+        return found
+
+    def with_others(self, others: Iterable[list[Drawn]]) -> list[Drawn]:
+        """All figures in their order; the others are asked for theirs once no figure is left."""
+        found = {figure.name: figure for drawn in chain([self.drawn()], others) for figure in drawn}
+        return [found[name] for name in self._names]
+
+    def end(self) -> None:
+        """Nobody shall take another figure."""
+        with self._taken.get_lock():
+            self._taken.value = len(self._names)
+
+    def _take(self) -> int:
+        with self._taken.get_lock():
+            self._taken.value += 1
+            return self._taken.value - 1
 
 
-def _prepare(runs: Runs, source: str, form: Form) -> None:
-    _prepared.append(partial(_draw, runs, source, form))
+_shares: list[_Share] = []
 
 
-def _draw_prepared(name: str) -> Drawn:
-    return _prepared[-1](name)
+def _draw_share() -> list[Drawn]:
+    return _shares[-1].drawn()
 
 
 def _draw(runs: Runs, source: str, form: Form, name: str) -> Drawn:
+    # A figure's tables have tens of rows, for which Arrow's strings are the slower ones.
+    with pd.option_context("mode.string_storage", "python"):
+        return _drawn(runs, source, form, name)
+
+
+def _drawn(runs: Runs, source: str, form: Form, name: str) -> Drawn:
     try:
         prepared = paper.prepare(name, runs) if name in paper.names() else None
         figure = paper.paint(prepared, source) if prepared else figures.draw(name, runs, source)
     except MissingDataError as error:
         return Drawn(name, left_out=str(error))
-    style.settle(figure, form.dpi)
+    style.settle(figure, form.dpi, as_svg=set(form.formats) == {"svg"})
     files = {}
     for suffix in form.formats:
         file = io.BytesIO()
-        style.save(figure, file, suffix, dpi=form.dpi, outlined=form.outlined)
+        style.save(figure, file, suffix, dpi=form.dpi, name=name)
         files[suffix] = file.getvalue()
     if prepared is None:
         return Drawn(name, files=files)

@@ -3,20 +3,19 @@
 import math
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeAlias
 
 import matplotlib as mpl
 import numpy as np
-import numpy.typing as npt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 from analysis import flaws
+from analysis.figures import measuring
 from analysis.runs import ArmName, Runs
 from analysis.wording import seeds_an_arm, span
 from qae.metrics import Metric
@@ -34,6 +33,7 @@ _K_COLOURS = ("#440154", "#3B528B", "#1F9E89", "#D9A600")
 _MARKERS = "osD^vPX*<>hd"
 _LINES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
 DPI = 150
+_SVG_DPI = 72  # matplotlib's unit in an SVG is the point
 _CAPTION_POINTS = 8
 _LEGEND_ROW_INCHES = 0.22
 _LEGEND_LETTER_POINTS, _LEGEND_HANDLE_POINTS = 5.2, 48
@@ -53,7 +53,6 @@ _RC: dict[Any, Any] = {
     "lines.markersize": 4.5,
     "savefig.dpi": DPI,
     "svg.fonttype": "none",
-    "svg.hashsalt": "qae",
     # Names of arms, tokens and data sets are no mathematics; no label of ours is.
     "text.parse_math": False,
     "text.usetex": False,
@@ -83,58 +82,29 @@ def house() -> Iterator[None]:
     A letter that the font lacks is a box in the picture; a warning for each of them would say no more. Whoever sets
     ``font.family`` to a list of fonts in matplotlibrc has it drawn.
     """
-    with mpl.rc_context(_RC), warnings.catch_warnings():
+    with mpl.rc_context(_RC), measuring.texts_once(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         yield
 
 
-def settle(figure: Figure, dpi: int = DPI) -> None:
+def settle(figure: Figure, dpi: int = DPI, *, as_svg: bool = False) -> None:
     """Lay a figure out for good; matplotlib would do it again for each format, after a drawing that it throws away.
 
     Args:
         figure: whatever is still to be added to it gets no room.
         dpi: dots per inch at which texts are measured.
+        as_svg: whether to measure texts as an SVG has them, which then need not be measured again to write it.
     """
     engine = figure.get_layout_engine()
     if engine is not None:
-        with house(), _measured_once(figure):
-            figure.set_dpi(dpi)
+        measured_by: dict[Any, Any] = {"savefig.format": "svg" if as_svg else "png"}
+        with house(), mpl.rc_context(measured_by), measuring.surroundings_once(figure):
+            figure.set_dpi(_SVG_DPI if as_svg else dpi)
             engine.execute(figure)
         figure.set_layout_engine(None)  # "none" would leave an engine, for whose sake a figure is drawn twice
 
 
-@contextmanager
-def _measured_once(figure: Figure) -> Iterator[None]:
-    """A context in which ticks and titles of each axes are measured once.
-
-    Matplotlib's layout measures them twice, before and after it moves the axes. That takes most of its time.
-    """
-    for axes in figure.axes:
-        vars(axes)["get_tightbbox"] = _Surroundings(axes.get_tightbbox, axes)
-    try:
-        yield
-    finally:
-        for axes in figure.axes:
-            del vars(axes)["get_tightbbox"]
-
-
-class _Surroundings:
-    """The box around axes, their ticks and their titles. It is measured once and moves with the axes."""
-
-    def __init__(self, measure: Callable[..., Bbox | None], axes: Axes) -> None:
-        self._measure, self._axes = measure, axes
-        self._beyond: npt.NDArray[np.float64] | None = None
-
-    def __call__(self, *arguments: object, **options: object) -> Bbox | None:
-        if self._beyond is None:
-            box = self._measure(*arguments, **options)
-            if box is None:
-                return None
-            self._beyond = box.get_points() - self._axes.bbox.get_points()
-        return Bbox(self._axes.bbox.get_points() + self._beyond)
-
-
-def save(figure: Figure, file: BinaryIO, suffix: str, *, dpi: int = DPI, outlined: bool = False) -> None:
+def save(figure: Figure, file: BinaryIO, suffix: str, *, dpi: int = DPI, name: str = "") -> None:
     """Write a figure.
 
     Args:
@@ -142,10 +112,10 @@ def save(figure: Figure, file: BinaryIO, suffix: str, *, dpi: int = DPI, outline
         file: where to.
         suffix: png, svg or pdf.
         dpi: dots per inch of a PNG.
-        outlined: whether an SVG has letters as outlines, which need no font of the reader's machine.
+        name: of the figure. The ids of an SVG depend on it, so that several can stand in one page.
     """
-    letters: dict[Any, Any] = {"svg.fonttype": "path"} if outlined else {}
-    with house(), mpl.rc_context(letters):
+    ids: dict[Any, Any] = {"svg.hashsalt": f"qae {name}"}
+    with house(), mpl.rc_context(ids), measuring.ticks_once(figure):
         figure.savefig(file, format=suffix, metadata=_METADATA.get(suffix), dpi=dpi)
 
 

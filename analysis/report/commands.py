@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from analysis.arm_options import arm_options
+from analysis.garbage import rare_collections
 from qae.command_line import MistakeError, root_option, say
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--figures/--no-figures", default=True, help="Draw figures, which takes most of the time.")
 @arm_options
 @root_option
+@rare_collections()
 def report(source: str | None, out: Path | None, root: Path, rule: "ArmRule", *, figures: bool) -> None:
     """Write one HTML file about a SWEEP (default: the one launched last): tables, figures, data quality.
 
@@ -28,7 +30,7 @@ def report(source: str | None, out: Path | None, root: Path, rule: "ArmRule", *,
     if out is not None and out.suffix not in (".html", ".htm"):
         raise MistakeError(f"--out {out} cannot be written: end its name with .html")
     from analysis import choice, drawing, output
-    from analysis.report import contents, document
+    from analysis.report import contents
     from qae.run_directory import write_atomic
 
     chosen = choice.choose(source, root, rule)
@@ -38,6 +40,8 @@ def report(source: str | None, out: Path | None, root: Path, rule: "ArmRule", *,
         cores = drawing.processes(count)
         click.echo(f"drawing {count} figures on {cores} {'core' if cores == 1 else 'cores'} …", err=True)
     found = contents.collect(chosen.runs, chosen.title, chosen.source, with_figures=figures)
+    from analysis.report import document
+
     with output.sentences():
         write_atomic(path, document.html(found).encode())
     say(path)

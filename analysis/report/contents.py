@@ -1,6 +1,5 @@
 """What the report shows, as plain records that the template lays out."""
 
-import base64
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ _NOTHING = "—"
 _OPTIONS = ("labels.model", "labels.regularizer", "labels.advantage", "labels.data")
 # Of all figures the first to look at.
 _FIRST = "entropy_and_pass"
-_FORM = Form(("svg",), outlined=True)
+_FORM = Form(("svg",))
 _VALUE_LETTERS = 300
 _DIGITS = {"entropy": 2, "pass@k": 3, "share": 2, "length": 1}
 
@@ -65,11 +64,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as a data address, with what it shows in words."""
+    """A figure as an SVG that can stand in a page, with what it shows in words."""
 
     name: str
     title: str
-    address: str
+    svg: str
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,7 @@ class Contents:
         runs: a row a run.
         claims: what the runs say of the paper's claims; of those only that they can speak to.
         pictures: every figure that the runs have data for.
+        fonts: CSS rules with the letters of the pictures.
         left_out: (figure, why) of the others.
         findings: what is wrong with the data.
         notes: sentences on runs that are not in the result table.
@@ -99,6 +99,7 @@ class Contents:
     runs: Table
     claims: Table
     pictures: tuple[Picture, ...]
+    fonts: str
     left_out: tuple[tuple[str, str], ...]
     findings: tuple[quality.Finding, ...]
     notes: tuple[str, ...]
@@ -120,11 +121,19 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
     """
     with drawing.begun(runs, figure_names() if with_figures else (), source, _FORM) as begun:
         tables = _tables(runs, title, source)
-        drawn = list(begun)
+        from analysis.report import inline  # its fontTools is slow to import: not before others draw
+
+        drawn = begun()
+    pictures = tuple(
+        Picture(figure.name, drawing.title(figure.name), inline.svg(figure.files["svg"]))
+        for figure in drawn
+        if not figure.left_out
+    )
     return replace(
         tables,
         claims=_claims(drawn),
-        pictures=tuple(_picture(figure) for figure in drawn if not figure.left_out),
+        pictures=pictures,
+        fonts=inline.font_faces(inline.letters(picture.svg for picture in pictures)),
         left_out=tuple((figure.name, one_line(figure.left_out)) for figure in drawn if figure.left_out),
     )
 
@@ -144,6 +153,7 @@ def _tables(runs: Runs, title: str, source: str) -> Contents:
         runs=_runs(runs),
         claims=_claims(()),
         pictures=(),
+        fonts="",
         left_out=(),
         findings=tuple(
             quality.Finding(found.kind, one_line(found.where), one_line(found.text)) for found in quality.check(runs)
@@ -233,11 +243,6 @@ def _configuration(runs: Runs) -> Table:
     else:
         columns, lines = ("arm", *differing), list(zip(first, *differing.values(), strict=True)) if differing else []
     return Table(columns, tuple(tuple(map(Cell, line)) for line in lines), text_columns=len(columns))
-
-
-def _picture(figure: Drawn) -> Picture:
-    address = "data:image/svg+xml;base64," + base64.b64encode(figure.files["svg"]).decode()
-    return Picture(figure.name, drawing.title(figure.name), address)
 
 
 def _claims(drawn: Iterable[Drawn]) -> Table:

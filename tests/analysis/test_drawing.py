@@ -115,3 +115,46 @@ def test_settling_leaves_every_text_inside_the_figure(runs: Runs) -> None:
         assert box.y0 > -0.02, name
         assert box.x1 < width + 0.02, name
         assert box.y1 < height + 0.02, name
+
+
+FAIL = """
+import os
+import sys
+from pathlib import Path
+from analysis import drawing
+from analysis.drawing import Form
+from analysis.sources import run_store
+
+drawing.processes = lambda count: 2
+parent = os.getpid()
+original = drawing._draw
+
+def draw(runs, source, form, name):
+    {failure}
+    return original(runs, source, form, name)
+
+drawing._draw = draw
+with drawing.begun(run_store.load(Path(sys.argv[1])), sys.argv[2:], "a test", Form(("png",))) as drawn:
+    {work}
+    print(len(drawn()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("failure", "work", "said"),
+    [
+        (
+            "if os.getpid() != parent: raise ValueError('a figure failed')",
+            "__import__('time').sleep(2)",
+            "a figure failed",
+        ),
+        ("if os.getpid() != parent: os._exit(9)", "__import__('time').sleep(2)", "BrokenProcessPool"),
+        ("pass", "raise ValueError('the tables failed')", "the tables failed"),
+    ],
+)
+def test_what_fails_in_either_process_ends_both(store: Path, failure: str, work: str, said: str) -> None:
+    command = [sys.executable, "-c", FAIL.format(failure=failure, work=work), str(store), *NAMES]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stdout == ""

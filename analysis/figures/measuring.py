@@ -1,0 +1,113 @@
+"""What matplotlib measures again and again while it lays out and draws a figure, measured once.
+
+Texts, ticks and what stands around axes take most of its time. The names with an underscore are matplotlib's own: a
+version without them draws the same figures, only slower.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextToPath
+from matplotlib.transforms import Bbox
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_IsMath: TypeAlias = bool | Literal["TeX"]
+_Size: TypeAlias = tuple[float, float, float]
+
+_GENERIC_FONTS: tuple[Any, ...] = ("font.sans-serif", "font.serif", "font.monospace", "font.cursive", "font.fantasy")
+_TICKS = ("_update_ticks", "_get_ticklabel_bboxes")
+_measure = TextToPath().get_text_width_height_descent
+
+
+@contextmanager
+def texts_once() -> Iterator[None]:
+    """A context in which a text of an SVG is measured once, however often it stands in figures."""
+    before = TextToPath.get_text_width_height_descent
+
+    def remembered(_: TextToPath, text: str, font: FontProperties, ismath: _IsMath) -> _Size:
+        generic = tuple(tuple(mpl.rcParams[key]) for key in _GENERIC_FONTS)
+        return _text_size(text, font.copy(), ismath, generic)  # a copy, because the owner may change its font
+
+    TextToPath.get_text_width_height_descent = remembered  # type: ignore[assignment,method-assign]
+    try:
+        yield
+    finally:
+        TextToPath.get_text_width_height_descent = before  # type: ignore[method-assign]
+
+
+@lru_cache(maxsize=8192)
+def _text_size(text: str, font: FontProperties, ismath: _IsMath, _generic: tuple[tuple[str, ...], ...]) -> _Size:
+    return _measure(text, font, ismath)
+
+
+@contextmanager
+def ticks_once(figure: Figure) -> Iterator[None]:
+    """A context in which ticks and the boxes around their labels are computed once: nothing that they rest on moves.
+
+    An axis computes them for itself, for its label and for the title of its axes.
+    """
+    axes_of = ((axis, name) for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for name in _TICKS)
+    with _instead((axis, name, _Once(getattr(axis, name))) for axis, name in axes_of if hasattr(axis, name)):
+        yield
+
+
+@contextmanager
+def surroundings_once(figure: Figure) -> Iterator[None]:
+    """A context in which ticks and titles of each axes are measured once, for the layout.
+
+    Matplotlib's layout measures them twice, before and after it moves the axes.
+    """
+    boxes = ((axes, "get_tightbbox", _Surroundings(axes.get_tightbbox, axes)) for axes in figure.axes)
+    with ticks_once(figure), _instead(boxes):
+        yield
+
+
+class _Once:
+    """A method of an axis that is called once. Its answer does not depend on its arguments, a list and a renderer."""
+
+    def __init__(self, compute: Callable[..., Sequence[object]]) -> None:
+        self._compute = compute
+        self._answers: list[Sequence[object]] = []
+
+    def __call__(self, *arguments: object) -> Sequence[object]:
+        if not self._answers:
+            self._answers.append(self._compute(*arguments))
+        return self._answers[0]
+
+
+class _Surroundings:
+    """The box around axes, their ticks and their titles. It is measured once and moves with the axes."""
+
+    def __init__(self, measure: Callable[..., Bbox | None], axes: Axes) -> None:
+        self._measure, self._axes = measure, axes
+        self._beyond: npt.NDArray[np.float64] | None = None
+
+    def __call__(self, *arguments: object, **options: object) -> Bbox | None:
+        if self._beyond is None:
+            box = self._measure(*arguments, **options)
+            if box is None:
+                return None
+            self._beyond = box.get_points() - self._axes.bbox.get_points()
+        return Bbox(self._axes.bbox.get_points() + self._beyond)
+
+
+@contextmanager
+def _instead(methods: Iterable[tuple[object, str, Callable[..., object]]]) -> Iterator[None]:
+    """A context in which objects have other methods."""
+    replaced = list(methods)
+    for owner, name, method in replaced:
+        vars(owner)[name] = method
+    try:
+        yield
+    finally:
+        for owner, name, _ in replaced:
+            del vars(owner)[name]
