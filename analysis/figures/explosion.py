@@ -23,9 +23,8 @@ def draw(runs: Runs, source: str) -> Figure:
     require(runs, metrics.ENTROPY)
     cells = _cells(runs)
     failures = sorted({failure for failure, _, _ in cells})
-    figure, axes = panels.small_multiples(
-        [f"failures {failure:g} tokens longer" for failure in failures], f"Final {style.labelled(metrics.ENTROPY).lower()}"
-    )
+    titles = [f"failures {failure:g} tokens longer" for failure in failures]
+    figure, axes = panels.small_multiples(titles, f"Final {style.labelled(metrics.ENTROPY).lower()}")
     looks = style.looks([ArmName(arm.baseline, arm.k, "") for arm in dict.fromkeys(cells.values())])
     for failure, panel in zip(failures, axes, strict=True):
         start = _start(runs, [arm for (of, _, _), arm in cells.items() if of == failure])
