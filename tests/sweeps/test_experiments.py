@@ -1,7 +1,5 @@
 """Experiments name the model that they are about, and what a user types goes first."""
 
-from collections.abc import Mapping, Sequence
-
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -17,26 +15,20 @@ from tests.configs import TREE
 EXPERIMENTS = sorted(path.stem for path in (TREE / "experiment").glob("*.yaml"))
 
 
-def composed(typed: Sequence[str], name: str) -> list[Mapping[str, object]]:
-    """The runs of `python sweep.py -m +experiment=NAME` with more words."""
-    words = [f"+experiment={name}", *typed]
+@pytest.mark.parametrize("model", ["tabular", "tiny", "qwen3-8b-base"])
+def test_the_typed_model_is_that_of_every_run(model: str) -> None:
+    """`python sweep.py -m +experiment=… model=…`; what experiments run without it, their ids tell."""
     parser = OverridesParser.create()
     with initialize_config_dir(str(TREE), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("config", [], RunMode.MULTIRUN)
-        parts = checked_parts(OmegaConf.to_container(loader.load_sweep_config(master, words).sweep.parts))
-        return compose_jobs(loader, master, expand(parser.parse_overrides(words), parts, name, parser).jobs)
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_the_typed_model_is_that_of_every_run(name: str) -> None:
-    for model in ("tabular", "tiny", "qwen3-8b-base"):
-        runs = composed([f"model={model}"], name)
-        assert runs
-        assert {value_of(run, "labels.model") for run in runs} == {model}
-        assert {run["backend"] for run in runs} == {"verl" if model.startswith("qwen") else model}
-
-
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_without_one_runs_are_of_the_embedded_transformer(name: str) -> None:
-    assert {run["backend"] for run in composed([], name)} == {"tiny"}
+        for name in EXPERIMENTS:
+            typed = [f"+experiment={name}", f"model={model}"]
+            parts = checked_parts(OmegaConf.to_container(loader.load_sweep_config(master, typed).sweep.parts))
+            jobs = expand(parser.parse_overrides(typed), parts, name, parser).jobs
+            models = [[word for word in job if word.startswith("model=")] for job in jobs]
+            assert models == [[f"model={model}"]] * len(jobs), name
+            (config,) = compose_jobs(loader, master, jobs[:1])
+            assert value_of(config, "labels.experiment") == name
+            assert value_of(config, "labels.model") == model
+            assert config["backend"] == ("verl" if model.startswith("qwen") else model)
