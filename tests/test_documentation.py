@@ -96,6 +96,7 @@ def test_the_readme_gives_a_reason_for_every_direct_dependency() -> None:
 def test_no_dependency_is_unused() -> None:
     """Every direct dependency is imported by code of ours, or by verl, which does not declare it."""
     modules = {
+        "fonttools": "fontTools",
         "hydra-core": "hydra",
         "pyyaml": "yaml",
         "pyzmq": "zmq",
