@@ -13,6 +13,7 @@ from sweeps.verl_overrides import quoted
 
 Part = Mapping[str, Sequence[object]]
 _DEFAULT_NAME = "default"
+_SEED = "seed"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ def expand(typed: Sequence[Override], parts: Sequence[Part], name: str, parser: 
 
     Every argument is combined with each part. A key of the parts that the command line names replaces that axis in
     every part that has it; the others stay, and the sweep is named after the part and the key. Only the default
-    sweep's parts give way altogether: the command line is then the sweep, and named after the keys that it sweeps.
+    sweep's parts give way altogether to any key but the seed: the command line is then the sweep, and named after the
+    keys that it sweeps.
 
     Args:
         typed: the command line's overrides, sweeps (``seed=0,1``) included.
@@ -81,7 +83,7 @@ def expand(typed: Sequence[Override], parts: Sequence[Part], name: str, parser: 
     """
     listed_out = [_enumerable(override) for override in listed(typed)]
     named = sorted({override.key_or_group for override in typed} & {key for part in parts for key in part})
-    if not parts or (named and not chosen(typed)):
+    if not parts or (set(named) - {_SEED} and not chosen(typed)):
         rule = (
             f"The command line names {', '.join(named)}, so it alone says what the sweep is (sweep.parts are left out)."
             if named
@@ -89,7 +91,7 @@ def expand(typed: Sequence[Override], parts: Sequence[Part], name: str, parser: 
         )
         return Expansion(_product([*listed_out, *_own_name(typed, named, name, parser)]), rule)
     kept = [{key: values for key, values in part.items() if key not in named} for part in parts]
-    own_name = _own_name([], named, name, parser) if named and not _names_the_sweep(typed) else []
+    own_name = _named_after([name, *named], parser) if named and not _names_the_sweep(typed) else []
     jobs: dict[frozenset[str], list[str]] = {}
     for part in kept:
         values = parser.parse_overrides([f"{key}={','.join(map(quoted, values))}" for key, values in part.items()])
@@ -121,9 +123,11 @@ def _own_name(typed: Sequence[Override], named: Sequence[str], name: str, parser
     if _names_the_sweep(typed):
         return []
     keys = [override.key_or_group for override in typed if override.is_sweep_override()] or named
-    words = [key.rsplit(".", 1)[-1].replace("/", "-") for key in keys]
-    if name != _DEFAULT_NAME:
-        words.insert(0, name)
+    return _named_after([name, *keys] if name != _DEFAULT_NAME else keys, parser)
+
+
+def _named_after(names: Sequence[str], parser: OverridesParser) -> list[Override]:
+    words = [name.rsplit(".", 1)[-1].replace("/", "-") for name in names]
     return parser.parse_overrides([f"sweep.name={'-'.join(words)}"]) if words else []
 
 

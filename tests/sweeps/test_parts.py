@@ -40,6 +40,18 @@ def test_naming_a_key_of_the_parts_replaces_them(prefix: str) -> None:
     assert "algorithm.quantile_k" in rule
 
 
+@pytest.mark.parametrize(("typed", "seeds"), [("seed=0,1", ["0", "1"]), ("seed=3", ["3"])])
+def test_a_typed_seed_replaces_that_of_the_default_sweeps_parts_and_nothing_else(typed: str, seeds: list[str]) -> None:
+    parts = [{**part, "seed": [100, 101, 102]} for part in PARTS]
+    jobs, rule = expand([typed], parts)
+    arms = ("algorithm.quantile_k=-1", "algorithm.quantile_k=0.2", "regularizer=clip_symmetric")
+    assert sorted(jobs) == sorted([arm, f"seed={seed}", "sweep.name=default-seed"] for arm in arms for seed in seeds)
+    assert "seed" in rule
+    alone, _ = expand([typed, "algorithm.quantile_k=0.4"], parts)
+    assert len(alone) == len(seeds)
+    assert not any("regularizer" in override for job in alone for override in job)
+
+
 def test_a_part_may_be_a_product() -> None:
     jobs, _ = expand([], [{"a": [1, 2], "b": [3, 4]}, {"a": [1], "b": [3]}])
     assert jobs == [["a=1", "b=3"], ["a=1", "b=4"], ["a=2", "b=3"], ["a=2", "b=4"]]
