@@ -42,7 +42,7 @@ def test_naming_a_key_of_the_parts_replaces_them(prefix: str) -> None:
 
 @pytest.mark.parametrize(("typed", "seeds"), [("seed=0,1", ["0", "1"]), ("seed=3", ["3"])])
 def test_a_typed_seed_replaces_that_of_the_default_sweeps_parts_and_nothing_else(typed: str, seeds: list[str]) -> None:
-    parts = [{**part, "seed": [100, 101, 102]} for part in PARTS]
+    parts: list[dict[str, list[object]]] = [{**part, "seed": [100, 101, 102]} for part in PARTS]
     jobs, rule = expand([typed], parts)
     arms = ("algorithm.quantile_k=-1", "algorithm.quantile_k=0.2", "regularizer=clip_symmetric")
     assert sorted(jobs) == sorted([arm, f"seed={seed}", "sweep.name=default-seed"] for arm in arms for seed in seeds)
