@@ -18,7 +18,9 @@ from tests.slurm.matrix import pytest_terminal_summary
 
 __all__ = ["pytest_terminal_summary"]  # a hook: prints the fault matrix
 
-_CLUSTERS = ("tests/slurm/", "tests/verl_plugin/")
+# Files that start Rays, in order, and those that share the machine's Slurm.
+_RAY = ("tests/verl_plugin/test_cpu_run.py", "tests/slurm/test_ray.py")
+_SLURM = "tests/slurm/"
 
 torch.set_num_threads(1)
 
@@ -31,14 +33,17 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Files go to whichever process is free, and all that start clusters to one.
+    """Files go to whichever process is free, but all that start Rays to one, and all on the machine's Slurm to one.
 
-    Ray gives a node 30 seconds to start, which two of them at once would miss on few cores.
+    Ray gives a node 30 seconds to start, which two of them at once would miss on few cores. The Slurm on which Ray is
+    tested is another one.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return "clusters" if path.startswith(_CLUSTERS) else path
+        if path in _RAY:
+            return "ray"
+        return "slurm" if path.startswith(_SLURM) else path
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -68,5 +73,12 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts clusters takes longest and comes first, then other slow files: no process waits at the end."""
-    items.sort(key=lambda item: (not item.nodeid.startswith(_CLUSTERS), item.get_closest_marker("slow") is None))
+    """What starts Rays takes longest and comes first, then Slurm, then other slow files: none is left for the end."""
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[int, int]:
+    path = item.nodeid.partition("::")[0]
+    if path in _RAY:
+        return (0, _RAY.index(path))
+    return (1, 0) if path.startswith(_SLURM) else (2, item.get_closest_marker("slow") is None)
