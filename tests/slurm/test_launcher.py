@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import pytest
 from optuna.trial import TrialState
@@ -87,6 +88,16 @@ class Launch:
         return sorted({job.array for job in client.accounting([b.job_name for b in self.batches], self.since)})
 
 
+def _read_until(output: IO[str], words: str) -> str:
+    """What comes up to the line with these words; all of it where there is none."""
+    said = ""
+    for line in output:
+        said += line
+        if words in line:
+            break
+    return said
+
+
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     output, _ = process.communicate(timeout=WAIT_SECONDS)
     return process.returncode, output
@@ -146,20 +157,24 @@ class Played:
         wait_for(lambda: all(s.status is RunStatus.DONE for launch in everything for s in launch.states), "all runs")
 
     def _restart_controller(self, cluster: Cluster) -> None:
-        """Its launcher is stopped by Ctrl-C; the next one starts while nobody answers, and attaches."""
+        """Its launcher is stopped by Ctrl-C; the next one starts while nobody answers, and attaches.
+
+        The run waits for that stopped, so that no machine is too fast for it.
+        """
         leaving = self.restarted.start("seed=0")
         wait_for(lambda: any(state.status is RunStatus.RUNNING for state in self.restarted.states), "a run to run")
+        (running,) = self.restarted.states
+        assert running.pid is not None
+        os.kill(running.pid, signal.SIGSTOP)
         os.kill(leaving.pid, signal.SIGINT)
         self.outputs["left"] = ended(leaving)
         cluster.controller("stop-controller")
         attached = self.restarted.start("seed=0,1")
         assert attached.stdout is not None
-        said = ""
-        for line in attached.stdout:  # to the end, where it never says so
-            said += line
-            if "Slurm does not answer" in line:
-                break
+        said = _read_until(attached.stdout, "Slurm does not answer")
         cluster.controller("start-controller")
+        said += _read_until(attached.stdout, "to attach to")
+        os.kill(running.pid, signal.SIGCONT)
         code, rest = ended(attached)
         self.outputs["attached"] = (code, said + rest)
 

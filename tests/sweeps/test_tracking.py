@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,7 @@ def test_a_stopped_run_is_resumed_under_the_same_id_without_doubled_steps(runs: 
         if found and found[0].read_state().step >= 15:
             process.send_signal(signal.SIGTERM)
             break
+        time.sleep(0.02)
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 130, output
     process = sweep(runs, *long)
@@ -118,6 +120,7 @@ def test_a_killed_run_is_resumed_after_its_checkpoint(runs: Path) -> None:
         if found and (state := found[0].read_state()).step >= 15 and state.pid is not None:
             os.kill(state.pid, signal.SIGKILL)
             break
+        time.sleep(0.02)
     output, _ = process.communicate(timeout=100)
     assert process.returncode == 1, output
     assert "killed by SIGKILL" in output
