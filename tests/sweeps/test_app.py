@@ -76,10 +76,10 @@ def test_qae_help_lists_the_commands_of_all_packages_and_imports_nothing_heavy()
         assert f"  {command} " in result.stdout
 
 
-def test_the_default_sweep_is_six_runs_and_a_plan_writes_nothing(tmp_path: Path) -> None:
+def test_the_default_sweep_is_seven_arms_of_five_seeds_and_a_plan_writes_nothing(tmp_path: Path) -> None:
     result = sweep("-m", "sweep.dry_run=true", runs=tmp_path / "runs")
     assert result.returncode == 0
-    assert "6 runs" in result.stdout
+    assert "35 runs" in result.stdout
     assert "regularizer=clip_symmetric" in result.stdout
     assert "nothing was started" in result.stdout
     assert list(tmp_path.iterdir()) == []

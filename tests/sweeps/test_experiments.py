@@ -1,5 +1,10 @@
 """Experiments name the model that they are about, and what a user types goes first."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
@@ -12,6 +17,7 @@ from sweeps.compose import compose_jobs
 from sweeps.parts import checked_parts, expand
 from tests.configs import TREE
 
+OF_THE_TABULAR_WORLD = {"explosion", "sensitivity"}  # their axes are properties of that world
 EXPERIMENTS = sorted(path.stem for path in (TREE / "experiment").glob("*.yaml"))
 
 
@@ -22,7 +28,7 @@ def test_the_typed_model_is_that_of_every_run(model: str) -> None:
     with initialize_config_dir(str(TREE), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("config", [], RunMode.MULTIRUN)
-        for name in EXPERIMENTS:
+        for name in set(EXPERIMENTS) - (set() if model == "tabular" else OF_THE_TABULAR_WORLD):
             typed = [f"+experiment={name}", f"model={model}"]
             parts = checked_parts(OmegaConf.to_container(loader.load_sweep_config(master, typed).sweep.parts))
             jobs = expand(parser.parse_overrides(typed), parts, name, parser).jobs
@@ -32,3 +38,13 @@ def test_the_typed_model_is_that_of_every_run(model: str) -> None:
             assert value_of(config, "labels.experiment") == name
             assert value_of(config, "labels.model") == model
             assert config["backend"] == ("verl" if model.startswith("qwen") else model)
+
+
+@pytest.mark.parametrize("name", sorted(OF_THE_TABULAR_WORLD))
+def test_a_model_without_the_world_that_an_experiment_varies_is_refused(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, "sweep.py", "-m", f"+experiment={name}", "model=tiny", "sweep.dry_run=true"]
+    environment = {**os.environ, "QAE_RUNS": str(tmp_path / "runs")}
+    done = subprocess.run(command, cwd=TREE.parents[1], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: tabular.failure_tokens is not a key")
+    assert list(tmp_path.iterdir()) == []
