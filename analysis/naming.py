@@ -227,8 +227,8 @@ def _short(value: object) -> str:
 def _order(
     config: Config, name: ArmName, options: Mapping[str, str | None], plain: Sequence[str]
 ) -> tuple[object, ...]:
-    chosen = [(config.get(f"labels.{option}"), default) for option, default in options.items()]
-    values = [(0.0, "") if option == default else _sortable(option) for option, default in chosen]
+    chosen = [(config.get(f"labels.{option}"), unmentioned) for option, unmentioned in options.items()]
+    values = [(0.0, "") if value == unmentioned else _sortable(value) for value, unmentioned in chosen]
     values += [_sortable(config.get(key)) for key in plain]
     rule = rule_of(config)
     return (values, _fork_words(config), rule != "quantile", rule, name.k or 0.0, name.baseline)

@@ -142,13 +142,13 @@ def _result(runs: Runs, arm: ArmName, step: int, reached: Sequence[str], of: int
         seeds=len(reached),
         runs=of,
         step=step,
-        entropy_final=_mean(final_means(runs, arm, metrics.ENTROPY, reached)),
-        entropy_peak=_mean(entropy.max()),
+        entropy_final=mean_of(final_means(runs, arm, metrics.ENTROPY, reached)),
+        entropy_peak=mean_of(entropy.max()),
         pass_1=statistics.pass_at_k_estimate(counts, evaluated, 1),
         pass_16=statistics.pass_at_k_estimate(counts, evaluated, 16),
         samples=int(at_evaluation["n"].min()) if len(at_evaluation) else 0,
-        zero_share=_mean(_columns(runs.series(arm, metrics.ZERO_FRACTION.name), reached).mean()),
-        length=_mean(final_means(runs, arm, metrics.LENGTH_MEAN, reached)),
+        zero_share=mean_of(_columns(runs.series(arm, metrics.ZERO_FRACTION.name), reached).mean()),
+        length=mean_of(final_means(runs, arm, metrics.LENGTH_MEAN, reached)),
     )
 
 
@@ -181,13 +181,20 @@ def final_means(
     return pd.Series(values, dtype=float)
 
 
+def changes(runs: Runs, arm: ArmName, metric: metrics.Metric) -> "pd.Series[float]":
+    """By how much a metric's final mean is above its first value, by run; NaN as `final_means`."""
+    first = runs.series(arm, metric.name).bfill().head(1).sum(min_count=1)
+    return final_means(runs, arm, metric).sub(first)
+
+
 def _final(column: "pd.Series[float]", undefined: Sequence[int]) -> float:
     known = column.dropna()
     logged = sorted({*known.index, *undefined})[-FINAL_STEPS:]
     return float("nan") if set(logged) & set(undefined) else float(known.tail(FINAL_STEPS).mean())
 
 
-def _mean(values: "pd.Series[float] | pd.DataFrame") -> Mean | None:
+def mean_of(values: "pd.Series[float] | pd.DataFrame") -> Mean | None:
+    """Mean and interval over seeds of the values that are known; None where none is."""
     numbers = values.to_numpy(dtype=float).ravel()
     return statistics.mean_over_seeds(numbers) if pd.notna(numbers).any() else None
 

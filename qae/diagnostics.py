@@ -126,16 +126,23 @@ def clip_by_sign(clipped_B_T: Tensor, advantage_B_T: Tensor, mask_B_T: Tensor) -
         the share of each class that has a token, and the drift; empty without any token.
     """
     taken_B_T = mask_B_T.bool()
-    tokens = int(taken_B_T.sum())
+    bound_B_T = taken_B_T & clipped_B_T
+    positive_B_T, negative_B_T, _ = _signs(advantage_B_T)
+    summed = (
+        *(taken_B_T, positive_B_T & taken_B_T, positive_B_T & bound_B_T),
+        *(negative_B_T & taken_B_T, negative_B_T & bound_B_T, advantage_B_T * bound_B_T),
+    )
+    # One reading of all sums: each waits for the device.
+    sums = torch.stack([values_B_T.sum().double() for values_B_T in summed]).tolist()
+    tokens, positive, positive_bound, negative, negative_bound, held_back = sums
     if not tokens:
         return {}
-    drift = -float((advantage_B_T * (taken_B_T & clipped_B_T)).sum()) / tokens
-    members = (taken_B_T & (advantage_B_T >= ZERO_TOLERANCE), taken_B_T & (advantage_B_T <= -ZERO_TOLERANCE))
-    # One reading of all counts: each waits for the device.
-    counts = torch.stack([counted.sum() for member in members for counted in (member, member & clipped_B_T)]).tolist()
-    classes = (metrics.CLIP_FRACTION_POSITIVE, *counts[:2]), (metrics.CLIP_FRACTION_NEGATIVE, *counts[2:])
-    shares = {metric.name: clipped / tokens for metric, tokens, clipped in classes if tokens}
-    return {**shares, metrics.CLIP_DRIFT.name: drift}
+    classes = (
+        (metrics.CLIP_FRACTION_POSITIVE, positive, positive_bound),
+        (metrics.CLIP_FRACTION_NEGATIVE, negative, negative_bound),
+    )
+    shares = {metric.name: bound / count for metric, count, bound in classes if count}
+    return {**shares, metrics.CLIP_DRIFT.name: -held_back / tokens}
 
 
 def _signs(advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:

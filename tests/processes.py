@@ -1,6 +1,7 @@
 """Commands as processes of their own, for tests that watch or kill them."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,3 +24,13 @@ def python(*arguments: str, **environment: str) -> subprocess.Popen[str]:
         cwd=ROOT,
         env={**os.environ, **environment},
     )
+
+
+def kill_after(process: subprocess.Popen[str], line: str) -> None:
+    """Send SIGKILL once a process has printed a line, and see that it ended by it."""
+    assert process.stdout is not None
+    for printed in process.stdout:
+        if printed.strip() == line:
+            process.send_signal(signal.SIGKILL)
+            break
+    assert process.wait(timeout=60) == -signal.SIGKILL

@@ -5,8 +5,8 @@ from matplotlib.figure import Figure
 
 from analysis.figures import panels, style
 from analysis.figures.missing import MissingDataError, require
-from analysis.runs import ArmName, Runs
-from analysis.table import final_means
+from analysis.runs import Runs
+from analysis.table import changes
 from qae import metrics
 
 FIRST_STEPS = 5
@@ -25,7 +25,7 @@ def draw(runs: Runs, source: str) -> Figure:
             f"the figure wants {_FEWEST_RUNS}"
         )
     figure, [axes] = style.new_figure(1, len(predictors), width=1.5 + 4.6 * len(predictors), height=4.6)
-    looks = style.looks(list(dict.fromkeys(ArmName(arm.baseline, arm.k, "") for arm in runs.arms)))
+    looks = style.baseline_looks(runs.arms)
     for panel, metric in zip(axes, predictors, strict=True):
         for baseline, look in looks.items():
             own = points[points["baseline"] == baseline.baseline]
@@ -39,8 +39,8 @@ def draw(runs: Runs, source: str) -> Figure:
                 alpha=0.75,
                 label=baseline.shown,
             )
-        panel.axhline(0, color="#444444", linestyle=":", linewidth=1.2)
-        panel.axvline(0, color="#444444", linestyle=":", linewidth=1.2)
+        panel.axhline(0, **style.REFERENCE)
+        panel.axvline(0, **style.REFERENCE)
         rank = points[metric.name].corr(points["change"], method="spearman")
         panel.set_title(f"rank correlation {rank:.2f}" if pd.notna(rank) else "")
         panel.set_xlabel(f"{style.labelled(metric)},\nmean of steps 1 to {FIRST_STEPS}")
@@ -58,11 +58,9 @@ def _points(runs: Runs) -> pd.DataFrame:
     """A row a run that has more than the first steps: baseline, change, and the predictors that it has logged."""
     rows = []
     for arm in runs.arms:
-        entropy, final = runs.series(arm, metrics.ENTROPY.name), final_means(runs, arm, metrics.ENTROPY)
+        entropy, change = runs.series(arm, metrics.ENTROPY.name), changes(runs, arm, metrics.ENTROPY)
         early = {metric.name: runs.series(arm, metric.name).loc[:FIRST_STEPS].mean() for metric in _PREDICTORS}
-        for run in entropy.columns:
-            known = entropy[run].dropna()
-            if len(known) and known.index[-1] > FIRST_STEPS:
-                row = {name: float(values.get(run, float("nan"))) for name, values in early.items()}
-                rows.append({"baseline": arm.baseline, "change": final[run] - known.iloc[0], **row})
+        for run in entropy.columns[entropy.loc[FIRST_STEPS + 1 :].notna().any()]:
+            row = {name: float(values.get(run, float("nan"))) for name, values in early.items()}
+            rows.append({"baseline": arm.baseline, "change": change[run], **row})
     return pd.DataFrame(rows, columns=["baseline", "change", *(metric.name for metric in _PREDICTORS)])

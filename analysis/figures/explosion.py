@@ -5,12 +5,10 @@ from dataclasses import asdict
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import statistics
 from analysis.figures import curves, panels, style
 from analysis.figures.missing import MissingDataError, require
 from analysis.runs import ArmName, Runs
-from analysis.statistics.seeds import Mean
-from analysis.table import final_means
+from analysis.table import final_means, mean_of
 from qae import metrics, numbers
 from qae.text import brief
 
@@ -25,13 +23,13 @@ def draw(runs: Runs, source: str) -> Figure:
     failures = sorted({failure for failure, _, _ in cells})
     titles = [f"failures {failure:g} tokens longer" for failure in failures]
     figure, axes = panels.small_multiples(titles, f"Final {style.labelled(metrics.ENTROPY).lower()}")
-    looks = style.looks([ArmName(arm.baseline, arm.k, "") for arm in dict.fromkeys(cells.values())])
+    looks = style.baseline_looks(cells.values())
     for failure, panel in zip(failures, axes, strict=True):
         start = _start(runs, [arm for (of, _, _), arm in cells.items() if of == failure])
-        panel.axhline(start, color="#444444", linestyle=":", linewidth=1.2, label="start of the runs")
+        panel.axhline(start, **style.REFERENCE, label="start of the runs")
         for name, look in looks.items():
             found = {
-                clip: _final(runs, arm)
+                clip: mean_of(final_means(runs, arm, metrics.ENTROPY))
                 for (of, clip, baseline), arm in sorted(cells.items(), key=lambda cell: cell[0])
                 if (of, baseline) == (failure, name.baseline)
             }
@@ -74,11 +72,6 @@ def _cells(runs: Runs) -> dict[tuple[float, float, str], ArmName]:
             "such runs"
         )
     return cells
-
-
-def _final(runs: Runs, arm: ArmName) -> Mean | None:
-    values = final_means(runs, arm, metrics.ENTROPY).to_numpy()
-    return statistics.mean_over_seeds(values) if pd.notna(values).any() else None
 
 
 def _start(runs: Runs, arms: list[ArmName]) -> float:

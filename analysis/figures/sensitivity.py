@@ -8,12 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import statistics
 from analysis.figures import panels, style
 from analysis.figures.missing import MissingDataError, require
+from analysis.figures.paper import points
 from analysis.figures.style import Look
 from analysis.runs import ArmName, Runs
-from analysis.table import final_means
+from analysis.table import changes, mean_of
 from qae import metrics
 from qae.text import brief
 
@@ -38,17 +38,17 @@ def draw(runs: Runs, source: str) -> Figure:
             "`python sweep.py -m +experiment=sensitivity` makes such runs"
         )
     figure, [[axes]] = style.new_figure(1, 1, width=8, height=1.9 + _ROW_INCHES * len(variants))
-    looks = style.looks(list(dict.fromkeys(ArmName(arm.baseline, arm.k, "") for arm in changed)))
+    looks = style.baseline_looks(changed)
     offsets = (np.arange(len(looks)) - (len(looks) - 1) / 2) * _SPREAD
     for offset, (baseline, look) in zip(offsets, looks.items(), strict=True):
-        changes = {
-            variants.index(variant) + offset: statistics.mean_over_seeds(change)
+        means = {
+            variants.index(variant) + offset: mean
             for arm, variant in changed.items()
-            if arm.baseline == baseline.baseline and (change := _change(runs, arm)).notna().any()
+            if arm.baseline == baseline.baseline and (mean := mean_of(changes(runs, arm, metrics.ENTROPY)))
         }
-        if changes:
-            _points(axes, pd.DataFrame(list(changes.values()), index=pd.Index(changes)), baseline.shown, look)
-    axes.axvline(0, color="#444444", linestyle=":", linewidth=1.2)
+        if means:
+            _points(axes, pd.DataFrame(list(means.values()), index=pd.Index(means)), baseline.shown, look)
+    axes.axvline(0, **style.REFERENCE)
     axes.set_yticks(range(len(variants)), [brief(variant or "as it is") for variant in variants])
     axes.set_ylim(len(variants) - 0.5, -0.5)
     axes.set_xlabel(f"Change of {style.labelled(metrics.ENTROPY).lower()} from start to end")
@@ -81,17 +81,11 @@ def _setting(key: str, config: Mapping[str, object]) -> str:
     return f"{key.rpartition('.')[-1]}={config.get(key)}"
 
 
-def _change(runs: Runs, arm: ArmName) -> "pd.Series[float]":
-    series = runs.series(arm, metrics.ENTROPY.name)
-    return final_means(runs, arm, metrics.ENTROPY) - series.bfill().iloc[0] if len(series) else pd.Series(dtype=float)
-
-
 def _points(axes: Axes, means: pd.DataFrame, name: str, look: Look) -> None:
-    reach = np.vstack([means["value"] - means["low"], means["high"] - means["value"]])
     axes.errorbar(
         means["value"],
         means.index,
-        xerr=np.nan_to_num(reach).clip(min=0),
+        xerr=points.reach(means),
         fmt=look.marker,
         color=look.colour,
         markersize=5,

@@ -3,7 +3,7 @@
 import math
 import textwrap
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeAlias
@@ -32,6 +32,9 @@ _OTHERS = ("#CC79A7", "#56B4E9", "#D55E00", "#009E73", "#E69F00", "#0072B2")
 _K_COLOURS = ("#440154", "#3B528B", "#1F9E89", "#D9A600")
 _MARKERS = "osD^vPX*<>hd"
 _LINES: tuple[Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)))
+_QUIET = "#444444"
+# The line of a value that others are compared with: a start, or zero.
+REFERENCE: dict[str, Any] = {"color": _QUIET, "linestyle": ":", "linewidth": 1.2}
 DPI = 150
 _SVG_DPI = 72  # matplotlib's unit in an SVG is the point
 _CAPTION_POINTS = 8
@@ -152,6 +155,11 @@ def looks(arms: Sequence[ArmName]) -> dict[ArmName, Look]:
     }
 
 
+def baseline_looks(arms: Iterable[ArmName]) -> dict[ArmName, Look]:
+    """A look for each baseline, whose name is that of an arm without a variant."""
+    return looks(list(dict.fromkeys(ArmName(arm.baseline, arm.k, "") for arm in arms)))
+
+
 def label_axes(axes: Axes, metric: Metric) -> None:
     """Name the axes with units: global step below, the metric at the side."""
     axes.set_xlabel("Global step")
@@ -188,7 +196,7 @@ def add_caption(figure: Figure, text: str) -> None:
     figure.supxlabel(
         textwrap.fill(one_line(text), characters),
         fontsize=_CAPTION_POINTS,
-        color="#444444",
+        color=_QUIET,
         x=0.01,
         ha="left",
         va="bottom",

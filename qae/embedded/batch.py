@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import torch
@@ -82,10 +83,15 @@ class Batch:
     generated_score: float
     generated_tokens: int
 
+    @cached_property
+    def tokens_B(self) -> Tensor:  # noqa: N802  # the suffix names its dimension
+        """Tokens of each response, float32."""
+        return self.responses.mask_B_T.sum(1)
+
     @property
     def entropy(self) -> float:
         """Entropy of the rollout policy, mean over all response tokens, nats/token."""
-        return float(self.responses.entropy_B_T.sum(1).sum() / self.responses.mask_B_T.sum(1).sum())
+        return float(self.responses.entropy_B_T.sum(1).sum() / self.tokens_B.sum())
 
 
 @dataclass(frozen=True)

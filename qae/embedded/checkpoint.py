@@ -71,11 +71,6 @@ def load_newest(directory: Path, policy: Policy) -> Resumed:
     return Resumed(0, None)
 
 
-def complete(directory: Path) -> dict[int, Path]:
-    """Checkpoints by step."""
-    return dict(_newest_first(directory))
-
-
 def _newest_first(directory: Path) -> list[tuple[int, Path]]:
     found = [(int(match[1]), path) for path in directory.glob("step-*.pt") if (match := _NAME.fullmatch(path.name))]
     return sorted(found, reverse=True)

@@ -43,10 +43,8 @@ def _check_positive(c: EmbeddedConfig) -> None:
         "algorithm.filter_groups.max_num_gen_batches": c.algorithm.filter_groups.max_num_gen_batches,
     }.items():
         require(value > 0, key, value, "give a number above 0")
-    for key, value in {
-        f"{_A}.optim.weight_decay": actor.optim.weight_decay,
-    }.items():
-        require(value >= 0, key, value, "give a number of at least 0")
+    decay = actor.optim.weight_decay
+    require(decay >= 0, f"{_A}.optim.weight_decay", decay, "give a number of at least 0")
 
 
 def _check_shares(c: EmbeddedConfig) -> None:

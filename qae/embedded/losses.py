@@ -21,6 +21,12 @@ class PolicyLoss(Protocol):
         """Return the scalar loss and what is logged of it (`actor/pg_clipfrac` …)."""
         ...
 
+    def with_gradient(
+        self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """Return the loss, its gradient with respect to the log-probabilities, and what is logged."""
+        ...
+
 
 def make_policy_loss(actor: Actor, group_size: int) -> PolicyLoss:
     """The loss that `actor.policy_loss.loss_mode` names.
@@ -35,26 +41,6 @@ def make_policy_loss(actor: Actor, group_size: int) -> PolicyLoss:
     if not actor.needs_verl:
         return DapoLoss(actor.clip_ratio_low, actor.clip_ratio_high, actor.clip_ratio_c)
     return VerlLoss(actor, group_size)
-
-
-def loss_with_gradient(
-    loss: PolicyLoss, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
-) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """A loss, its gradient with respect to the log-probabilities (responses, tokens), and what is logged of it.
-
-    Args:
-        loss: the plain loss has a closed form; of any other one autograd takes the gradient.
-        old_log_prob: see `PolicyLoss`, as all that follow.
-        log_prob: without a gradient of its own.
-        advantages: a token each.
-        response_mask: tokens that take part.
-    """
-    if isinstance(loss, DapoLoss):
-        return loss.with_gradient(old_log_prob, log_prob, advantages, response_mask)
-    leaf = log_prob.detach().requires_grad_()
-    objective, logged = loss(old_log_prob, leaf, advantages, response_mask)
-    (gradient,) = torch.autograd.grad(objective, leaf)
-    return objective.detach(), gradient, logged
 
 
 class _Surrogate(NamedTuple):
@@ -95,17 +81,17 @@ class DapoLoss:
         self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
         """Return the loss, its clip fractions (in all and by sign), drift and KL estimate, as `PolicyLoss` says."""
-        return self._of(self._surrogate(old_log_prob, log_prob, advantages), advantages, response_mask)
+        return self._mean_over_tokens(self._surrogate(old_log_prob, log_prob, advantages), advantages, response_mask)
 
     def with_gradient(
         self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
     ) -> tuple[Tensor, Tensor, dict[str, float]]:
-        """The loss, its gradient with respect to the log-probabilities in closed form, and what is logged.
+        """As `PolicyLoss`, in closed form.
 
         A token that a clip or the dual cap binds has no gradient, any other one -advantage * ratio / tokens.
         """
         terms = self._surrogate(old_log_prob, log_prob, advantages)
-        loss, logged = self._of(terms, advantages, response_mask)
+        loss, logged = self._mean_over_tokens(terms, advantages, response_mask)
         free = ~(terms.bound | terms.capped) & (terms.log_ratio.abs() <= _LARGEST_LOG_RATIO)
         return loss, terms.unclipped * free * (response_mask / response_mask.sum()), logged
 
@@ -120,7 +106,9 @@ class DapoLoss:
         return _Surrogate(log_ratio, unclipped, torch.where(capped, cap, pessimistic), clipped > unclipped, capped)
 
     @staticmethod
-    def _of(terms: _Surrogate, advantages: Tensor, response_mask: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def _mean_over_tokens(
+        terms: _Surrogate, advantages: Tensor, response_mask: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
         tokens = response_mask.sum()
         with torch.no_grad():
             logged = torch.stack(
@@ -186,3 +174,12 @@ class VerlLoss:
         )
         known = (metrics.CLIP_FRACTION.name, metrics.CLIP_FRACTION_LOWER.name, metrics.PPO_KL.name)
         return loss, {name: float(logged[name]) for name in known if name in logged}
+
+    def with_gradient(
+        self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
+    ) -> tuple[Tensor, Tensor, dict[str, float]]:
+        """As `PolicyLoss`, by autograd."""
+        leaf = log_prob.detach().requires_grad_()
+        loss, logged = self(old_log_prob, leaf, advantages, response_mask)
+        (gradient,) = torch.autograd.grad(loss, leaf)
+        return loss.detach(), gradient, logged

@@ -71,7 +71,7 @@ def train(
             batch = policy.batch(step)
             sampled = time.perf_counter()
             rule = rule.at_entropy(batch.entropy)
-            advantages = group_advantages(batch.score_B, batch.group_B, rule, tokens_B=batch.responses.mask_B_T.sum(1))
+            advantages = group_advantages(batch.score_B, batch.group_B, rule, tokens_B=batch.tokens_B)
             values = _describe(batch, advantages, rule, config.data.max_response_length)
             mask_B_T = batch.responses.mask_B_T * advantages.kept_B[:, None]
             values |= update_policy(policy, batch, advantages.advantage_B, mask_B_T, config, step)
@@ -104,7 +104,7 @@ def _describe(
     """The step's diagnostics, taken on the rollout policy before the update."""
     baseline_B, advantage_B = advantages.baseline_B, advantages.advantage_B
     responses = batch.responses
-    length_B = responses.mask_B_T.sum(1)
+    length_B = batch.tokens_B
     entropy_sum_B = responses.entropy_B_T.sum(1)
     return {
         **({} if rule.adapted_k is None else {metrics.QUANTILE_K.name: rule.adapted_k}),
@@ -123,7 +123,7 @@ def _describe(
 
 
 def _timing(batch: Batch, started: float, sampled: float, ended: float) -> dict[str, float]:
-    tokens = float(batch.responses.mask_B_T.sum())
+    tokens = float(batch.tokens_B.sum())
     return {
         metrics.STEP_TIME.name: ended - started,
         metrics.GENERATION_TIME.name: sampled - started,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from qae import metrics, token_statistics
 from qae.embedded.batch import Batch, Generated, MiniBatch, Responses, noisy, prompts_a_part, sampled
-from qae.embedded.losses import loss_with_gradient, make_policy_loss
+from qae.embedded.losses import make_policy_loss
 from qae.embedded.seeding import Purpose, torch_generator
 from qae.evaluation import ProblemResult
 from qae.tabular.config import TabularConfig
@@ -45,8 +45,7 @@ class TabularPolicy:
         log_style = self.style.log_policy(self._contexts, temperature)
         log_facts = self.facts.log_policy(asked, temperature)
         log_prob_B_T = torch.cat([log_style[context_B_S, token_B_S], log_facts[place_B_O, choice_B_O]], 1)
-        objective, weight_B_T, values = loss_with_gradient(
-            self._loss,
+        objective, weight_B_T, values = self._loss.with_gradient(
             old_log_prob=part.old_log_prob_B_T,
             log_prob=log_prob_B_T,
             advantages=part.advantage_B[:, None].expand(-1, layout.longest),

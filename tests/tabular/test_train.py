@@ -1,9 +1,5 @@
 """Training of the tabular policy: gradients, determinism, kills, and the dynamics that it exists for."""
 
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +15,7 @@ from qae.tabular.config import TabularConfig
 from qae.tabular.policy import TabularPolicy
 from qae.tabular.table import Gradient, Table
 from qae.tabular.train import train
+from tests import processes
 from tests.configs import embedded_mapping
 from tests.tabular.worlds import small
 
@@ -73,19 +70,8 @@ def test_a_stopped_run_continues_as_if_it_had_not_been(uninterrupted: Path, tmp_
 def test_a_run_killed_by_sigkill_continues_as_if_it_had_not_been(
     uninterrupted: Path, tmp_path: Path, kill_at: str
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUN, str(tmp_path / "r"), K],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip() == kill_at:
-            process.send_signal(signal.SIGKILL)
-            break
-    assert process.wait(timeout=60) == -signal.SIGKILL
+    process = processes.python("-c", RUN, str(tmp_path / "r"), K, OMP_WAIT_POLICY="PASSIVE")
+    processes.kill_after(process, kill_at)
     with RunDirectory(tmp_path / "r").metrics.open("ab") as file:
         file.write(b'{"step": 99, "torn')
     assert run(tmp_path / "r") == 6

@@ -1,9 +1,6 @@
 """Training is deterministic, survives kills, writes what it promises and learns."""
 
-import os
-import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +10,7 @@ from qae.json_lines import read_jsonl
 from qae.run_directory import RunDirectory, read_evaluations, read_metrics
 from qae.tiny.config import TinyConfig
 from qae.tiny.train import train
+from tests import processes
 from tests.configs import TINY_QUICK, tiny_mapping
 
 # What the clock decides; everything else must be equal bit for bit.
@@ -44,13 +42,7 @@ def run(path: Path, cache: Path, *overrides: str, stop_after: int | None = None)
 
 
 def start(path: Path, cache: Path, *overrides: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", RUN, str(path), str(cache), *TINY_QUICK, *overrides],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
-    )
+    return processes.python("-c", RUN, str(path), str(cache), *TINY_QUICK, *overrides, OMP_WAIT_POLICY="PASSIVE")
 
 
 def numbers(path: Path) -> tuple[list[dict[str, object]], list[dict[str, object]], list[dict[str, object]]]:
@@ -130,12 +122,7 @@ def test_a_run_killed_by_sigkill_continues_as_if_it_had_not_been(
     uninterrupted: Path, cache: Path, tmp_path: Path, kill_at: str
 ) -> None:
     process = start(tmp_path / "r", cache, "algorithm.quantile_k=0.4")
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.strip() == kill_at:
-            process.send_signal(signal.SIGKILL)
-            break
-    assert process.wait(timeout=60) == -signal.SIGKILL
+    processes.kill_after(process, kill_at)
     with RunDirectory(tmp_path / "r").metrics.open("ab") as file:
         file.write(b'{"step": 99, "torn')  # what a kill in the middle of a write leaves behind
     assert run(tmp_path / "r", cache, "algorithm.quantile_k=0.4") == 6

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -74,11 +75,10 @@ def errorbars(axes: Axes, at: object, rows: pd.DataFrame, name: str, look_of: Ma
     """A series of points; its line carries the name, its bars the interval."""
     published = name.startswith(PUBLISHED)
     look = look_of[name.removeprefix(PUBLISHED).strip(": ") if published else name]
-    reach = np.vstack([rows["value"] - rows["low"], rows["high"] - rows["value"]])
     axes.errorbar(
         at,  # type: ignore[arg-type]  # positions
         rows["value"].to_numpy(dtype=float),
-        yerr=None if published else np.nan_to_num(reach.astype(float)).clip(min=0),
+        yerr=None if published else reach(rows),
         fmt=look.marker,
         color=look.colour,
         markerfacecolor="white" if published else look.colour,
@@ -87,3 +87,9 @@ def errorbars(axes: Axes, at: object, rows: pd.DataFrame, name: str, look_of: Ma
         elinewidth=1.4,
         label=name,
     )
+
+
+def reach(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """How far intervals reach below and above their values, (2, rows); 0 where there is none."""
+    ends = np.vstack([rows["value"] - rows["low"], rows["high"] - rows["value"]]).astype(np.float64)
+    return np.maximum(np.nan_to_num(ends), 0)
