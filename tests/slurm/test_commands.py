@@ -35,7 +35,7 @@ from tests.slurm.conftest import Cluster
 
 pytestmark = pytest.mark.slow
 
-STEPS = 24
+STEPS = 96  # seconds of training: a busy machine still finds each run midway
 HIT_AFTER = 3  # the newest checkpoint is that of step 2
 WAIT_SECONDS = 240
 _HOUR = 3600
