@@ -238,8 +238,9 @@ CONF
 }
 
 # A Prolog that exits with anything but 0 is what Slurm takes for a node that cannot start a job (slurm.conf(5), Prolog).
+# It takes the order to fail away with it: the next launch, perhaps before the node is back in service, succeeds.
 write_prolog() {
-  printf '#!/bin/sh\n[ ! -e "%s/fail-launch-$SLURM_JOB_ID" ]\n' "$RUN" >"$HOME_DIR/etc/prolog"
+  printf '#!/bin/sh\n! rm "%s/fail-launch-$SLURM_JOB_ID" 2>/dev/null\n' "$RUN" >"$HOME_DIR/etc/prolog"
   chmod 755 "$HOME_DIR/etc/prolog"
 }
 
@@ -331,12 +332,10 @@ fail_launch() {
   touch "$RUN/fail-launch-$1"
 }
 
-mend_node() {
-  rm -f "$RUN"/fail-launch-*
-  [[ $(sinfo -h -n "$1" -o %T) != drain* ]] || scontrol update nodename="$1" state=resume
-}
+mend_node() { [[ $(sinfo -h -n "$1" -o %T) != drain* ]] || scontrol update nodename="$1" state=resume; }
 
-all_ready() { [[ $(sinfo -h -N -p low -t idle,mix,alloc,comp -o '%N %t' | grep -cv '[*~#]') == "$NODES" ]]; }
+# By its short state, as -t idle finds nodes that are idle and drained too.
+all_ready() { [[ $(sinfo -h -N -p low -o %t | grep -cxE 'idle|mix|alloc|comp') == "$NODES" ]]; }
 
 # --- commands --------------------------------------------------------------------------------------------------------
 up() {
@@ -357,6 +356,9 @@ up() {
   [[ $DBD == 1 ]] && start_accounting
   start_controller
   for ((i = 1; i <= NODES; i++)); do start_node "n$i"; done
+  rm -f "$RUN"/fail-launch-*
+  wait_for 20 sinfo
+  for ((i = 1; i <= NODES; i++)); do mend_node "n$i"; done
   wait_for 20 all_ready || { scontrol update nodename="n[1-$NODES]" state=resume; wait_for 20 all_ready; }
   sinfo -N -o '%N %t %c %G' >&2
   flock -u 8

@@ -149,6 +149,10 @@ def slurm_state(job: str) -> str:
     return slurm_field(job, "JobState")
 
 
+def drained_nodes() -> list[str]:
+    return slurm("sinfo", "--noheader", "--Node", "--partition=low", "--states=drain", "--format=%N").splitlines()
+
+
 def parent(process: int) -> int:
     found = re.search(r"^PPid:\s*(\d+)", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
     assert found is not None
@@ -310,8 +314,8 @@ class Faults:
         slurm("scontrol", "requeue", self.held.job)
         self.held.wait(lambda: "held" in slurm_field(self.held.job, "Reason"))
         self.held_for = slurm_field(self.held.job, "Reason")
-        drained = slurm("sinfo", "--noheader", "--Node", "--partition=low", "--states=drain", "--format=%N")
-        for node in drained.splitlines():
+        self.held.wait(drained_nodes)  # a moment after the hold, where the machine is busy
+        for node in drained_nodes():
             self._cluster.node("start-node", node)
         slurm("scontrol", "release", self.held.job)
 
