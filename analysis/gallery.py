@@ -27,14 +27,14 @@ _TITLES = {
     Verdict.UNKNOWN: "Runs are missing",
 }
 _INTRODUCTION = """\
-# Gallery: the paper's figures and tables on the embedded task
+# Gallery: the paper's figures and tables on the tabular policy
 
 Made by `make paper`: every run of `+experiment=paper` (shared runs are made once), then every figure;
 `docs/experiments.md` says how long that takes. One picture is `qae figures NAME`, which also writes PDF, SVG and what
-is drawn as CSV. The task is chained arithmetic on a CPU, 60 steps of a model with 104k parameters: it shows
-mechanisms, not the paper's benchmarks, and much of what the paper reports does not appear at this size. Each claim is
-judged by a 95 % interval over seeds and problems, paired on the same seeds and problems; nothing is corrected for the
-number of claims. Open marks are the published numbers."""
+is drawn as CSV. The policy is a table of logits, trained by DAPO for 60 steps on a CPU, and its world was chosen on
+other seeds ([why_entropy_explodes.md](why_entropy_explodes.md)): it shows mechanisms, not the paper's benchmarks. Each
+claim is judged by a 95 % interval over seeds and problems, paired on the same seeds and problems; nothing is corrected
+for the number of claims. Open marks are the published numbers."""
 
 
 @dataclass(frozen=True)

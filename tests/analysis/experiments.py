@@ -12,7 +12,7 @@ from tests.configs import TREE
 
 Config = dict[str, object]
 
-_DEFAULTS = {"regularizer": "clip_higher", "model": "tiny"}
+_DEFAULTS = {"regularizer": "clip_higher", "model": "tabular"}
 
 
 @cache

@@ -109,7 +109,7 @@ def step_line(step: int, seed: int, k: float) -> dict[str, float]:
 
 def token_line(step: int, seed: int) -> dict[str, Value]:
     """A line of tokens.jsonl."""
-    shares = {"so": 0.4 + 0.01 * seed, "wait": 0.1 + 0.01 * step, "7": 0.2}
+    shares = {"so": 0.4 + 0.001 * seed, "wait": 0.1 + 0.01 * step, "7": 0.2}
     tokens: list[dict[str, Scalar]] = [
         {"token": token, "probability": share, "entropy": 1.0, "count": int(100 * share)}
         for token, share in shares.items()

@@ -1,5 +1,6 @@
 """The paper's figures: their experiments make their runs, and what is drawn is what the runs logged."""
 
+import math
 import re
 import shutil
 from collections import Counter
@@ -19,7 +20,7 @@ from matplotlib.figure import Figure
 from analysis import drawing, gallery, published, statistics, table
 from analysis.configuration import flatten
 from analysis.figures import curves, paper
-from analysis.figures.paper.selection import LARGER_MODELS, Arm
+from analysis.figures.paper.selection import FIRST_SEED, LARGER_MODELS, SEEDS, Arm
 from analysis.runs import Runs
 from analysis.sources import run_store
 from qae import metrics, theory
@@ -44,9 +45,9 @@ def prepared(request: pytest.FixtureRequest, paper_runs: Runs) -> paper.Prepared
 def test_an_experiment_makes_exactly_the_runs_that_its_figure_asks_for(name: str) -> None:
     needs = paper.needs_of(name)
     made = [flatten(config) for config in runs_of(needs.experiment)]
-    arms = [[arm for arm in needs.seeds if arm.matches(config)] for config in made]
-    assert all(len(found) == 1 for found in arms) or not needs.seeds
-    assert Counter(found[0] for found in arms if found) == Counter(dict(needs.seeds))
+    arms = [[arm for arm in needs.arms if arm.matches(config)] for config in made]
+    assert all(len(found) == 1 for found in arms) or not needs.arms
+    assert Counter(found[0] for found in arms if found) == Counter(dict.fromkeys(needs.arms, SEEDS))
     assert all((config["labels.model"] in LARGER_MODELS) == needs.larger_model for config in made)
 
 
@@ -199,12 +200,12 @@ def test_published_numbers_are_marks_beside_ours(paper_runs: Runs) -> None:
 
 def test_tokens_and_marker_words_are_counted_from_their_lines(paper_runs: Runs) -> None:
     words = values(paper.prepare("fig7", paper_runs), "K = 0.4", "marker words (left axis)")
-    seeds = np.arange(11, 15)
+    seeds = np.arange(FIRST_SEED, FIRST_SEED + SEEDS)
     assert words.tolist() == pytest.approx([float(np.mean(10 * step + seeds + 5)) for step in range(1, 7)])
     item = paper.prepare("fig3", paper_runs)
     assert list(item.data["panel"].unique()) == ["step 1", "step 2", "step 4"]
     assert values(item, "step 4", "anthropomorphic").to_dict() == {"wait": pytest.approx(0.14)}
-    assert values(item, "step 4", "reasoning").to_dict() == {"so": pytest.approx(0.4 + 0.01 * seeds.mean())}
+    assert values(item, "step 4", "reasoning").to_dict() == {"so": pytest.approx(0.4 + 0.001 * seeds.mean())}
     assert values(item, "step 4", "other").to_dict() == {"7": pytest.approx(0.2)}
 
 
@@ -232,7 +233,7 @@ def test_sparsity_shows_theory_and_batches(paper_runs: Runs) -> None:
 def test_every_choice_of_seeds_is_drawn(paper_runs: Runs) -> None:
     item = paper.prepare("seed_sensitivity", paper_runs)
     choices = item.data[item.data["panel"] == "difference by number of seeds"]
-    assert choices.groupby("x").size().to_dict() == {1: 4, 2: 6, 3: 4, 4: 1}
+    assert choices.groupby("x").size().to_dict() == {chosen: math.comb(SEEDS, chosen) for chosen in range(1, SEEDS + 1)}
 
 
 # Captions
@@ -269,8 +270,8 @@ def test_a_figure_is_written_in_three_formats_beside_its_data(paper_runs: Runs, 
 def test_the_gallery_shows_pictures_claims_numbers_and_what_is_missing(paper_store: Path, tmp_path: Path) -> None:
     root = tmp_path / "store"
     shutil.copytree(paper_store, root)
-    wide = [record for record in run_store.load(root).records if record.labels["model"] == "tiny-wide"]
-    for record in wide:
+    larger = [record for record in run_store.load(root).records if record.labels["model"] == "tabular-larger"]
+    for record in larger:
         shutil.rmtree(root / record.id)
     for config, reason in zip(runs_of("fig9"), ("out of memory", f"ValueError: {NOTHING_TO_LEARN}"), strict=False):
         failed = RunState(RunStatus.FAILED, step=6, total_steps=6, reason=reason)
@@ -283,14 +284,15 @@ def test_the_gallery_shows_pictures_claims_numbers_and_what_is_missing(paper_sto
     assert [path.name for path in written.pictures] == ["fig4b.png", "fig9.png", "table1.png"]
     assert all((page.parent / link).stat().st_size < 200_000 for link in ("images/fig9.png", "images/table1.png"))
     assert "](images/fig9.png)" in text
-    assert "Failed runs: K = 0.2 (seed 11 at step 6: out of memory). `python sweep.py" in text
-    assert "Ended early, counted with what they logged last: K = 0.2 (seed 12 collapsed at step 6 of 6)." in text
-    assert "seed 11), step 6 of 6: out of memory" in text
-    assert f"seed 12), step 6 of 6: ValueError: {NOTHING_TO_LEARN}" in text
+    assert "Failed runs: K = 0.2 (seed 100 at step 6: out of memory). `python sweep.py" in text
+    assert "Ended early, counted with what they logged last: K = 0.2 (seed 101 collapsed at step 6 of 6)." in text
+    assert "seed 100), step 6 of 6: out of memory" in text
+    assert f"seed 101), step 6 of 6: ValueError: {NOTHING_TO_LEARN}" in text
     assert re.search(r"The figures judge \d+ claims: \d+ appear in these runs", text)
     assert "| the paper | here | numbers |" in text
     assert "| pass@1 | 0.28 | " in text
     assert "0.397 |" in text
     assert "## Fig. 11" in text
-    assert "Not drawn. Missing runs: mean (seeds 11, 12); K = 0.4 (seeds 11, 12)." in text
+    seeds = ", ".join(str(seed) for seed in range(FIRST_SEED, FIRST_SEED + SEEDS))
+    assert f"Not drawn. Missing runs: mean (seeds {seeds}); K = 0.4 (seeds {seeds})." in text
     assert set(written.left_out) == {"fig11"}

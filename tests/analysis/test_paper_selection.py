@@ -7,10 +7,13 @@ import pytest
 
 from analysis.figures import paper
 from analysis.figures.missing import MissingDataError
-from analysis.figures.paper.selection import Arm, select
+from analysis.figures.paper.selection import FIRST_SEED, SEEDS, Arm, select
 from analysis.runs import Runs
 from qae.run_directory import NOTHING_TO_LEARN, RunStatus
 from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy
+
+
+FRESH = range(FIRST_SEED, FIRST_SEED + SEEDS)
 
 
 def at(item: paper.Prepared, panel: str, series: str, x: float) -> float:
@@ -20,43 +23,44 @@ def at(item: paper.Prepared, panel: str, series: str, x: float) -> float:
 
 
 def test_missing_runs_are_named_with_the_command_that_makes_them(paper_runs: Runs) -> None:
-    k8 = [record.id for record in paper_runs.records if Arm(0.8).matches(record.config) and record.seed != 12]
+    k8 = [record.id for record in paper_runs.records if Arm(0.8).matches(record.config) and record.seed != 101]
     kept = tuple(
         replace(record, status=RunStatus.RUNNING, step=3)
-        if record.seed == 12 and Arm(0.6).matches(record.config)
+        if record.seed == 101 and Arm(0.6).matches(record.config)
         else record
         for record in paper_runs.records
         if record.id not in k8
     )
     item = paper.prepare("fig9", replace(paper_runs, records=kept))
     assert item.missing == (
-        "Missing runs: K = 0.6 (seed 12 running at step 3); K = 0.8 (seeds 11, 13). "
+        "Missing runs: K = 0.6 (seed 101 running at step 3); "
+        "K = 0.8 (seeds 100, 102, 103, 104, 105, 106, 107, 108, 109). "
         "`python sweep.py -m +experiment=fig9` makes them."
     )
     assert item.missing in paper.caption(item, "a test")
-    assert len(item.runs.arms[Arm(0.6).name]) == 2
-    only_running = tuple(r for r in kept if not Arm(0.6).matches(r.config) or r.seed == 12)
+    assert len(item.runs.arms[Arm(0.6).name]) == SEEDS - 1
+    only_running = tuple(r for r in kept if not Arm(0.6).matches(r.config) or r.seed == 101)
     item = paper.prepare("fig9", replace(paper_runs, records=only_running))
-    assert [record.seed for record in item.runs.arms[Arm(0.6).name]] == [12]
+    assert [record.seed for record in item.runs.arms[Arm(0.6).name]] == [101]
 
 
 def test_failed_runs_are_told_from_missing_ones(paper_runs: Runs) -> None:
-    k8 = next(record for record in paper_runs.records if Arm(0.8).matches(record.config) and record.seed == 11)
+    k8 = next(record for record in paper_runs.records if Arm(0.8).matches(record.config) and record.seed == 100)
     kept = tuple(
         replace(record, status=RunStatus.FAILED, step=3, reason="OSError: no space left on device")
-        if record.seed == 12 and Arm(0.6).matches(record.config)
+        if record.seed == 101 and Arm(0.6).matches(record.config)
         else record
         for record in paper_runs.records
         if record.id != k8.id
     )
     item = paper.prepare("fig9", replace(paper_runs, records=kept))
     assert item.missing == (
-        "Missing runs: K = 0.8 (seed 11). `python sweep.py -m +experiment=fig9` makes them. "
-        "Failed runs: K = 0.6 (seed 12 at step 3: OSError: no space left on device). "
+        "Missing runs: K = 0.8 (seed 100). `python sweep.py -m +experiment=fig9` makes them. "
+        "Failed runs: K = 0.6 (seed 101 at step 3: OSError: no space left on device). "
         "`python sweep.py -m +experiment=fig9 sweep.retry=true` starts them again."
     )
     assert item.ended_early == ""
-    assert [record.seed for record in item.runs.arms[Arm(0.6).name]] == [11, 13]
+    assert [record.seed for record in item.runs.arms[Arm(0.6).name]] == [seed for seed in FRESH if seed != 101]
 
 
 def cut_short(runs: Runs, arm: Arm, seed: int, step: int, status: RunStatus, reason: str) -> Runs:
@@ -88,28 +92,28 @@ def test_runs_that_ended_early_count_with_what_they_logged_last(
     paper_runs: Runs, status: RunStatus, reason: str, how: str, meaning: str
 ) -> None:
     k6 = Arm(0.6)
-    shorter = cut_short(paper_runs, k6, 12, 4, status, reason)
+    shorter = cut_short(paper_runs, k6, 101, 4, status, reason)
     item = paper.prepare("k_response", shorter)
-    sentence = f"Ended early, counted with what they logged last: K = 0.6 (seed 12 {how} at step 4 of 6).{meaning}"
+    sentence = f"Ended early, counted with what they logged last: K = 0.6 (seed 101 {how} at step 4 of 6).{meaning}"
     assert (item.ended_early, item.missing) == (sentence, "")
     assert sentence in paper.caption(item, "a test")
-    last = {11: 6, 12: 3, 13: 6}  # evaluated at steps 0, 3 and 6
+    last = {seed: 3 if seed == 101 else 6 for seed in FRESH}  # evaluated at steps 0, 3 and 6
     shares = [correct(step, seed, problem) / SAMPLES for seed, step in last.items() for problem in range(PROBLEMS)]
     assert at(item, "Final pass@1", "K-quantile", 0.6) == pytest.approx(np.mean(shares))
     finals = [
         np.mean([entropy(step, seed, 0.6) for step in range(last_step - 4, last_step + 1) if step])
-        for seed, last_step in ((11, 6), (12, 4), (13, 6))
+        for seed, last_step in {**dict.fromkeys(FRESH, 6), 101: 4}.items()
     ]
     assert at(item, "Final policy entropy (nats/token)", "K-quantile", 0.6) == pytest.approx(np.mean(finals))
     curve = paper.prepare("fig9", shorter).data
     of_arm = curve[(curve["panel"] == "Policy entropy (nats/token)") & (curve["series"] == "K = 0.6")]
-    assert of_arm.set_index("x")["seeds"].to_dict() == {1: 3, 2: 3, 3: 3, 4: 3, 5: 2, 6: 2}
+    assert of_arm.set_index("x")["seeds"].to_dict() == {step: SEEDS - (step > 4) for step in range(1, 7)}
 
 
 def test_an_arm_of_which_all_runs_ended_early_is_drawn(paper_runs: Runs) -> None:
-    for seed, step in ((11, 3), (12, 4), (13, 3)):
-        paper_runs = cut_short(paper_runs, Arm(0.8), seed, step, RunStatus.FAILED, NOTHING_TO_LEARN)
-    shares = [correct(3, seed, problem) / SAMPLES for seed in (11, 12, 13) for problem in range(PROBLEMS)]
+    for seed in FRESH:
+        paper_runs = cut_short(paper_runs, Arm(0.8), seed, 3 + seed % 2, RunStatus.FAILED, NOTHING_TO_LEARN)
+    shares = [correct(3, seed, problem) / SAMPLES for seed in FRESH for problem in range(PROBLEMS)]
     assert at(paper.prepare("k_response", paper_runs), "Final pass@1", "K-quantile", 0.8) == pytest.approx(
         np.mean(shares)
     )
@@ -122,24 +126,28 @@ def test_without_any_run_the_reason_is_a_sentence(paper_runs: Runs) -> None:
                 paper.prepare(name, replace(paper_runs, records=()))
 
 
-def test_the_command_for_a_model_on_gpus_names_the_model(paper_runs: Runs) -> None:
-    of_8b = tuple(
+def test_a_model_on_gpus_lacks_what_another_arm_has_and_the_command_names_it(paper_runs: Runs) -> None:
+    of_8b = [
         replace(record, config={**record.config, "labels.model": "qwen3-8b-base"})
         for record in paper_runs.records
-        if record.seed == 11
+        if record.seed in (100, 101)
+    ]
+    assert paper.prepare("fig1", replace(paper_runs, records=tuple(of_8b))).missing == ""
+    fewer = tuple(record for record in of_8b if record.seed == 100 or not Arm(0.4).matches(record.config))
+    assert paper.prepare("fig1", replace(paper_runs, records=fewer)).missing == (
+        "Missing runs: K = 0.4 (seed 101). `python sweep.py -m +experiment=fig1 model=qwen3-8b-base seed=100,101` "
+        "makes them."
     )
-    missing = paper.prepare("fig1", replace(paper_runs, records=of_8b)).missing
-    assert "+experiment=fig1 model=qwen3-8b-base`" in missing
 
 
 def test_runs_that_differ_in_anything_else_are_not_mixed_in(paper_runs: Runs) -> None:
-    mean = next(record for record in paper_runs.records if Arm().matches(record.config) and record.seed == 11)
+    mean = next(record for record in paper_runs.records if Arm().matches(record.config) and record.seed == 100)
     faster = {**mean.config, "actor_rollout_ref.actor.optim.lr": 1e-3}
     others = tuple(replace(mean, id=f"other-{seed}", seed=seed, config=faster) for seed in range(9))
     chosen = select(replace(paper_runs, records=(*others, *paper_runs.records)), paper.needs_of("fig1")).runs
-    assert {record.config["actor_rollout_ref.actor.optim.lr"] for record in chosen.records} == {4.0e-4}
+    assert {record.config["actor_rollout_ref.actor.optim.lr"] for record in chosen.records} == {0.1}
     larger = select(paper_runs, paper.needs_of("fig11")).runs
-    assert {record.labels["model"] for record in larger.records} == {"tiny-wide"}
+    assert {record.labels["model"] for record in larger.records} == {"tabular-larger"}
 
 
 def test_of_two_definitions_of_the_quantile_the_papers_is_drawn(paper_runs: Runs) -> None:
@@ -151,4 +159,4 @@ def test_of_two_definitions_of_the_quantile_the_papers_is_drawn(paper_runs: Runs
     chosen = select(replace(paper_runs, records=(*linear, *paper_runs.records)), paper.needs_of("fig7")).runs
     assert not [record for record in chosen.records if record.id.startswith("linear")]
     chosen = select(replace(paper_runs, records=linear), paper.needs_of("fig7")).runs
-    assert len(chosen.records) == 4
+    assert len(chosen.records) == SEEDS

@@ -10,7 +10,7 @@ from analysis.figures import curves, style
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import lines, tidy
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.figures.style import Look
 from analysis.runs import Runs
 from analysis.table import FINAL_STEPS
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
 
 _MEAN, _K4 = Arm(), Arm(0.4)
-NEEDS = needs("fig1", (_MEAN, _K4), seeds=4)
+NEEDS = Needs("fig1", (_MEAN, _K4))
 CAPTION = (
     f"Left axes: policy entropy before each update, mean over seeds, band: {curves.BAND}. Right axes: unbiased pass@k "
     "on held-out problems, band: 95 % bootstrap interval over problems and seeds."

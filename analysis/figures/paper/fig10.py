@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from analysis.figures.paper import dynamics, lines
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 
 _MEAN, _K4 = Arm(), Arm(0.4)
-NEEDS = needs("fig10", (_MEAN, _K4), seeds=4)
+NEEDS = Needs("fig10", (_MEAN, _K4))
 CAPTION = dynamics.CAPTION
 table = dynamics.table
 

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from analysis.figures.paper import dynamics, lines
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 
 _MEAN, _K4 = Arm(), Arm(0.4)
-NEEDS = needs("fig11", (_MEAN, _K4), seeds=2, larger_model=True)
-CAPTION = f"The larger model (the paper: 14B; here model=tiny-wide). {dynamics.CAPTION}"
+NEEDS = Needs("fig11", (_MEAN, _K4), larger_model=True)
+CAPTION = f"The larger model (the paper: 14B; here model=tabular-larger). {dynamics.CAPTION}"
 table = dynamics.table
 
 

@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import markers
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 
 _WITHOUT, _WITH = Arm(regularizer="clip_symmetric"), Arm()
-NEEDS = needs("fig2", (_WITHOUT, _WITH))
+NEEDS = Needs("fig2", (_WITHOUT, _WITH))
 CAPTION = markers.CAPTION
 table = markers.table
 

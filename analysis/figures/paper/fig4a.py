@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import signs
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 
 _MEAN = Arm()
-NEEDS = needs("fig4", (_MEAN,), seeds=4)
+NEEDS = Needs("fig4", (_MEAN,))
 CAPTION = signs.CAPTION
 table = signs.table
 

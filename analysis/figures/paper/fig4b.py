@@ -11,7 +11,7 @@ from analysis.figures.paper.selection import Needs
 from analysis.runs import Runs
 from qae import theory
 
-NEEDS = Needs("fig4", {})
+NEEDS = Needs("fig4", ())
 CAPTION = (
     "Weight of the right responses of a prompt: GRPO sqrt(p(1-p)), QAE sqrt(p/(1-p)) up to p = 1 - K and 0 "
     "beyond (eq. 5, Prop. 4.1)."

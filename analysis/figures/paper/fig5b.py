@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import signs
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 from qae import metrics
 
 _MEAN, _K4 = Arm(), Arm(0.4)
-NEEDS = needs("fig5", (_MEAN, _K4), seeds=4)
+NEEDS = Needs("fig5", (_MEAN, _K4))
 CAPTION = signs.CAPTION
 table = signs.table
 _NEGATIVE_PEAK = judge.of_metric(

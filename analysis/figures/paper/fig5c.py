@@ -10,12 +10,12 @@ from analysis.figures import curves, panels, style
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import tidy
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 from qae import metrics
 
 _MEAN, _K4 = Arm(), Arm(published.DEFAULT_K)
-NEEDS = needs("fig5", (_MEAN, _K4), seeds=4)
+NEEDS = Needs("fig5", (_MEAN, _K4))
 CAPTION = (
     "Responses of the batch after dynamic sampling by reward minus baseline, R - b, before division by the standard "
     "deviation: only so do the paper's classes 1, 0, -1 and others fit its eq. 3. Under the mean R - b is a fraction "

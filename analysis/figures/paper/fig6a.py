@@ -9,13 +9,13 @@ from analysis import published
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import masks, points, tidy
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 
 _ARMS = {False: Arm(), True: Arm(published.DEFAULT_K)}
-NEEDS = needs("fig6a", _ARMS.values(), seeds=2, larger_model=True)
+NEEDS = Needs("fig6a", tuple(_ARMS.values()), larger_model=True)
 CAPTION = (
-    f"The larger model (here model=tiny-wide). {masks.CAPTION} Open diamonds: the paper's Qwen3-14B-Base, labels of "
+    f"The larger model (here model=tabular-larger). {masks.CAPTION} Open diamonds: the paper's Qwen3-14B-Base, labels of "
     "its Fig. 6a (no intervals are published)."
 )
 

@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import masks
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 
 _POS, _NEG = (Arm(0.4, rule=rule, regularizer="clip_higher") for rule in ("pos_mask", "neg_mask"))
 _QAE = Arm(0.4, regularizer="clip_higher")
-NEEDS = needs("fig6b", (_POS, _NEG, _QAE))
+NEEDS = Needs("fig6b", (_POS, _NEG, _QAE))
 CAPTION = (
     f"{masks.CAPTION} POS-MASK: right responses of easy prompts masked; NEG-MASK: wrong ones of hard prompts; K = 0.4 "
     "does both. The paper publishes no numbers for this figure, only the order."

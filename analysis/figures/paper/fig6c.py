@@ -13,7 +13,7 @@ from analysis.runs import Runs
 
 _POS, _NEG = (Arm(0.4, rule=rule, regularizer="clip_symmetric") for rule in ("pos_mask", "neg_mask"))
 _QAE = Arm(0.4, regularizer="clip_symmetric")
-NEEDS = Needs("fig6c", {_POS: 2, _NEG: 2, _QAE: 3})
+NEEDS = Needs("fig6c", (_POS, _NEG, _QAE))
 CAPTION = (
     f"{masks.CAPTION} POS-MASK: right responses of easy prompts masked; NEG-MASK: wrong ones of hard prompts; K = 0.4 "
     "does both. The paper publishes no numbers for this figure, only the order."

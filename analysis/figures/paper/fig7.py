@@ -8,12 +8,12 @@ from matplotlib.figure import Figure
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import markers
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 from qae import metrics
 
 _K4 = Arm(0.4)
-NEEDS = needs("fig7", (_K4,))
+NEEDS = Needs("fig7", (_K4,))
 CAPTION = markers.CAPTION
 table = markers.table
 

@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import tokens
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 
 _ARM = Arm(0.4)
-NEEDS = needs("fig8", (_ARM,))
+NEEDS = Needs("fig8", (_ARM,))
 CAPTION = tokens.CAPTION
 table = tokens.table
 

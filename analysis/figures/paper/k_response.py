@@ -16,7 +16,7 @@ from analysis.runs import Runs
 
 _MEAN = Arm()
 _ARMS = {k: Arm(k) for k in (0.2, 0.4, 0.6, 0.8)}
-NEEDS = Needs("k_response", {_MEAN: 4, _ARMS[0.4]: 4, **{_ARMS[k]: 3 for k in (0.2, 0.6, 0.8)}})
+NEEDS = Needs("k_response", (_MEAN, *_ARMS.values()))
 CAPTION = (
     "Left: unbiased pass@1 over all held-out problems at the last evaluation, 95 % bootstrap interval over problems "
     "and seeds. Then the highest policy entropy of any step and that of the last five, mean over seeds, 95 % Student-t "

@@ -15,7 +15,7 @@ _SHARES = ("pass@1", "pass@16")
 
 def looks(needs: Needs) -> dict[str, Look]:
     """The look of each arm, by its name; the same whether or not its runs are there."""
-    return {str(arm): look for arm, look in style.looks([arm.name for arm in needs.seeds]).items()}
+    return {str(arm): look for arm, look in style.looks([arm.name for arm in needs.arms]).items()}
 
 
 def side_by_side(data: pd.DataFrame, look_of: Mapping[str, Look]) -> Figure:

@@ -11,13 +11,13 @@ from analysis.figures import style
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import tidy
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, Needs, usual_seeds
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 
 _REGULARIZERS = ("clip_higher", "clip_symmetric", "clip_cov", "kl_cov", "gspo")
 _HIGHEST = 0.8
 _ARMS = {(name, k): Arm(k, regularizer=name) for name in _REGULARIZERS for k in (None, 0.4, _HIGHEST)}
-NEEDS = Needs("regularizer_by_k", {arm: 1 if arm.k == _HIGHEST else usual_seeds(arm) for arm in _ARMS.values()})
+NEEDS = Needs("regularizer_by_k", tuple(_ARMS.values()))
 CAPTION = (
     "Left: unbiased pass@1 over all held-out problems at the last evaluation, with its 95 % interval. Right: highest "
     "policy entropy of any step, mean over seeds, with its 95 % Student-t interval, or the range of two seeds; one "

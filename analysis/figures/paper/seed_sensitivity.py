@@ -11,11 +11,11 @@ from analysis.figures import style
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import lines, tidy
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 
 _MEAN, _K4 = Arm(), Arm(0.4)
-NEEDS = needs("seed_sensitivity", (_MEAN, _K4), seeds=4)
+NEEDS = Needs("seed_sensitivity", (_MEAN, _K4))
 CAPTION = (
     "Left: final pass@1 of every run, lines join runs of the same seed. Right: the difference K = 0.4 minus the mean "
     "as every choice of so many of these seeds would estimate it. The paper reports single runs."

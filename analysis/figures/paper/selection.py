@@ -10,9 +10,11 @@ from analysis.naming import baseline_name, k_of, rule_of
 from analysis.runs import ArmName, RunRecord, Runs
 from qae.run_directory import RunStatus
 
-FIRST_SEED = 11
-# The paper's 14B model, and what stands for it on the embedded task.
-LARGER_MODELS = frozenset({"tiny-wide", "qwen3-14b-base", "qwen2.5-32b"})
+FIRST_SEED, SEEDS = 100, 10  # of every arm, as the experiments have them
+# The paper's 14B model, and what stands for it on the embedded tasks.
+LARGER_MODELS = frozenset({"tabular-larger", "tiny-wide", "qwen3-14b-base", "qwen2.5-32b"})
+# What the experiments themselves choose.
+_MODELS = frozenset({"tabular", "tabular-larger"})
 
 _ACTOR = "actor_rollout_ref.actor"
 _CLIP_HIGH = f"{_ACTOR}.clip_ratio_high"
@@ -25,7 +27,6 @@ _REGULARIZERS: dict[str, tuple[str, float | None]] = {
     "kl_cov": ("kl_cov", None),
     "gspo": ("gspo", None),
 }
-_TWO_SEEDS = frozenset({"clip_cov", "kl_cov", "gspo"})  # so that all runs of the paper fit into an hour on two cores
 # Keys by which the paper's arms differ; runs that differ in any other one are not compared.
 _AXES = frozenset(
     {
@@ -83,12 +84,12 @@ class Needs:
 
     Attributes:
         experiment: name of the experiment that makes them.
-        seeds: by arm, how many; the experiment takes them from 11 upwards, others do as well.
+        arms: the experiment makes `SEEDS` runs of each, with seeds from `FIRST_SEED` on; others do as well.
         larger_model: whether they are of the larger model.
     """
 
     experiment: str
-    seeds: Mapping[Arm, int]
+    arms: tuple[Arm, ...]
     larger_model: bool = False
 
 
@@ -108,16 +109,6 @@ class Selection:
     missing: str
 
 
-def needs(experiment: str, arms: Iterable[Arm], *, seeds: int = 3, larger_model: bool = False) -> Needs:
-    """Needs with as many seeds of every arm."""
-    return Needs(experiment, dict.fromkeys(arms, seeds), larger_model)
-
-
-def usual_seeds(arm: Arm) -> int:
-    """How many seeds of an arm the experiments that compare regularizers make."""
-    return 2 if arm.regularizer in _TWO_SEEDS else 3
-
-
 def select(runs: Runs, wanted: Needs) -> Selection:
     """Find the runs of a figure.
 
@@ -129,14 +120,14 @@ def select(runs: Runs, wanted: Needs) -> Selection:
     Raises:
         MissingDataError: not one of them is there; says which, and how to make them.
     """
-    if not wanted.seeds:
+    if not wanted.arms:
         return Selection(runs.only(()), "", "")
     settings: dict[object, dict[Arm, dict[int, RunRecord]]] = {}
     twice: dict[str, str] = {}
     for record in sorted(runs.records, key=_plainness):
         if record.step == 0 or (wanted.larger_model and record.labels.get("model") not in LARGER_MODELS):
             continue
-        for arm in wanted.seeds:
+        for arm in wanted.arms:
             if arm.matches(record.config):
                 setting = settings.setdefault(_setting(record.config, runs.rule), {})
                 first = setting.setdefault(arm, {}).setdefault(record.seed, record)
@@ -145,8 +136,8 @@ def select(runs: Runs, wanted: Needs) -> Selection:
     if not settings:
         raise MissingDataError(_missing(wanted, {}, ""))
     found = max(settings.values(), key=lambda arms: _worth(arms, wanted))
-    model = next(iter(next(iter(found.values())).values())).labels.get("model", "tiny")
-    drawn = {arm: _drawn(found[arm]) for arm in wanted.seeds if arm in found}
+    model = next(iter(next(iter(found.values())).values())).labels.get("model") or ""
+    drawn = {arm: _drawn(found[arm]) for arm in wanted.arms if arm in found}
     selected = runs.only(_named(drawn))
     remarks = (_ended_early(drawn), _twice(twice, selected))
     return Selection(selected, " ".join(filter(None, remarks)), _missing(wanted, found, model))
@@ -176,7 +167,7 @@ def _setting(config: Mapping[str, object], rule: ArmRule) -> frozenset[tuple[str
 
 
 def _worth(found: Mapping[Arm, Mapping[int, RunRecord]], wanted: Needs) -> tuple[int, bool, int]:
-    enough = sum(min(len(found.get(arm, {})), count) for arm, count in wanted.seeds.items())
+    enough = sum(min(len(found.get(arm, {})), SEEDS) for arm in wanted.arms)
     records = [record for seeds in found.values() for record in seeds.values()]
     larger = any(record.labels.get("model") in LARGER_MODELS for record in records)
     return (enough, larger == wanted.larger_model, sum(record.step for record in records))
@@ -212,9 +203,12 @@ def _end(record: RunRecord) -> str:
 
 
 def _missing(wanted: Needs, found: Mapping[Arm, Mapping[int, RunRecord]], model: str) -> str:
-    of_model = "" if model.startswith("tiny") or not model else f" model={model}"
-    command = f"python sweep.py -m +experiment={wanted.experiment}{of_model}"
-    lacking = {arm: _lacking(count, found.get(arm, {})) for arm, count in wanted.seeds.items()}
+    seeds: Sequence[int] = range(FIRST_SEED, FIRST_SEED + SEEDS)
+    command = f"python sweep.py -m +experiment={wanted.experiment}"
+    if found and model not in _MODELS:  # whose runs cost hours: no more seeds than some arm has
+        seeds = sorted(set().union(*found.values()))
+        command += f" model={model or '…'} seed={','.join(map(str, seeds))}"
+    lacking = {arm: _lacking(seeds, found.get(arm, {})) for arm in wanted.arms}
     missing = [f"{arm.name} ({words})" for arm, (words, _) in lacking.items() if words]
     failed = [f"{arm.name} ({words})" for arm, (_, words) in lacking.items() if words]
     parts = [f"Missing runs: {'; '.join(missing)}. `{command}` makes them."] if missing else []
@@ -222,12 +216,11 @@ def _missing(wanted: Needs, found: Mapping[Arm, Mapping[int, RunRecord]], model:
     return " ".join(parts)
 
 
-def _lacking(count: int, found: Mapping[int, RunRecord]) -> tuple[str, str]:
-    """What an arm lacks: "seeds 12, 13; seed 11 running at step 20" and "seed 14 at step 3: out of memory"."""
+def _lacking(wanted: Sequence[int], found: Mapping[int, RunRecord]) -> tuple[str, str]:
+    """What an arm lacks: "seeds 102, 103; seed 101 running at step 20" and "seed 104 at step 3: out of memory"."""
     results = sum(map(_is_result, found.values()))
-    unfinished = [record for record in found.values() if not _is_result(record)][: max(0, count - results)]
-    absent = [seed for seed in range(FIRST_SEED, FIRST_SEED + count) if seed not in found]
-    absent = absent[: max(0, count - results - len(unfinished))]
+    unfinished = [record for record in found.values() if not _is_result(record)][: max(0, len(wanted) - results)]
+    absent = [seed for seed in wanted if seed not in found][: max(0, len(wanted) - results - len(unfinished))]
     going = [record for record in unfinished if record.status is not RunStatus.FAILED]
     failed = [record for record in unfinished if record.status is RunStatus.FAILED]
     parts = [f"{'seed' if len(absent) == 1 else 'seeds'} {', '.join(map(str, absent))}"] if absent else []

@@ -11,12 +11,12 @@ from analysis.figures import style
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import lines, points, tidy
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, needs
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 from qae import metrics, theory
 
 _ARMS = {k: Arm(k) for k in (0.2, 0.4, 0.6, 0.8)}
-NEEDS = needs("sparsity", _ARMS.values())
+NEEDS = Needs("sparsity", tuple(_ARMS.values()))
 CAPTION = (
     "Left: lines, the share of a prompt's responses with advantage 0 by its success rate p (1 - p up to 1 - K, then "
     "p); points, a training batch each, at its mean success rate after dynamic sampling. A batch mixes prompts of "

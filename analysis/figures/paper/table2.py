@@ -9,12 +9,12 @@ from analysis import published
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import lines, points, tidy
 from analysis.figures.paper.findings import Finding
-from analysis.figures.paper.selection import Arm, Needs, usual_seeds
+from analysis.figures.paper.selection import Arm, Needs
 from analysis.runs import Runs
 
 _REGULARIZERS = ("clip_higher", "clip_cov", "kl_cov", "gspo")
 _ARMS = {(name, k is not None): Arm(k, regularizer=name) for name in _REGULARIZERS for k in (None, published.DEFAULT_K)}
-NEEDS = Needs("table2", {arm: usual_seeds(arm) for arm in _ARMS.values()})
+NEEDS = Needs("table2", tuple(_ARMS.values()))
 CAPTION = (
     "Unbiased pass@1 and pass@16 at the last evaluation, by data set, with 95 % intervals. Open marks: the paper's "
     "Table 2 (Qwen3-8B-Base, GSPO: Qwen3-30B-A3B-Base; no intervals are published)."
