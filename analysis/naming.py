@@ -24,7 +24,7 @@ _OPTIONS: Mapping[str, Sequence[str | None]] = {
     "regularizer": ("clip_higher",),
     "data": (None,),
 }
-CONTROLLED = "controlled"  # the rule's name for us where a controller adapts K
+CONTROLLED, BALANCED = "controlled", "balanced"  # the rule's names for us where a controller adapts K
 _RULE_NAMES = {
     "pos_mask": "POS-MASK",
     "neg_mask": "NEG-MASK",
@@ -33,6 +33,7 @@ _RULE_NAMES = {
     "positive_only": "positive only",
     "negative_only": "negative only",
     CONTROLLED: "adaptive K",
+    BALANCED: "balanced K",
 }
 _LARGEST = 10.0**300  # whole numbers in a configuration may be longer than a float holds
 _WORDS_OF_VALUES = ("unset", "True", "False")
@@ -115,7 +116,9 @@ def baseline_name(rule: str, k: float | None) -> str:
 
 
 def rule_of(config: Config) -> str:
-    """The rule that makes advantages; `CONTROLLED` where K is adapted during the run."""
+    """The rule that makes advantages; `CONTROLLED` or `BALANCED` where K is adapted during the run."""
+    if f"{_CONTROLLER}target" in config:
+        return BALANCED
     if any(key.startswith(_CONTROLLER) for key in config):
         return CONTROLLED
     return str(config.get(_RULE, "quantile"))

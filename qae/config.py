@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from qae.checks import boolean, is_number, member
+from qae import controller as controllers
 from qae.controller import KEY as CONTROLLER_KEY
-from qae.controller import QuantileController
+from qae.controller import Balance, Controller, EntropyBand
 from qae.errors import ConfigError
 
 
@@ -50,7 +51,7 @@ class AdvantageConfig:
         definition: see `QuantileDefinition`.
         norm_by_std: divide by the group's standard deviation (verl's ``norm_adv_by_std_in_grpo``).
         quantile_on: see `QuantileOn`; without effect where K selects no quantile.
-        controller: adapts K during the run, from `quantile_k` on; None: K stays.
+        controller: adapts K during the run; an entropy band from `quantile_k` on. None: K stays.
     """
 
     quantile_k: float = -1.0
@@ -58,7 +59,7 @@ class AdvantageConfig:
     definition: QuantileDefinition = QuantileDefinition.INVERSE_CDF
     norm_by_std: bool = True
     quantile_on: QuantileOn = QuantileOn.SCORE
-    controller: QuantileController | None = None
+    controller: Controller | None = None
 
     def __post_init__(self) -> None:
         if not is_number(self.quantile_k):
@@ -78,14 +79,14 @@ class AdvantageConfig:
         if self.controller is not None:
             self._check_controller(self.controller)
 
-    def _check_controller(self, controller: QuantileController) -> None:
+    def _check_controller(self, controller: Controller) -> None:
         if self.rule is not AdvantageRule.QUANTILE:
             raise ConfigError(
                 "algorithm.advantage",
                 self.rule.value,
                 f"{CONTROLLER_KEY} adapts the quantile's K; set advantage=quantile",
             )
-        if not controller.k_low <= self.quantile_k <= controller.k_high:
+        if isinstance(controller, EntropyBand) and not controller.k_low <= self.quantile_k <= controller.k_high:
             raise ConfigError(
                 "algorithm.quantile_k",
                 self.quantile_k,
@@ -95,12 +96,12 @@ class AdvantageConfig:
 
     @property
     def uses_quantile(self) -> bool:
-        """Whether K selects the quantile (True) or the mean (False)."""
-        return 0.0 < self.quantile_k < 1.0
+        """Whether K, or the controller that chooses it, selects the quantile (True) or the mean (False)."""
+        return 0.0 < self.quantile_k < 1.0 or isinstance(self.controller, Balance)
 
     def at_entropy(self, entropy: float) -> "AdvantageConfig":
-        """The rule for the step whose rollout batch has this entropy, in nats/token; itself without a controller."""
-        if self.controller is None:
+        """The rule for the step whose rollout batch has this entropy, in nats/token; itself without an entropy band."""
+        if not isinstance(self.controller, EntropyBand):
             return self
         return replace(self, quantile_k=self.controller.next_k(self.quantile_k, entropy))
 
@@ -118,10 +119,11 @@ class AdvantageConfig:
         """Read verl's `algorithm` section; keys of verl that do not concern the advantage are left alone.
 
         Raises:
-            ConfigError: a value outside its closed set, or a K that is not a number.
+            ConfigError: a value outside its closed set, a K that is not a number, or a K beside a controller that
+                chooses it by itself.
         """
         quantile_k = algorithm.get("quantile_k", -1.0)
-        return cls(
+        rule = cls(
             quantile_k=quantile_k,  # type: ignore[arg-type]  # __post_init__ refuses what is not a number
             rule=member(AdvantageRule, "algorithm.advantage", algorithm.get("advantage", "quantile")),
             definition=member(
@@ -131,5 +133,10 @@ class AdvantageConfig:
             ),
             norm_by_std=boolean("algorithm.norm_adv_by_std_in_grpo", algorithm.get("norm_adv_by_std_in_grpo", True)),
             quantile_on=member(QuantileOn, "algorithm.quantile_on", algorithm.get("quantile_on", "score")),
-            controller=QuantileController.from_mapping(algorithm.get("quantile_controller")),
+            controller=controllers.from_mapping(algorithm.get("quantile_controller")),
         )
+        if isinstance(rule.controller, Balance) and rule.quantile_k != -1:
+            raise ConfigError(
+                "algorithm.quantile_k", quantile_k, "controller=balance chooses K of each batch; leave it at -1"
+            )
+        return rule

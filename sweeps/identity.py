@@ -48,10 +48,11 @@ def identity(config: Mapping[str, object]) -> dict[str, object]:
     algorithm = config.get("algorithm")
     if isinstance(algorithm, Mapping):
         advantage = AdvantageConfig.from_mapping(algorithm)
-        if not (advantage.uses_quantile and advantage.rule in RULES_WITH_A_QUANTILE):
+        takes_quantile = advantage.uses_quantile and advantage.rule in RULES_WITH_A_QUANTILE
+        if not takes_quantile:
             kept.pop("algorithm.quantile_definition", None)
             kept["algorithm.quantile_k"] = -1
-        selects_accuracy = advantage.quantile_on is QuantileOn.ACCURACY and kept["algorithm.quantile_k"] != -1
+        selects_accuracy = takes_quantile and advantage.quantile_on is QuantileOn.ACCURACY
         if not selects_accuracy or trainers.of(config).scores_are_accuracies(config):
             kept.pop("algorithm.quantile_on", None)
     for key in DATA_FILES:

@@ -295,7 +295,7 @@ def _median(run: Run) -> None:
 
 def _uses_quantile(run: Run) -> bool:
     k = run.get("algorithm.quantile_k")
-    return isinstance(k, int | float) and 0 < k < 1
+    return run.get("algorithm.quantile_controller") is not None or (isinstance(k, int | float) and 0 < k < 1)
 
 
 def _dynamic_sampling(run: Run) -> None:

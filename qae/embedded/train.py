@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 from qae import metrics
 from qae.advantage import GroupAdvantages, group_advantages
+from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig
 from qae.diagnostics import advantage_diagnostics, advantage_token_mean, entropy_by_sign, lengths_by_correctness
 from qae.embedded import checkpoint
@@ -70,7 +71,7 @@ def train(
             started = time.perf_counter()
             batch = policy.batch(step)
             sampled = time.perf_counter()
-            rule = rule.at_entropy(batch.entropy)
+            rule = with_k_of_batch(rule.at_entropy(batch.entropy), batch.score_B, batch.group_B, batch.tokens_B)
             advantages = group_advantages(batch.score_B, batch.group_B, rule, tokens_B=batch.tokens_B)
             values = _describe(batch, advantages, rule, config.data.max_response_length)
             mask_B_T = batch.responses.mask_B_T * advantages.kept_B[:, None]

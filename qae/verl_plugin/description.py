@@ -7,6 +7,7 @@ from torch import Tensor
 
 from qae import metrics
 from qae.advantage import group_advantages, group_index
+from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig, QuantileOn
 from qae.diagnostics import advantage_diagnostics, advantage_token_mean, entropy_by_sign, lengths_by_correctness
 
@@ -37,13 +38,14 @@ def describe(
     on_accuracy = config.quantile_on is QuantileOn.ACCURACY
     group_B = group_index(uid_B)
     tokens_B = mask_B_T.sum(1)
-    baseline_B = group_advantages(
-        scores_B, group_B, config, unshaped_B if on_accuracy else None, tokens_B=tokens_B
-    ).baseline_B
+    unshaped_B = unshaped_B if on_accuracy else None
+    config = with_k_of_batch(config, scores_B, group_B, tokens_B, unshaped_B)
+    baseline_B = group_advantages(scores_B, group_B, config, unshaped_B, tokens_B=tokens_B).baseline_B
     advantage_B = advantage_B_T.gather(1, mask_B_T.int().argmax(1, keepdim=True))[:, 0]
     entropy_B_T = _masked(entropy_B_T, mask_B_T)
     spoken_B = tokens_B > 0
     values = {
+        **({} if config.adapted_k is None else {metrics.QUANTILE_K.name: config.adapted_k}),
         **advantage_diagnostics(scores_B, group_B, baseline_B, advantage_B, config.quantile_k),
         **entropy_by_sign(advantage_B, entropy_B_T, mask_B_T),
         **advantage_token_mean(advantage_B, tokens_B),

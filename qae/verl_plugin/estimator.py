@@ -11,9 +11,11 @@ import numpy.typing as npt
 from torch import Tensor
 from verl.trainer.ppo.core_algos import register_adv_est
 
-from qae.advantage import outcome_advantages
+from qae.advantage import group_index, outcome_advantages
+from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig, QuantileOn
 from qae.controller import KEY as CONTROLLER_KEY
+from qae.controller import EntropyBand
 from qae.errors import ConfigError
 
 NAME = "qae"
@@ -25,7 +27,7 @@ class Step:
 
     Attributes:
         unshaped_B: scores before shaping, float (B,), for ``algorithm.quantile_on=accuracy``.
-        quantile_k: K of the step, for ``algorithm.quantile_controller``.
+        quantile_k: K of the step, where an entropy band adapts it.
     """
 
     unshaped_B: Tensor | None = None
@@ -67,16 +69,19 @@ def compute_qae_advantage(
         advantages and returns, float (B, T).
 
     Raises:
-        ConfigError: a value that the axis does not have; quantile_on=accuracy or a controller outside trainer mode
-            qae_sync.
+        ConfigError: a value that the axis does not have; quantile_on=accuracy or an entropy band outside trainer
+            mode qae_sync.
     """
     rule = AdvantageConfig.from_mapping(cast("Mapping[str, object]", config if config is not None else {}))
     step = _step.get()
     needs_trainer = "it needs trainer.v1.trainer_mode=qae_sync; set it"
     if rule.uses_quantile and rule.quantile_on is QuantileOn.ACCURACY and step.unshaped_B is None:
         raise ConfigError("algorithm.quantile_on", rule.quantile_on.value, needs_trainer)
-    if rule.controller is not None:
+    if isinstance(rule.controller, EntropyBand):
         if step.quantile_k is None:
             raise ConfigError(CONTROLLER_KEY, rule.controller, needs_trainer)
         rule = replace(rule, quantile_k=step.quantile_k)
+    rule = with_k_of_batch(
+        rule, token_level_rewards.sum(-1), group_index(index), response_mask.sum(-1), step.unshaped_B
+    )
     return outcome_advantages(token_level_rewards, response_mask, index, rule, step.unshaped_B)

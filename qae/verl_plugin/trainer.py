@@ -18,6 +18,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from qae import metrics as names
 from qae.config import AdvantageConfig, QuantileOn
+from qae.controller import EntropyBand
 from qae.evaluation import summarise
 from qae.run_directory import write_atomic
 from qae.token_statistics import high_entropy_tokens, words_in_vocabulary
@@ -87,9 +88,8 @@ class QaeTrainer(PPOTrainerSync):
 
     def _compute_advantage(self, batch: "KVBatchMeta", metrics: dict[str, float]) -> "KVBatchMeta":
         unshaped_B = self._unshaped(batch) if self._advantage.quantile_on is QuantileOn.ACCURACY else None
-        if self._advantage.controller is not None:
+        if isinstance(self._advantage.controller, EntropyBand):
             self._advantage = self._advantage.at_entropy(self._entropy(batch))
-            metrics[names.QUANTILE_K.name] = self._advantage.quantile_k
         with estimator.during(estimator.Step(unshaped_B, self._advantage.adapted_k)):
             batch = super()._compute_advantage(batch, metrics)
         self._describe(batch, metrics, unshaped_B)
@@ -148,7 +148,7 @@ class QaeTrainer(PPOTrainerSync):
             metrics[names.GENERATED_KEPT.name] = kept / (kept + evicted)
 
     def _save_checkpoint(self) -> None:
-        if self._advantage.adapted_k is not None:
+        if isinstance(self._advantage.controller, EntropyBand):
             # Before verl's own files: the last of them is what makes a checkpoint complete.
             folder = Path(self.config.trainer.default_local_dir) / f"global_step_{self.global_steps}"
             folder.mkdir(parents=True, exist_ok=True)
@@ -158,7 +158,7 @@ class QaeTrainer(PPOTrainerSync):
 
     def _load_checkpoint(self) -> None:
         super()._load_checkpoint()
-        if self._advantage.controller is None or self.global_steps == 0:
+        if not isinstance(self._advantage.controller, EntropyBand) or self.global_steps == 0:
             return
         trainer = self.config.trainer
         folder = Path(trainer.default_local_dir) / f"global_step_{self.global_steps}"

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qae.config import AdvantageConfig
-from qae.controller import QuantileController
+from qae.controller import EntropyBand
 from qae.errors import ConfigError
 
+BALANCED = {"target": 0.0, "k_low": 0.01, "k_high": 0.99}
 VALUES = {"low": 0.25, "high": 0.5, "gain": 0.1, "k_low": 0.1, "k_high": 0.9}
-CONTROLLER = QuantileController(**VALUES)
+CONTROLLER = EntropyBand(**VALUES)
 ks = st.floats(0.1, 0.9)
 entropies = st.floats(1e-6, 20)
 
@@ -53,7 +54,7 @@ def test_a_rule_with_a_controller_goes_on_from_the_k_of_a_checkpoint() -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        (3, "algorithm.quantile_controller=3 .* choose controller=entropy_band"),
+        (3, "algorithm.quantile_controller=3 .* controller=entropy_band or controller=balance"),
         ({**VALUES, "gian": 1}, r"quantile_controller.gian=1 .* low, high, gain"),
         ({"low": 0.1}, "quantile_controller.high=None .* controller=entropy_band sets all"),
         ({**VALUES, "gain": 0}, "quantile_controller.gain=0 .* above 0"),
@@ -62,6 +63,11 @@ def test_a_rule_with_a_controller_goes_on_from_the_k_of_a_checkpoint() -> None:
         ({**VALUES, "low": 0.6}, "quantile_controller.low=0.6 .*high=0.5"),
         ({**VALUES, "k_high": 1.0}, "k_high=1.0 .* below 1"),
         ({**VALUES, "k_low": 0.95}, "k_low=0.95 .*k_high=0.9"),
+        ({**VALUES, "target": 0}, "quantile_controller.low=0.25 .*controller=balance has target, k_low, k_high"),
+        ({"target": 0}, "quantile_controller.k_low=None .* controller=balance sets all"),
+        ({**BALANCED, "target": math.inf}, "quantile_controller.target=inf .* give a number"),
+        ({**BALANCED, "k_low": -0.1}, "quantile_controller.k_low=-0.1 .* above 0"),
+        ({**BALANCED, "k_high": 1}, "k_high=1 .* below 1"),
     ],
 )
 def test_what_cannot_be_is_refused_with_key_value_and_fix(values: object, sentence: str) -> None:
@@ -75,3 +81,10 @@ def test_the_controller_needs_a_quantile_to_adapt() -> None:
             AdvantageConfig(quantile_k=start, controller=CONTROLLER)
     with pytest.raises(ConfigError, match=r"algorithm.advantage=.*pos_mask.* advantage=quantile"):
         AdvantageConfig.from_mapping({"quantile_k": 0.4, "advantage": "pos_mask", "quantile_controller": VALUES})
+
+
+def test_a_balanced_k_is_not_chosen_twice() -> None:
+    with pytest.raises(ConfigError, match=r"algorithm.quantile_k=0.4 .* controller=balance chooses K"):
+        AdvantageConfig.from_mapping({"quantile_k": 0.4, "quantile_controller": BALANCED})
+    with pytest.raises(ConfigError, match=r"algorithm.advantage=.*token_mean.* advantage=quantile"):
+        AdvantageConfig.from_mapping({"advantage": "token_mean", "quantile_controller": BALANCED})

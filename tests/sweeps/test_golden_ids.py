@@ -46,6 +46,7 @@ def typed_jobs() -> Iterator[tuple[str, ...]]:
             ("advantage=positive_only",),
             ("advantage=negative_only",),
             ("controller=entropy_band", "algorithm.quantile_k=0.4"),
+            ("controller=balance",),
             ("guard=entropy",),
             ("algorithm.quantile_k=0.4", "algorithm.quantile_definition=linear"),
             ("algorithm.quantile_k=0.4", "algorithm.quantile_on=accuracy"),

@@ -159,6 +159,27 @@ def test_metrics_are_those_of_the_batch(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
+def test_a_balanced_k_is_chosen_of_each_batch_and_a_killed_run_chooses_the_same(tmp_path: Path) -> None:
+    balanced = [f"algorithm.quantile_controller.{key}" for key in ("target=0.0", "k_low=0.01", "k_high=0.99")]
+
+    def play(name: str, stop_after: int | None = None) -> int:
+        return run(tmp_path / name, "algorithm.quantile_k=-1", *balanced, stop_after=stop_after)
+
+    assert play("whole") == 6
+    assert play("stopped", stop_after=3) == 3
+    assert play("stopped") == 6
+    assert numbers(tmp_path / "whole") == numbers(tmp_path / "stopped")
+    run(tmp_path / "mean", "algorithm.quantile_k=-1")
+    of_mean, of_balanced = (
+        [line for line in read_metrics(RunDirectory(tmp_path / name)).records if line["step"] != 0]
+        for name in ("mean", "whole")
+    )
+    assert all(0 < float(str(line[metrics.QUANTILE_K.name])) < 1 for line in of_balanced)
+    net = metrics.ADVANTAGE_TOKEN_MEAN.name
+    assert abs(float(str(of_balanced[0][net]))) < abs(float(str(of_mean[0][net])))
+
+
+@pytest.mark.slow
 def test_entropy_explodes_under_the_mean_and_not_under_the_quantile(tmp_path: Path) -> None:
     def entropies(name: str, *overrides: str) -> list[float]:
         directory = RunDirectory(tmp_path / name)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from qae import metrics
+from qae.controller import EntropyBand
 from qae.json_lines import read_jsonl
 from qae.run_directory import RunDirectory, read_evaluations, read_metrics
 from qae.tiny.config import TinyConfig
@@ -182,7 +183,7 @@ def test_an_adapted_k_follows_its_rule_and_goes_on_from_a_checkpoint(cache: Path
     assert numbers(tmp_path / "stopped") == numbers(tmp_path / "whole")
     _, *lines = numbers(tmp_path / "whole")[0]
     rule = TinyConfig.from_mapping(tiny_mapping(*TINY_QUICK, *controller)).advantage
-    assert rule.controller is not None
+    assert isinstance(rule.controller, EntropyBand)
     k = 0.5
     for line in lines:
         k = rule.controller.next_k(k, number(line, metrics.ENTROPY.name))

@@ -9,6 +9,7 @@ from verl.trainer.ppo import core_algos
 import qae.verl_plugin
 from qae import metrics
 from qae.advantage import group_advantages, group_index
+from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig, AdvantageRule, QuantileDefinition, QuantileOn
 from qae.diagnostics import advantage_diagnostics, entropy_by_sign
 from qae.errors import ConfigError
@@ -97,6 +98,18 @@ def test_an_adapted_k_is_the_trainers_of_the_step() -> None:
         assert torch.equal(call(adapted, seed=2), call({"quantile_k": 0.8}, seed=2))
     with pytest.raises(ConfigError, match=r"quantile_controller=.* trainer.v1.trainer_mode=qae_sync"):
         call(adapted)
+
+
+def test_a_balanced_k_needs_no_trainer_and_is_logged() -> None:
+    rewards_B_T, mask_B_T, uid_B = batch(6)
+    balanced: dict[str, object] = {"quantile_controller": {"target": 0.0, "k_low": 0.01, "k_high": 0.99}}
+    rule = AdvantageConfig.from_mapping(balanced)
+    score_B = rewards_B_T.sum(1)
+    chosen = with_k_of_batch(rule, score_B, group_index(uid_B), mask_B_T.sum(1))
+    advantage_B_T = call(balanced, seed=6)
+    assert torch.equal(advantage_B_T, call({"quantile_k": chosen.quantile_k}, seed=6))
+    values = describe(score_B, uid_B, advantage_B_T, torch.ones(mask_B_T.shape), mask_B_T, rule)
+    assert values[metrics.QUANTILE_K.name] == chosen.quantile_k
 
 
 def test_quantile_on_accuracy_needs_our_trainer_and_says_so() -> None:
