@@ -16,6 +16,7 @@ from sweeps.verl_overrides import engine, verl_values
 
 # Keys of ours in verl's `algorithm` section: the estimator reads them.
 OUR_ALGORITHM_KEYS = ("quantile_k", "quantile_definition", "quantile_on", "quantile_controller", "advantage")
+OUR_LOSS_MODES = ("bapo",)
 ESTIMATOR = "qae"
 TRAINER_MODE = "qae_sync"
 TRAINER_MODES = ("sync", "colocate_async", "separate_async", TRAINER_MODE)
@@ -166,7 +167,7 @@ def _dotted(section: Mapping[str, object], prefix: str = "") -> Iterator[str]:
 
 def _check_names(run: Run, source: verl_source.VerlSource) -> None:
     closed: dict[str, Sequence[str]] = {
-        f"{_A}.policy_loss.loss_mode": source.loss_modes(),
+        f"{_A}.policy_loss.loss_mode": (*source.loss_modes(), *OUR_LOSS_MODES),
         "algorithm.adv_estimator": (ESTIMATOR, *source.estimators()),
         "trainer.v1.trainer_mode": TRAINER_MODES,
         f"{_A}.loss_agg_mode": LOSS_AGGREGATIONS,

@@ -13,7 +13,8 @@ from qae.embedded import reading
 from qae.errors import ConfigError
 
 VERL_LOSSES = ("clip_cov", "kl_cov", "gspo", "geo_mean", "cispo", "sapo", "dppo_tv", "dppo_kl", "gpg", "dro")
-LOSS_MODES = ("vanilla", *VERL_LOSSES)
+OWN_LOSSES = ("vanilla", "bapo")  # written out in `qae.embedded.losses`
+LOSS_MODES = (*OWN_LOSSES, *VERL_LOSSES)
 LOSS_AGGREGATIONS = ("token-mean", "seq-mean-token-mean", "seq-mean-token-sum", "seq-mean-token-sum-norm")
 
 
@@ -89,7 +90,7 @@ class Actor:
     @property
     def needs_verl(self) -> bool:
         """Whether the loss is verl's own function, whose import takes a quarter of a minute."""
-        return self.policy_loss.loss_mode != "vanilla" or self.loss_agg_mode != "token-mean"
+        return self.policy_loss.loss_mode not in OWN_LOSSES or self.loss_agg_mode != "token-mean"
 
 
 @dataclass

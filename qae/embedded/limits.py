@@ -66,6 +66,9 @@ def _check_method(c: EmbeddedConfig) -> None:
     require(loss_mode in LOSS_MODES, f"{_A}.policy_loss.loss_mode", loss_mode, modes)
     aggregations = f"choose one of {', '.join(LOSS_AGGREGATIONS)}"
     require(actor.loss_agg_mode in LOSS_AGGREGATIONS, f"{_A}.loss_agg_mode", actor.loss_agg_mode, aggregations)
+    fix = "loss_mode=bapo is a mean over tokens here; set token-mean"
+    means_tokens = actor.loss_agg_mode == "token-mean"
+    require(loss_mode != "bapo" or means_tokens, f"{_A}.loss_agg_mode", actor.loss_agg_mode, fix)
     fix = "loss_mode=dro needs a number above 0"
     require(loss_mode != "dro" or (beta is not None and beta > 0), f"{_A}.policy_loss.dro_beta", beta, fix)
     require(actor.clip_ratio_c > 1, f"{_A}.clip_ratio_c", actor.clip_ratio_c, "the dual clip must be above 1")

@@ -1,4 +1,4 @@
-"""Policy losses: DAPO's own, written out; every other one is verl's registered function itself."""
+"""Policy losses: DAPO's own and BAPO, written out; every other one is verl's registered function itself."""
 
 from typing import NamedTuple, Protocol
 
@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from qae import metrics
+from qae.bapo import clip_bounds
 from qae.diagnostics import clip_by_sign
 from qae.embedded.config import Actor
 
@@ -36,11 +37,12 @@ def make_policy_loss(actor: Actor, group_size: int) -> PolicyLoss:
         group_size: responses a prompt; verl's configuration wants it.
 
     Returns:
-        `DapoLoss` for the plain loss, otherwise verl's function. Importing verl takes a quarter of a minute.
+        `DapoLoss` for the plain loss, `BapoLoss` for BAPO, otherwise verl's function. Importing verl takes a quarter of a minute.
     """
-    if not actor.needs_verl:
-        return DapoLoss(actor.clip_ratio_low, actor.clip_ratio_high, actor.clip_ratio_c)
-    return VerlLoss(actor, group_size)
+    if actor.needs_verl:
+        return VerlLoss(actor, group_size)
+    own = BapoLoss if actor.policy_loss.loss_mode == "bapo" else DapoLoss
+    return own(actor.clip_ratio_low, actor.clip_ratio_high, actor.clip_ratio_c)
 
 
 class _Surrogate(NamedTuple):
@@ -81,7 +83,8 @@ class DapoLoss:
         self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
         """Return the loss, its clip fractions (in all and by sign), drift and KL estimate, as `PolicyLoss` says."""
-        return self._mean_over_tokens(self._surrogate(old_log_prob, log_prob, advantages), advantages, response_mask)
+        terms = self._surrogate(old_log_prob, log_prob, advantages, response_mask)
+        return self._mean_over_tokens(terms, advantages, response_mask)
 
     def with_gradient(
         self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
@@ -90,16 +93,22 @@ class DapoLoss:
 
         A token that a clip or the dual cap binds has no gradient, any other one -advantage * ratio / tokens.
         """
-        terms = self._surrogate(old_log_prob, log_prob, advantages)
+        terms = self._surrogate(old_log_prob, log_prob, advantages, response_mask)
         loss, logged = self._mean_over_tokens(terms, advantages, response_mask)
         free = ~(terms.bound | terms.capped) & (terms.log_ratio.abs() <= _LARGEST_LOG_RATIO)
         return loss, terms.unclipped * free * (response_mask / response_mask.sum()), logged
 
-    def _surrogate(self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor) -> _Surrogate:
+    def _bounds(self, ratio: Tensor, advantages: Tensor, response_mask: Tensor) -> tuple[float, float]:  # noqa: ARG002
+        """Lowest and highest ratio with a gradient."""
+        return 1 - self.low, 1 + self.high
+
+    def _surrogate(
+        self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
+    ) -> _Surrogate:
         log_ratio = (log_prob - old_log_prob).clamp(-_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO)
         ratio = log_ratio.exp()
         unclipped = -advantages * ratio
-        clipped = -advantages * ratio.clamp(1 - self.low, 1 + self.high)
+        clipped = -advantages * ratio.clamp(*self._bounds(ratio.detach(), advantages, response_mask))
         pessimistic = torch.maximum(unclipped, clipped)
         cap = -advantages * self.dual
         capped = (pessimistic > cap) & (advantages < 0)
@@ -126,6 +135,13 @@ class DapoLoss:
             metrics.PPO_KL.name: kl,
             **by_sign,
         }
+
+
+class BapoLoss(DapoLoss):
+    """The plain loss under the clip bounds of `qae.bapo`, which start at those of the configuration."""
+
+    def _bounds(self, ratio: Tensor, advantages: Tensor, response_mask: Tensor) -> tuple[float, float]:
+        return clip_bounds(ratio, advantages, response_mask, 1 - self.low, 1 + self.high)
 
 
 class VerlLoss:

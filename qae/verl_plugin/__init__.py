@@ -14,8 +14,8 @@ if os.environ.get("QAE_VERL_CPU") == "1":
 
     cpu.install()
 
-from qae.verl_plugin import estimator, late_registration
+from qae.verl_plugin import bapo, estimator, late_registration
 
 late_registration.after_import("verl.trainer.ppo.v1.trainer_sync", "qae.verl_plugin.trainer")
 
-__all__ = ["estimator"]
+__all__ = ["bapo", "estimator"]

@@ -32,6 +32,7 @@ REGULARIZERS = (
     "clip_cov",
     "kl_cov",
     "gspo",
+    "bapo",
     "sapo",
     "cispo",
     "geo_mean",
