@@ -19,15 +19,16 @@ def clip_bounds(
 ) -> tuple[float, float]:
     """The bounds of the probability ratio for one mini-batch.
 
-    A token with positive advantage weighs A min(ratio, high), one with negative advantage |A| max(ratio, low). While the
-    positive ones weigh less than the negative ones, first the lower bound rises, up to `HIGHEST_LOW`, then the upper
-    one, up to `HIGHEST_HIGH`.
+    A token with positive advantage weighs A min(ratio, high), one with negative advantage |A| max(ratio, low). While
+    the positive ones weigh less than the negative ones, first the lower bound rises, up to `HIGHEST_LOW`, then the
+    upper one, up to `HIGHEST_HIGH`.
 
     Args:
         ratio_B_T: probability over that of the policy that sampled, float (B, T).
         advantage_B_T: float (B, T).
         mask_B_T: 1 for response tokens, (B, T).
-        low, high: where the bounds start.
+        low: where the lower bound starts.
+        high: where the upper bound starts.
         over_ranks: adds the two weights up over all processes that share the update.
     """
     up_B_T = (advantage_B_T * mask_B_T).clamp(min=0)

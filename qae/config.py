@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from qae.checks import boolean, is_number, member
 from qae import controller as controllers
+from qae.checks import boolean, is_number, member
 from qae.controller import KEY as CONTROLLER_KEY
 from qae.controller import Balance, Controller, EntropyBand
 from qae.errors import ConfigError

@@ -26,7 +26,7 @@ _CODE = re.compile(r"(`[^`]+`)")
 _MARKS = re.compile(
     r"""(?P<always>[\\`$~|])
     | (?P<star>(?<=\S)\*|\*(?=\S))
-    | (?P<rule>(?<!\w)_|_(?!\w))
+    | (?P<rule>(?<![^\W_])_|_(?![^\W_]))
     | (?P<link>\](?=[(\[:]))
     | (?P<emoji>:(?=[\w+-]+:))
     | (?P<entity>&(?=\#?\w+;))

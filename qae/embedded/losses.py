@@ -37,7 +37,8 @@ def make_policy_loss(actor: Actor, group_size: int) -> PolicyLoss:
         group_size: responses a prompt; verl's configuration wants it.
 
     Returns:
-        `DapoLoss` for the plain loss, `BapoLoss` for BAPO, otherwise verl's function. Importing verl takes a quarter of a minute.
+        `DapoLoss` for the plain loss, `BapoLoss` for BAPO, otherwise verl's function.
+        Importing verl takes a quarter of a minute.
     """
     if actor.needs_verl:
         return VerlLoss(actor, group_size)

@@ -52,7 +52,7 @@ def test_an_adapted_k_is_an_arm_of_its_own() -> None:
         "adaptive K from 0.4, low=0.1",
     ]
     balanced = {"algorithm.quantile_k": -1, "algorithm.quantile_controller.target": 0.0}
-    assert names(fixed, adapted, balanced) == ["K = 0.4", "balanced K", "adaptive K from 0.4"]
+    assert names(fixed, adapted, balanced) == ["K = 0.4", "adaptive K from 0.4", "balanced K"]
 
 
 def test_forks_are_one_arm_whatever_runs_they_come_from() -> None:

@@ -151,7 +151,7 @@ def test_curves_are_means_over_seeds_and_estimates(paper_runs: Runs) -> None:
             ("Response length (tokens)", metrics.LENGTH_MEAN),
         ):
             logged = item.runs.series(arm, metric.name)
-            assert logged.shape[1] == 4
+            assert logged.shape[1] == SEEDS
             assert values(item, label, str(arm)).tolist() == pytest.approx(logged.mean(axis=1).tolist())
         curve = statistics.pass_at_k_curve(item.runs.counts(arm), 1)
         assert values(item, "pass@1", str(arm)).to_dict() == curve["value"].to_dict()

@@ -12,7 +12,6 @@ from analysis.runs import Runs
 from qae.run_directory import NOTHING_TO_LEARN, RunStatus
 from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy
 
-
 FRESH = range(FIRST_SEED, FIRST_SEED + SEEDS)
 
 
@@ -121,7 +120,7 @@ def test_an_arm_of_which_all_runs_ended_early_is_drawn(paper_runs: Runs) -> None
 
 def test_without_any_run_the_reason_is_a_sentence(paper_runs: Runs) -> None:
     for name in paper.names():
-        if paper.needs_of(name).seeds:
+        if paper.needs_of(name).arms:
             with pytest.raises(MissingDataError, match=rf"experiment={paper.needs_of(name).experiment}` makes them"):
                 paper.prepare(name, replace(paper_runs, records=()))
 

@@ -61,7 +61,7 @@ def test_the_advantages_are_those_of_the_chosen_k() -> None:
 
 
 def test_bounds_hold_and_other_rules_stay_as_they_are() -> None:
-    assert with_k_of_batch(replace(RULE, controller=Balance(-5.0, 0.3, 0.6)), *batch(1)).quantile_k == 0.6
+    assert with_k_of_batch(replace(RULE, controller=Balance(-5.0, 0.3, 0.6)), *batch(1)).quantile_k == 4.5 / SIZE
     assert with_k_of_batch(replace(RULE, controller=Balance(5.0, 0.3, 0.6)), *batch(1)).quantile_k == 0.3
     for config in (AdvantageConfig(), AdvantageConfig(quantile_k=0.4)):
         assert with_k_of_batch(config, *batch(1)) is config

@@ -3,7 +3,7 @@
 import io
 import re
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
@@ -83,6 +83,7 @@ def test_a_markdown_table_has_its_columns_and_shows_the_text(rows: list[tuple[st
     assert shown == [[text.one_line(cell).strip() for cell in row] for row in rows]
 
 
+@example("__0__")
 @given(TEXTS)
 def test_a_sentence_with_foreign_words_is_one_paragraph(given_text: str) -> None:
     tokens = MarkdownIt("gfm-like", {"linkify": False, "html": True}).parse(text.markdown_sentence(given_text))

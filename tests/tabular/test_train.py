@@ -169,14 +169,16 @@ def test_a_balanced_k_is_chosen_of_each_batch_and_a_killed_run_chooses_the_same(
     assert play("stopped", stop_after=3) == 3
     assert play("stopped") == 6
     assert numbers(tmp_path / "whole") == numbers(tmp_path / "stopped")
-    run(tmp_path / "mean", "algorithm.quantile_k=-1")
-    of_mean, of_balanced = (
-        [line for line in read_metrics(RunDirectory(tmp_path / name)).records if line["step"] != 0]
-        for name in ("mean", "whole")
-    )
-    assert all(0 < float(str(line[metrics.QUANTILE_K.name])) < 1 for line in of_balanced)
-    net = metrics.ADVANTAGE_TOKEN_MEAN.name
-    assert abs(float(str(of_balanced[0][net]))) < abs(float(str(of_mean[0][net])))
+    for k in (0.2, 0.8):
+        assert run(tmp_path / f"{k}", f"algorithm.quantile_k={k}", stop_after=1) == 1
+
+    def logged(name: str, metric: metrics.Metric) -> list[float]:
+        lines = read_metrics(RunDirectory(tmp_path / name)).records
+        return [float(str(line[metric.name])) for line in lines if line["step"] != 0]
+
+    assert all(0 < k < 1 for k in logged("whole", metrics.QUANTILE_K))
+    first = {name: abs(logged(name, metrics.ADVANTAGE_TOKEN_MEAN)[0]) for name in ("whole", "0.2", "0.8")}
+    assert first["whole"] == min(first.values()) < max(first.values())
 
 
 @pytest.mark.slow

@@ -15,8 +15,8 @@ from analysis.runs import Runs
 _ARMS = {False: Arm(), True: Arm(published.DEFAULT_K)}
 NEEDS = Needs("fig6a", tuple(_ARMS.values()), larger_model=True)
 CAPTION = (
-    f"The larger model (here model=tabular-larger). {masks.CAPTION} Open diamonds: the paper's Qwen3-14B-Base, labels of "
-    "its Fig. 6a (no intervals are published)."
+    f"The larger model (here model=tabular-larger). {masks.CAPTION} Open diamonds: the paper's Qwen3-14B-Base, labels "
+    "of its Fig. 6a (no intervals are published)."
 )
 
 
