@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
+from qae.checks import value_of
 from qae.errors import ConfigError
 from sweeps import verl_source
 
@@ -16,6 +17,7 @@ OURS = frozenset(
 SEEDS = ("data.seed", "actor_rollout_ref.actor.data_loader_seed", "actor_rollout_ref.rollout.seed")
 ENGINE_SEEDS = {"dp": "actor_rollout_ref.actor.fsdp_config.seed", "megatron": "actor_rollout_ref.actor.megatron.seed"}
 PLUGIN = "qae.verl_plugin"
+EXPERIMENT_NAME = "trainer.experiment_name"
 
 _KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z_/][\w/.-]*", re.ASCII)
@@ -70,24 +72,28 @@ def environment(config: Mapping[str, object]) -> dict[str, str]:
     return variables
 
 
-def shell_command(config: Mapping[str, object], *, more: str = "") -> str:
+def shell_command(config: Mapping[str, object]) -> str:
     """The run's command for a shell, an override a line.
 
     Args:
-        config: as for `verl_overrides`.
-        more: a last argument, written as it is (``"$@"`` in a script).
+        config: as for `verl_overrides`. Its ``trainer.experiment_name`` must be the run's alone: verl continues from
+            whatever checkpoint lies under that name.
     """
-    overrides = [shlex.quote(override) for override in verl_overrides(config)]
-    lines = ["python -m verl.trainer.main_ppo", *overrides, *([more] if more else [])]
+    return _shell(config, [shlex.quote(override) for override in verl_overrides(config)])
+
+
+def _shell(config: Mapping[str, object], overrides: Sequence[str]) -> str:
     exports = [f"export {name}={shlex.quote(value)}" for name, value in environment(config).items()]
-    return "\n".join([*exports, " \\\n    ".join(lines)]) + "\n"
+    return "\n".join([*exports, " \\\n    ".join(["python -m verl.trainer.main_ppo", *overrides])]) + "\n"
 
 
 def shell_script(config: Mapping[str, object], overrides: Sequence[str]) -> str:
     """The run's command as a script that takes more overrides, which win.
 
+    With more overrides the run is another, and so is its name: verl would continue from the first one's checkpoint.
+
     Args:
-        config: as for `verl_overrides`.
+        config: as for `shell_command`.
         overrides: what made it, for its head.
     """
     made_by = shlex.join(["qae", "verl-command", "--script", *overrides])
@@ -96,8 +102,15 @@ def shell_script(config: Mapping[str, object], overrides: Sequence[str]) -> str:
         f"# Written by `{made_by}`; `make scripts` writes it again.",
         "# More overrides may follow, and win: ++algorithm.quantile_k=0.4 for the K-quantile instead of the mean.",
         "set -euo pipefail",
+        f"name={shlex.quote(str(value_of(config, EXPERIMENT_NAME)))}",
+        "# Other overrides are another run. verl continues from the checkpoint that it finds under a run's name.",
+        '[ $# -eq 0 ] || name+="-$(printf \'%s\\n\' "$@" | LC_ALL=C sort | sha256sum | cut -c1-12)"',
     ]
-    return "\n".join(head) + "\n" + shell_command(config, more='"$@"')
+    own = [
+        f'{EXPERIMENT_NAME}="$name"' if override.startswith(f"{EXPERIMENT_NAME}=") else shlex.quote(override)
+        for override in verl_overrides(config)
+    ]
+    return "\n".join(head) + "\n" + _shell(config, [*own, '"$@"'])
 
 
 def known(defaults: Mapping[str, object], key: str) -> bool:

@@ -30,7 +30,8 @@ def describe(
         entropy_B_T: nats, float (B, T).
         mask_B_T: 1 for response tokens, (B, T).
         config: the rule that made the advantages; it gives the baselines.
-        unshaped_B: scores before shaping, float (B,), where the quantile is taken of those.
+        unshaped_B: scores before shaping, float (B,); None where they are not known. Their span is the unit of centred
+            rewards, and under ``quantile_on=accuracy`` the quantile is taken of them.
         right_B: which responses are right, bool (B,); None where the verifier does not say.
     """
     mask_B_T = mask_B_T.bool()
@@ -44,7 +45,9 @@ def describe(
     entropy_B_T = _masked(entropy_B_T, mask_B_T)
     spoken_B = tokens_B > 0
     values = {
-        **advantage_diagnostics(scores_B, group_B, baseline_B, advantage_B, config.quantile_k),
+        **advantage_diagnostics(
+            scores_B, group_B, baseline_B, advantage_B, config.quantile_k, _span(scores_B if unshaped_B is None else unshaped_B)
+        ),
         **entropy_by_sign(advantage_B, entropy_B_T, mask_B_T),
         **advantage_token_mean(advantage_B, tokens_B),
         **({} if right_B is None else lengths_by_correctness(tokens_B, right_B)),
@@ -53,6 +56,11 @@ def describe(
         values[metrics.ENTROPY.name] = token_mean(entropy_B_T, mask_B_T)
         values[metrics.ENTROPY_SEQUENCE.name] = float((entropy_B_T.sum(1)[spoken_B] / tokens_B[spoken_B]).mean())
     return values
+
+
+def _span(scores_B: Tensor) -> float:
+    """Highest minus lowest score; 1 where all are equal."""
+    return float(scores_B.max() - scores_B.min()) or 1.0
 
 
 def token_mean(values_B_T: Tensor, mask_B_T: Tensor) -> float:
