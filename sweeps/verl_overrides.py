@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from qae.checks import value_of
 from qae.errors import ConfigError
-from sweeps import verl_source
+from sweeps import toolkit_keys, verl_source
 
 # Sections of ours; everything else is verl's.
 OURS = frozenset(
@@ -17,6 +17,7 @@ OURS = frozenset(
 SEEDS = ("data.seed", "actor_rollout_ref.actor.data_loader_seed", "actor_rollout_ref.rollout.seed")
 ENGINE_SEEDS = {"dp": "actor_rollout_ref.actor.fsdp_config.seed", "megatron": "actor_rollout_ref.actor.megatron.seed"}
 PLUGIN = "qae.verl_plugin"
+EXTERNAL_MODULES = "VERL_USE_EXTERNAL_MODULES"
 EXPERIMENT_NAME = "trainer.experiment_name"
 
 _KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
@@ -66,10 +67,16 @@ def verl_overrides(config: Mapping[str, object]) -> list[str]:
 
 def environment(config: Mapping[str, object]) -> dict[str, str]:
     """Environment variables that the command needs."""
-    variables = {"VERL_USE_EXTERNAL_MODULES": PLUGIN}
+    variables = {EXTERNAL_MODULES: ",".join(modules(config))}
     if engine(config) == "megatron":
         variables["CUDA_DEVICE_MAX_CONNECTIONS"] = "1"  # Megatron overlaps communication by the order of launches
     return variables
+
+
+def modules(config: Mapping[str, object]) -> list[str]:
+    """What verl's processes import first: ours, and what the configuration names."""
+    named = str(value_of(config, toolkit_keys.MODULES) or "").split(",")
+    return list(dict.fromkeys(name for name in map(str.strip, [PLUGIN, *named]) if name))
 
 
 def shell_command(config: Mapping[str, object]) -> str:
@@ -79,12 +86,27 @@ def shell_command(config: Mapping[str, object]) -> str:
         config: as for `verl_overrides`. Its ``trainer.experiment_name`` must be the run's alone: verl continues from
             whatever checkpoint lies under that name.
     """
-    return _shell(config, [shlex.quote(override) for override in verl_overrides(config)])
+    return _shell(config, {})
 
 
-def _shell(config: Mapping[str, object], overrides: Sequence[str]) -> str:
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in environment(config).items()]
-    return "\n".join([*exports, " \\\n    ".join(["python -m verl.trainer.main_ppo", *overrides])]) + "\n"
+def _shell(config: Mapping[str, object], variables: Mapping[str, str], *last: str) -> str:
+    """Exports and command; keys in `variables` get the shell's variables of that name as values.
+
+    Modules of the user's environment are imported beside ours, as `sweeps.verl_run` does.
+    """
+    of_the_user = f"${{{EXTERNAL_MODULES}:+,${EXTERNAL_MODULES}}}"
+    exports = [
+        f'export {name}={shlex.quote(value)}{of_the_user if name == EXTERNAL_MODULES else ""}'
+        for name, value in environment(config).items()
+    ]
+    variables = {**variables, f"++{toolkit_keys.MODULES}": EXTERNAL_MODULES}
+    words = []
+    for override in verl_overrides(config):
+        key, _, _ = override.partition("=")
+        # Hydra's quotes, too: a list of modules has commas.
+        words.append(f"\"{key}='${variables[key]}'\"" if key in variables else shlex.quote(override))
+    command = " \\\n    ".join(["python -m verl.trainer.main_ppo", *words, *last])
+    return "\n".join([*exports, command]) + "\n"
 
 
 def shell_script(config: Mapping[str, object], overrides: Sequence[str]) -> str:
@@ -106,11 +128,7 @@ def shell_script(config: Mapping[str, object], overrides: Sequence[str]) -> str:
         "# Other overrides are another run. verl continues from the checkpoint that it finds under a run's name.",
         '[ $# -eq 0 ] || name+="-$(printf \'%s\\n\' "$@" | LC_ALL=C sort | sha256sum | cut -c1-12)"',
     ]
-    own = [
-        f'{EXPERIMENT_NAME}="$name"' if override.startswith(f"{EXPERIMENT_NAME}=") else shlex.quote(override)
-        for override in verl_overrides(config)
-    ]
-    return "\n".join(head) + "\n" + _shell(config, [*own, '"$@"'])
+    return "\n".join(head) + "\n" + _shell(config, {EXPERIMENT_NAME: "name"}, '"$@"')
 
 
 def known(defaults: Mapping[str, object], key: str) -> bool:

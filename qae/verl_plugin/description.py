@@ -1,5 +1,7 @@
 """What a training batch of verl looks like, in the metrics of `qae.metrics`; pure functions over tensors."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -61,6 +63,21 @@ def describe(
 def _span(scores_B: Tensor) -> float:
     """Highest minus lowest score; 1 where all are equal."""
     return float(scores_B.max() - scores_B.min()) or 1.0
+
+
+def generated_kept(trained: int, logged: Mapping[str, float]) -> float:
+    """Share of generated groups that have right and wrong responses.
+
+    Args:
+        trained: groups of the batch.
+        logged: verl's metrics of the step. Evicted groups are all right or all wrong; a surplus group is mixed and was
+            not needed (verl/trainer/ppo/v1/replay_buffer.py).
+    """
+    evicted, surplus = (
+        sum(value for name, value in logged.items() if name.endswith(f"filter_groups/{kind}_samples"))
+        for kind in ("evicted", "discarded_surplus")
+    )
+    return (trained + surplus) / (trained + surplus + evicted)
 
 
 def token_mean(values_B_T: Tensor, mask_B_T: Tensor) -> float:

@@ -22,7 +22,7 @@ from qae.evaluation import summarise
 from qae.run_directory import write_atomic
 from qae.token_statistics import high_entropy_tokens, words_in_vocabulary
 from qae.verl_plugin import estimator
-from qae.verl_plugin.description import describe, rightness, token_mean, unshaped
+from qae.verl_plugin.description import describe, generated_kept, rightness, token_mean, unshaped
 from qae.verl_plugin.record import RecordingTracking, RunRecord, Tracking
 from qae.verl_plugin.validation import Sample, ValidationTap, plain, problem_results, samples
 
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
     from transfer_queue import KVBatchMeta
 
-_EVICTED = "filter_groups/evicted_samples"
 _CONTROLLER_STATE = "quantile_controller.json"
 _log = logging.getLogger(__name__)
 
@@ -143,9 +142,7 @@ class QaeTrainer(PPOTrainerSync):
     ) -> None:
         super()._compute_metrics(batch, metrics, timing_raw, **where)
         if self.config.algorithm.filter_groups.enable:
-            kept = self.config.data.train_batch_size
-            evicted = sum(value for name, value in metrics.items() if name.endswith(_EVICTED))
-            metrics[names.GENERATED_KEPT.name] = kept / (kept + evicted)
+            metrics[names.GENERATED_KEPT.name] = generated_kept(self.config.data.train_batch_size, metrics)
 
     def _save_checkpoint(self) -> None:
         if self._advantage.adapted_k is not None:

@@ -202,6 +202,10 @@ R = "actor_rollout_ref.rollout"
         (["advantage=median", "algorithm.adv_estimator=rloo"], "only qae reads algorithm.advantage"),
         (["++data.gen_batch_size=1536"], "verl generates prompt by prompt"),
         (["++algorithm.filter_groups.max_num_gen_batches=10"], "verl's trainer ignores it"),
+        (["++algorithm.rollout_correction.bypass_mode=true"], "verl then computes no entropy"),
+        ([f"{R}.name=vlm"], "did you mean vllm?"),
+        ([f"{R}.name=nonsense"], "choose one of vllm, sglang"),
+        (["trainer.device=npu"], "choose one of cuda, cpu"),
         (["algorithm.filter_groups.metric=null"], "name one, e.g. acc"),
         (["++trainer.use_v1=false"], "need true"),
         (["reward.reward_kwargs.overlong_buffer_cfg.len=30000"], "it must be at most"),
@@ -299,11 +303,15 @@ def test_the_command_is_one_that_a_shell_reads_back(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "VERL_USE_EXTERNAL_MODULES": "mine"},
     )
     arguments, environment = json.loads(shell.stdout)
-    assert arguments == ["-m", "verl.trainer.main_ppo", *verl_overrides(config)]
-    assert environment["VERL_USE_EXTERNAL_MODULES"] == "qae.verl_plugin"
+    assert arguments[:2] == ["-m", "verl.trainer.main_ppo"]
+    assert environment["VERL_USE_EXTERNAL_MODULES"] == "qae.verl_plugin,mine"
+    for_workers = "++ray_kwargs.ray_init.runtime_env.env_vars.VERL_USE_EXTERNAL_MODULES"
+    expected = {override.partition("=")[0]: override for override in verl_overrides(config)}
+    expected[for_workers] = f"{for_workers}='qae.verl_plugin,mine'"
+    assert arguments[2:] == list(expected.values())
     parsed = OverridesParser.create().parse_overrides(arguments[2:])
     by_key = {override.key_or_group: override.value() for override in parsed}
     assert str(by_key["algorithm.quantile_k"]) == "0.4"

@@ -12,7 +12,7 @@ from qae.advantage import group_advantages, group_index
 from qae.config import AdvantageConfig, AdvantageRule, QuantileDefinition, QuantileOn
 from qae.diagnostics import advantage_diagnostics, entropy_by_sign
 from qae.errors import ConfigError
-from qae.verl_plugin.description import describe, rightness, unshaped
+from qae.verl_plugin.description import describe, generated_kept, rightness, unshaped
 from qae.verl_plugin.estimator import Step, during
 from qae.verl_plugin.validation import Sample, problem_results
 
@@ -141,6 +141,13 @@ def test_centred_rewards_are_the_same_shares_whatever_a_right_answer_scores(quan
         assert of_zero_and_one[3] == 0 < of_zero_and_one[0]
     ones_B = torch.ones(len(uid_B))
     assert found(ones_B, ones_B) == [0.0, 1.0, 0.0, 0.0]
+
+
+def test_groups_that_verl_discards_as_surplus_were_mixed() -> None:
+    logged = {"training/filter_groups/evicted_samples": 6.0, "training/off_policy/evicted_samples": 50.0}
+    assert generated_kept(10, {}) == 1.0
+    assert generated_kept(10, logged) == 10 / 16
+    assert generated_kept(10, {**logged, "training/filter_groups/discarded_surplus_samples": 4.0}) == 14 / 20
 
 
 @pytest.mark.parametrize("rule", [AdvantageRule.QUANTILE, AdvantageRule.TOKEN_MEAN])
