@@ -37,7 +37,7 @@ def clip_bounds(
     def is_balanced() -> bool:
         weights = torch.stack([(up_B_T * ratio_B_T.clamp(max=high)).sum(), (down_B_T * ratio_B_T.clamp(min=low)).sum()])
         positive, negative = over_ranks(weights).tolist()
-        return positive >= negative
+        return bool(positive >= negative)
 
     while low < HIGHEST_LOW and not is_balanced():
         low = min(low + STEP, HIGHEST_LOW)

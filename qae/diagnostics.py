@@ -16,7 +16,12 @@ ZERO_TOLERANCE = 1e-6
 
 
 def advantage_diagnostics(
-    scores_B: Tensor, group_B: Tensor, baseline_B: Tensor, advantage_B: Tensor, quantile_k: float
+    scores_B: Tensor,
+    group_B: Tensor,
+    baseline_B: Tensor,
+    advantage_B: Tensor,
+    quantile_k: float,
+    span: float = 1.0,
 ) -> dict[str, float]:
     """Shares over the responses and groups of a batch.
 
@@ -26,6 +31,8 @@ def advantage_diagnostics(
         baseline_B: as `qae.advantage.group_advantages` returns it, float (B,).
         advantage_B: float (B,).
         quantile_k: routes groups into hard and easy; outside (0, 1) it counts as 0.5.
+        span: score of a right response minus that of a wrong one, before shaping; 2 for verl's +1 and -1. Centred
+            rewards count in units of it.
 
     Returns:
         sign shares, mean baseline, hard, easy and multi-valued groups, centred-reward shares.
@@ -36,7 +43,7 @@ def advantage_diagnostics(
     if len(scores_B) == 0:
         raise ValueError("the batch is empty: no response to take shares of")
     positive_B, negative_B, zero_B = _signs(advantage_B)
-    centred_B = scores_B - baseline_B
+    centred_B = (scores_B - baseline_B) / span
     one_B, none_B, minus_B = ((centred_B - value).abs() < ZERO_TOLERANCE for value in (1.0, 0.0, -1.0))
     return {
         metrics.ZERO_FRACTION.name: _share(zero_B),

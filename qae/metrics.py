@@ -257,12 +257,12 @@ CENTRED_ONE = _metric(
     "qae/centred_reward_one_fraction",
     "R - b = 1",
     "fraction",
-    "Responses whose score minus baseline is 1 (within 1e-6)",
+    "Responses whose score minus baseline is what a right response has above a wrong one (within 1e-6)",
     "paper Fig. 5c, legend",
 )
-CENTRED_ZERO = _metric("qae/centred_reward_zero_fraction", "R - b = 0", "fraction", "as above, 0", "paper Fig. 5c")
+CENTRED_ZERO = _metric("qae/centred_reward_zero_fraction", "R - b = 0", "fraction", "As above, but 0", "paper Fig. 5c")
 CENTRED_MINUS_ONE = _metric(
-    "qae/centred_reward_minus_one_fraction", "R - b = -1", "fraction", "as above, -1", "paper Fig. 5c"
+    "qae/centred_reward_minus_one_fraction", "R - b = -1", "fraction", "As above, but minus that", "paper Fig. 5c"
 )
 CENTRED_OTHER = _metric(
     "qae/centred_reward_other_fraction", "R - b, other values", "fraction", "as above, none of them", "paper Fig. 5c"

@@ -2,7 +2,10 @@
 # Written by `qae verl-command --script model=qwen3-8b-base`; `make scripts` writes it again.
 # More overrides may follow, and win: ++algorithm.quantile_k=0.4 for the K-quantile instead of the mean.
 set -euo pipefail
-export VERL_USE_EXTERNAL_MODULES=qae.verl_plugin
+name=qwen3-8b-base-clip_higher-cf874d0a77ea
+# Other overrides are another run. verl continues from the checkpoint that it finds under a run's name.
+[ $# -eq 0 ] || name+="-$(printf '%s\n' "$@" | LC_ALL=C sort | sha256sum | cut -c1-12)"
+export VERL_USE_EXTERNAL_MODULES=qae.verl_plugin${VERL_USE_EXTERNAL_MODULES:+,$VERL_USE_EXTERNAL_MODULES}
 python -m verl.trainer.main_ppo \
     data.seed=0 \
     actor_rollout_ref.actor.data_loader_seed=0 \
@@ -70,12 +73,12 @@ python -m verl.trainer.main_ppo \
     trainer.nnodes=4 \
     trainer.n_gpus_per_node=8 \
     trainer.project_name=qae \
-    trainer.experiment_name=qwen3-8b-base-clip_higher \
+    "trainer.experiment_name='$name'" \
     trainer.total_training_steps=300 \
     trainer.total_epochs=10000 \
     trainer.val_before_train=true \
     trainer.test_freq=5 \
     trainer.save_freq=5 \
     trainer.v1.trainer_mode=qae_sync \
-    ++ray_kwargs.ray_init.runtime_env.env_vars.VERL_USE_EXTERNAL_MODULES=qae.verl_plugin \
+    "++ray_kwargs.ray_init.runtime_env.env_vars.VERL_USE_EXTERNAL_MODULES='$VERL_USE_EXTERNAL_MODULES'" \
     "$@"

@@ -67,12 +67,13 @@ def verl_command(overrides: tuple[str, ...], *, script: bool) -> None:
     from qae.errors import ConfigError
     from sweeps import run_checks, verl_overrides
     from sweeps.app import compose_run, explain
-    from sweeps.trainers.verl import check_command
+    from sweeps.trainers.verl import check_command, named_by_run_id
 
     try:
         config = compose_run(overrides)
         run_checks.check_method(config)
         check_command(config)
+        config = named_by_run_id(config)
         text = verl_overrides.shell_script(config, overrides) if script else verl_overrides.shell_command(config)
     except ConfigError as error:
         raise click.UsageError(str(error)) from error

@@ -80,7 +80,7 @@ def check(config: Mapping[str, object]) -> None:
     _check_own_sections(config)
     for key, fix in {**VERL, **WITHOUT_EFFECT}.items():
         value = value_of(config, key)
-        if value is not None and value != _of_the_recipe(config).get(key):
+        if value is not None and value != of_the_recipe(config).get(key):
             raise ConfigError(key, value, f"the toolkit sets it; {fix}")
 
 
@@ -123,7 +123,7 @@ def _keys(name: str, section: object) -> list[str]:
     return found
 
 
-def _of_the_recipe(config: Mapping[str, object]) -> dict[str, object]:
+def of_the_recipe(config: Mapping[str, object]) -> dict[str, object]:
     """What the tree itself gives those keys, for `qae verl-command`."""
     labels = f"{value_of(config, 'labels.model')}-{value_of(config, 'labels.regularizer')}"
     return {"trainer.project_name": "qae", "trainer.experiment_name": labels, "trainer.log_val_generations": 0}

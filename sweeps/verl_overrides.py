@@ -4,8 +4,9 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
+from qae.checks import value_of
 from qae.errors import ConfigError
-from sweeps import verl_source
+from sweeps import toolkit_keys, verl_source
 
 # Sections of ours; everything else is verl's.
 OURS = frozenset(
@@ -16,6 +17,8 @@ OURS = frozenset(
 SEEDS = ("data.seed", "actor_rollout_ref.actor.data_loader_seed", "actor_rollout_ref.rollout.seed")
 ENGINE_SEEDS = {"dp": "actor_rollout_ref.actor.fsdp_config.seed", "megatron": "actor_rollout_ref.actor.megatron.seed"}
 PLUGIN = "qae.verl_plugin"
+EXTERNAL_MODULES = "VERL_USE_EXTERNAL_MODULES"
+EXPERIMENT_NAME = "trainer.experiment_name"
 
 _KEY = re.compile(r"[A-Za-z_][\w-]*", re.ASCII)
 _PLAIN = re.compile(r"[A-Za-z_/][\w/.-]*", re.ASCII)
@@ -64,30 +67,55 @@ def verl_overrides(config: Mapping[str, object]) -> list[str]:
 
 def environment(config: Mapping[str, object]) -> dict[str, str]:
     """Environment variables that the command needs."""
-    variables = {"VERL_USE_EXTERNAL_MODULES": PLUGIN}
+    variables = {EXTERNAL_MODULES: ",".join(modules(config))}
     if engine(config) == "megatron":
         variables["CUDA_DEVICE_MAX_CONNECTIONS"] = "1"  # Megatron overlaps communication by the order of launches
     return variables
 
 
-def shell_command(config: Mapping[str, object], *, more: str = "") -> str:
+def modules(config: Mapping[str, object]) -> list[str]:
+    """What verl's processes import first: ours, and what the configuration names."""
+    named = str(value_of(config, toolkit_keys.MODULES) or "").split(",")
+    return list(dict.fromkeys(name for name in map(str.strip, [PLUGIN, *named]) if name))
+
+
+def shell_command(config: Mapping[str, object]) -> str:
     """The run's command for a shell, an override a line.
 
     Args:
-        config: as for `verl_overrides`.
-        more: a last argument, written as it is (``"$@"`` in a script).
+        config: as for `verl_overrides`. Its ``trainer.experiment_name`` must be the run's alone: verl continues from
+            whatever checkpoint lies under that name.
     """
-    overrides = [shlex.quote(override) for override in verl_overrides(config)]
-    lines = ["python -m verl.trainer.main_ppo", *overrides, *([more] if more else [])]
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in environment(config).items()]
-    return "\n".join([*exports, " \\\n    ".join(lines)]) + "\n"
+    return _shell(config, {})
+
+
+def _shell(config: Mapping[str, object], variables: Mapping[str, str], *last: str) -> str:
+    """Exports and command; keys in `variables` get the shell's variables of that name as values.
+
+    Modules of the user's environment are imported beside ours, as `sweeps.verl_run` does.
+    """
+    of_the_user = f"${{{EXTERNAL_MODULES}:+,${EXTERNAL_MODULES}}}"
+    exports = [
+        f"export {name}={shlex.quote(value)}{of_the_user if name == EXTERNAL_MODULES else ''}"
+        for name, value in environment(config).items()
+    ]
+    variables = {**variables, f"++{toolkit_keys.MODULES}": EXTERNAL_MODULES}
+    words = []
+    for override in verl_overrides(config):
+        key, _, _ = override.partition("=")
+        # Hydra's quotes, too: a list of modules has commas.
+        words.append(f"\"{key}='${variables[key]}'\"" if key in variables else shlex.quote(override))
+    command = " \\\n    ".join(["python -m verl.trainer.main_ppo", *words, *last])
+    return "\n".join([*exports, command]) + "\n"
 
 
 def shell_script(config: Mapping[str, object], overrides: Sequence[str]) -> str:
     """The run's command as a script that takes more overrides, which win.
 
+    With more overrides the run is another, and so is its name: verl would continue from the first one's checkpoint.
+
     Args:
-        config: as for `verl_overrides`.
+        config: as for `shell_command`.
         overrides: what made it, for its head.
     """
     made_by = shlex.join(["qae", "verl-command", "--script", *overrides])
@@ -96,8 +124,11 @@ def shell_script(config: Mapping[str, object], overrides: Sequence[str]) -> str:
         f"# Written by `{made_by}`; `make scripts` writes it again.",
         "# More overrides may follow, and win: ++algorithm.quantile_k=0.4 for the K-quantile instead of the mean.",
         "set -euo pipefail",
+        f"name={shlex.quote(str(value_of(config, EXPERIMENT_NAME)))}",
+        "# Other overrides are another run. verl continues from the checkpoint that it finds under a run's name.",
+        '[ $# -eq 0 ] || name+="-$(printf \'%s\\n\' "$@" | LC_ALL=C sort | sha256sum | cut -c1-12)"',
     ]
-    return "\n".join(head) + "\n" + shell_command(config, more='"$@"')
+    return "\n".join(head) + "\n" + _shell(config, {EXPERIMENT_NAME: "name"}, '"$@"')
 
 
 def known(defaults: Mapping[str, object], key: str) -> bool:

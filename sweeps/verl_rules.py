@@ -20,6 +20,8 @@ OUR_LOSS_MODES = ("bapo",)
 ESTIMATOR = "qae"
 TRAINER_MODE = "qae_sync"
 TRAINER_MODES = ("sync", "colocate_async", "separate_async", TRAINER_MODE)
+DEVICES = ("cuda", "cpu")  # the second one for the development aid; nobody has tried the toolkit on others
+CPU_ROLLOUT, UNSET = "hf_cpu", "???"
 LOSS_AGGREGATIONS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm")
 KL_ESTIMATORS = ("kl", "k1", "abs", "mse", "k2", "low_var_kl", "k3", "full")
 
@@ -170,6 +172,8 @@ def _check_names(run: Run, source: verl_source.VerlSource) -> None:
         f"{_A}.policy_loss.loss_mode": (*source.loss_modes(), *OUR_LOSS_MODES),
         "algorithm.adv_estimator": (ESTIMATOR, *source.estimators()),
         "trainer.v1.trainer_mode": TRAINER_MODES,
+        "trainer.device": DEVICES,
+        f"{_R}.name": (*source.rollouts(), CPU_ROLLOUT, UNSET),
         f"{_A}.loss_agg_mode": LOSS_AGGREGATIONS,
         f"{_A}.kl_loss_type": [*KL_ESTIMATORS, *(f"{name}+" for name in KL_ESTIMATORS)],
     }
@@ -234,7 +238,7 @@ def _lengths(run: Run) -> None:
 
 
 def _rollout(run: Run) -> None:
-    run.require(run.get(f"{_R}.name") != "???", f"{_R}.name", "name the engine that generates, e.g. vllm or sglang")
+    run.require(run.get(f"{_R}.name") != UNSET, f"{_R}.name", "name the engine that generates, e.g. vllm or sglang")
     tensor = run.count(f"{_R}.tensor_model_parallel_size")
     run.require(run.gpus % tensor == 0, f"{_R}.tensor_model_parallel_size", f"it must divide the run's {run.gpus} GPUs")
     run.require(run.number(f"{_R}.temperature") > 0, f"{_R}.temperature", "give a number above 0")
@@ -299,6 +303,15 @@ def _uses_quantile(run: Run) -> bool:
     return run.get("algorithm.quantile_controller") is not None or (isinstance(k, int | float) and 0 < k < 1)
 
 
+def _rollout_correction(run: Run) -> None:
+    """`verl/trainer/ppo/v1/trainer_base.py` step: bypass mode computes no old log-probabilities and no entropies."""
+    run.require(
+        not run.get("algorithm.rollout_correction.bypass_mode") or run.get("trainer.v1.trainer_mode") != TRAINER_MODE,
+        "algorithm.rollout_correction.bypass_mode",
+        f"verl then computes no entropy, which {TRAINER_MODE} logs of each step; set false",
+    )
+
+
 def _dynamic_sampling(run: Run) -> None:
     """`verl/trainer/ppo/v1/trainer_base.py` _resolve_filter_groups_metric and _init_dataloader."""
     needs_v1 = run.get("algorithm.filter_groups.enable") or run.get("trainer.v1.trainer_mode") == TRAINER_MODE
@@ -353,6 +366,7 @@ _RULES: tuple[Callable[[Run], None], ...] = (
     _kl,
     _estimator,
     _median,
+    _rollout_correction,
     _dynamic_sampling,
     _reward,
     *verl_learning.RULES,

@@ -21,10 +21,9 @@ from qae.run_directory import RunDirectory, values_of
 from sweeps import toolkit_keys, trainers, verl_checkpoints, verl_machine, verl_overrides
 from sweeps.trainers import Lost, OnStep, TrainerKilledError, nothing_is_lost
 from sweeps.verl_cache import with_cached
-from sweeps.verl_overrides import quoted
+from sweeps.verl_overrides import EXTERNAL_MODULES, quoted
 
 _POLL_SECONDS = 0.5
-_EXTERNAL_MODULES = "VERL_USE_EXTERNAL_MODULES"
 _ERROR = re.compile(r"^(?:\([^)]*\)\s*)?((?:[\w.]+\.)?\w*(?:Error|Exception)\b.*)$")
 _LOG_TAIL_BYTES = 200_000
 # A trainer notices at once that a machine is gone; those who watch the machines may need a moment.
@@ -134,7 +133,7 @@ def environment(config: Mapping[str, object], directory: RunDirectory) -> dict[s
         **_NO_USAGE_REPORTS,
         **verl_machine.without_rival_names(os.environ),
         **verl_overrides.environment(config),
-        _EXTERNAL_MODULES: _modules(config),
+        EXTERNAL_MODULES: _modules(config),
         "QAE_RUN_DIRECTORY": str(directory.path.resolve()),
         "HYDRA_FULL_ERROR": "1",
         "TOKENIZERS_PARALLELISM": "false",
@@ -153,11 +152,9 @@ def environment(config: Mapping[str, object], directory: RunDirectory) -> dict[s
 
 def _modules(config: Mapping[str, object]) -> str:
     """What verl's processes import first: ours, and what the configuration or the user's environment names."""
-    named: object = config
-    for part in toolkit_keys.MODULES.split("."):
-        named = named.get(part) if isinstance(named, Mapping) else None
-    listed = [verl_overrides.PLUGIN, *str(named or "").split(","), *os.environ.get(_EXTERNAL_MODULES, "").split(",")]
-    return ",".join(dict.fromkeys(name for name in map(str.strip, listed) if name))
+    of_the_user = os.environ.get(EXTERNAL_MODULES, "").split(",")
+    listed = [*verl_overrides.modules(config), *map(str.strip, of_the_user)]
+    return ",".join(dict.fromkeys(name for name in listed if name))
 
 
 @contextmanager

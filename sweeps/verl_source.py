@@ -55,6 +55,10 @@ class VerlSource:
         """Values of the enumeration `AdvantageEstimator`, in order of the source."""
         return _enumeration(self._core_algos, "AdvantageEstimator")
 
+    def rollouts(self) -> tuple[str, ...]:
+        """Names of the engines that generate, in order of the source (`verl/workers/rollout/base.py`)."""
+        return _engines(self.folder / "workers" / "rollout" / "base.py")
+
     @property
     def _core_algos(self) -> Path:
         return self.folder / "trainer" / "ppo" / "core_algos.py"
@@ -138,3 +142,17 @@ def _enumeration(source: Path, name: str) -> tuple[str, ...]:
         for statement in node.body
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Constant)
     )
+
+
+@lru_cache(maxsize=8)
+def _engines(source: Path) -> tuple[str, ...]:
+    """First elements of the keys of ``_ROLLOUT_REGISTRY``."""
+    found = [
+        key.elts[0].value
+        for node in ast.walk(ast.parse(source.read_text()))
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)
+        if any(isinstance(target, ast.Name) and target.id == "_ROLLOUT_REGISTRY" for target in node.targets)
+        for key in node.value.keys
+        if isinstance(key, ast.Tuple) and isinstance(key.elts[0], ast.Constant)
+    ]
+    return tuple(dict.fromkeys(map(str, found)))

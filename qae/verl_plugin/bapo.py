@@ -43,9 +43,10 @@ def compute_policy_loss_bapo(
     )
     adapted = copy.copy(config)
     adapted.__dict__.update(clip_ratio_low=1 - low, clip_ratio_high=high - 1)  # its fields are frozen
-    return compute_policy_loss_vanilla(
+    found: tuple[Tensor, dict[str, Any]] = compute_policy_loss_vanilla(
         old_log_prob, log_prob, advantages, response_mask, loss_agg_mode, adapted, rollout_is_weights
     )
+    return found
 
 
 def _over_ranks(sums: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 """What a training batch of verl looks like, in the metrics of `qae.metrics`; pure functions over tensors."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -31,13 +33,15 @@ def describe(
         entropy_B_T: nats, float (B, T).
         mask_B_T: 1 for response tokens, (B, T).
         config: the rule that made the advantages; it gives the baselines.
-        unshaped_B: scores before shaping, float (B,), where the quantile is taken of those.
+        unshaped_B: scores before shaping, float (B,); None where they are not known. Their span is the unit of centred
+            rewards, and under ``quantile_on=accuracy`` the quantile is taken of them.
         right_B: which responses are right, bool (B,); None where the verifier does not say.
     """
     mask_B_T = mask_B_T.bool()
     on_accuracy = config.quantile_on is QuantileOn.ACCURACY
     group_B = group_index(uid_B)
     tokens_B = mask_B_T.sum(1)
+    span = _span(scores_B if unshaped_B is None else unshaped_B)
     unshaped_B = unshaped_B if on_accuracy else None
     config = with_k_of_batch(config, scores_B, group_B, tokens_B, unshaped_B)
     baseline_B = group_advantages(scores_B, group_B, config, unshaped_B, tokens_B=tokens_B).baseline_B
@@ -46,7 +50,7 @@ def describe(
     spoken_B = tokens_B > 0
     values = {
         **({} if config.adapted_k is None else {metrics.QUANTILE_K.name: config.adapted_k}),
-        **advantage_diagnostics(scores_B, group_B, baseline_B, advantage_B, config.quantile_k),
+        **advantage_diagnostics(scores_B, group_B, baseline_B, advantage_B, config.quantile_k, span),
         **entropy_by_sign(advantage_B, entropy_B_T, mask_B_T),
         **advantage_token_mean(advantage_B, tokens_B),
         **({} if right_B is None else lengths_by_correctness(tokens_B, right_B)),
@@ -55,6 +59,26 @@ def describe(
         values[metrics.ENTROPY.name] = token_mean(entropy_B_T, mask_B_T)
         values[metrics.ENTROPY_SEQUENCE.name] = float((entropy_B_T.sum(1)[spoken_B] / tokens_B[spoken_B]).mean())
     return values
+
+
+def _span(scores_B: Tensor) -> float:
+    """Highest minus lowest score; 1 where all are equal."""
+    return float(scores_B.max() - scores_B.min()) or 1.0
+
+
+def generated_kept(trained: int, logged: Mapping[str, float]) -> float:
+    """Share of generated groups that have right and wrong responses.
+
+    Args:
+        trained: groups of the batch.
+        logged: verl's metrics of the step. Evicted groups are all right or all wrong; a surplus group is mixed and was
+            not needed (verl/trainer/ppo/v1/replay_buffer.py).
+    """
+    evicted, surplus = (
+        sum(value for name, value in logged.items() if name.endswith(f"filter_groups/{kind}_samples"))
+        for kind in ("evicted", "discarded_surplus")
+    )
+    return (trained + surplus) / (trained + surplus + evicted)
 
 
 def token_mean(values_B_T: Tensor, mask_B_T: Tensor) -> float:

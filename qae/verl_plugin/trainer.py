@@ -23,7 +23,7 @@ from qae.evaluation import summarise
 from qae.run_directory import write_atomic
 from qae.token_statistics import high_entropy_tokens, words_in_vocabulary
 from qae.verl_plugin import estimator
-from qae.verl_plugin.description import describe, rightness, token_mean, unshaped
+from qae.verl_plugin.description import describe, generated_kept, rightness, token_mean, unshaped
 from qae.verl_plugin.record import RecordingTracking, RunRecord, Tracking
 from qae.verl_plugin.validation import Sample, ValidationTap, plain, problem_results, samples
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
     from transfer_queue import KVBatchMeta
 
-_EVICTED = "filter_groups/evicted_samples"
 _CONTROLLER_STATE = "quantile_controller.json"
 _log = logging.getLogger(__name__)
 
@@ -92,7 +91,7 @@ class QaeTrainer(PPOTrainerSync):
             self._advantage = self._advantage.at_entropy(self._entropy(batch))
         with estimator.during(estimator.Step(unshaped_B, self._advantage.adapted_k)):
             batch = super()._compute_advantage(batch, metrics)
-        self._describe(batch, metrics, unshaped_B)
+        self._describe(batch, metrics)
         return batch
 
     def _entropy(self, batch: "KVBatchMeta") -> float:
@@ -105,15 +104,15 @@ class QaeTrainer(PPOTrainerSync):
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
         return unshaped(plain(data["extra_fields"]))
 
-    def _describe(self, batch: "KVBatchMeta", metrics: dict[str, float], unshaped_B: Tensor | None) -> None:
+    def _describe(self, batch: "KVBatchMeta", metrics: dict[str, float]) -> None:
         fields = ["uid", "responses", "response_mask", "rm_scores", "entropy", "advantages", "extra_fields"]
         if self.config.algorithm.use_kl_in_reward:
             fields.append("token_level_rewards")
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
         uid_B = np.array(data.pop("uid").tolist(), dtype=object)
-        extra_B = plain(data.pop("extra_fields"))
-        padded = data.to_padded_tensor()
         real = _real(batch)
+        extra_B = [extra for extra, is_real in zip(plain(data.pop("extra_fields")), real, strict=True) if is_real]
+        padded = data.to_padded_tensor()
         mask_B_T, entropy_B_T = padded["response_mask"][real].bool(), padded["entropy"][real]
         rewards_B_T = padded["token_level_rewards"] if "token_level_rewards" in padded else padded["rm_scores"]
         verls_entropy = metrics.get(names.ENTROPY.name)
@@ -124,8 +123,8 @@ class QaeTrainer(PPOTrainerSync):
             entropy_B_T,
             mask_B_T,
             self._advantage,
-            None if unshaped_B is None else unshaped_B[real],
-            rightness([extra for extra, is_real in zip(extra_B, real, strict=True) if is_real]),
+            unshaped(extra_B),
+            rightness(extra_B),
         )
         if verls_entropy is not None and self.config.actor_rollout_ref.actor.loss_agg_mode != "token-mean":
             # verl averages it as it does the loss; runs of different losses compare by the token mean.
@@ -143,9 +142,7 @@ class QaeTrainer(PPOTrainerSync):
     ) -> None:
         super()._compute_metrics(batch, metrics, timing_raw, **where)
         if self.config.algorithm.filter_groups.enable:
-            kept = self.config.data.train_batch_size
-            evicted = sum(value for name, value in metrics.items() if name.endswith(_EVICTED))
-            metrics[names.GENERATED_KEPT.name] = kept / (kept + evicted)
+            metrics[names.GENERATED_KEPT.name] = generated_kept(self.config.data.train_batch_size, metrics)
 
     def _save_checkpoint(self) -> None:
         if isinstance(self._advantage.controller, EntropyBand):

@@ -104,6 +104,21 @@ def check_command(config: Config) -> None:
     verl_rules.check(config, exists=None)
 
 
+def named_by_run_id(config: Config) -> Config:
+    """The run with its id at the end of ``trainer.experiment_name``, under which verl keeps and finds checkpoints.
+
+    A name that somebody gave stays as it is.
+    """
+    from sweeps.identity import run_id
+    from sweeps.verl_overrides import EXPERIMENT_NAME
+
+    name = value_of(config, EXPERIMENT_NAME)
+    if name != toolkit_keys.of_the_recipe(config)[EXPERIMENT_NAME]:
+        return config
+    trainer = cast("Mapping[str, object]", config["trainer"])
+    return {**config, "trainer": {**trainer, "experiment_name": f"{name}-{run_id(config)}"}}
+
+
 def _first_number(config: Config, keys: Sequence[str], otherwise: int) -> int:
     """The first of the keys that is set."""
     for key in keys:

@@ -202,6 +202,10 @@ R = "actor_rollout_ref.rollout"
         (["advantage=median", "algorithm.adv_estimator=rloo"], "only qae reads algorithm.advantage"),
         (["++data.gen_batch_size=1536"], "verl generates prompt by prompt"),
         (["++algorithm.filter_groups.max_num_gen_batches=10"], "verl's trainer ignores it"),
+        (["++algorithm.rollout_correction.bypass_mode=true"], "verl then computes no entropy"),
+        ([f"{R}.name=vlm"], "did you mean vllm?"),
+        ([f"{R}.name=nonsense"], "choose one of vllm, sglang"),
+        (["trainer.device=npu"], "choose one of cuda, cpu"),
         (["algorithm.filter_groups.metric=null"], "name one, e.g. acc"),
         (["++trainer.use_v1=false"], "need true"),
         (["reward.reward_kwargs.overlong_buffer_cfg.len=30000"], "it must be at most"),
@@ -299,15 +303,57 @@ def test_the_command_is_one_that_a_shell_reads_back(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=True,
-        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "VERL_USE_EXTERNAL_MODULES": "mine"},
     )
     arguments, environment = json.loads(shell.stdout)
-    assert arguments == ["-m", "verl.trainer.main_ppo", *verl_overrides(config)]
-    assert environment["VERL_USE_EXTERNAL_MODULES"] == "qae.verl_plugin"
+    assert arguments[:2] == ["-m", "verl.trainer.main_ppo"]
+    assert environment["VERL_USE_EXTERNAL_MODULES"] == "qae.verl_plugin,mine"
+    for_workers = "++ray_kwargs.ray_init.runtime_env.env_vars.VERL_USE_EXTERNAL_MODULES"
+    expected = {override.partition("=")[0]: override for override in verl_overrides(config)}
+    expected[for_workers] = f"{for_workers}='qae.verl_plugin,mine'"
+    assert arguments[2:] == list(expected.values())
     parsed = OverridesParser.create().parse_overrides(arguments[2:])
     by_key = {override.key_or_group: override.value() for override in parsed}
     assert str(by_key["algorithm.quantile_k"]) == "0.4"
     assert str(by_key["actor_rollout_ref.model.path"]) == path
+
+
+def name_of(script: str, tmp_path: Path, *overrides: str) -> str:
+    """The experiment name that verl gets from a command of ours with more overrides behind it."""
+    fake = tmp_path / "python"
+    fake.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\n")
+    fake.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    ran = ["bash", "-c", script, "script", *overrides]
+    printed = subprocess.run(ran, capture_output=True, text=True, check=True, env=environment).stdout
+    parsed = OverridesParser.create().parse_overrides([line for line in printed.splitlines() if "=" in line])
+    return str({override.key_or_group: override.value() for override in parsed}["trainer.experiment_name"])
+
+
+def test_two_commands_share_no_checkpoints_unless_they_are_the_same_run(tmp_path: Path) -> None:
+    """Verl continues from whatever lies under its experiment name."""
+    chosen = {
+        "mean": ("model=qwen3-8b-base",),
+        "K = 0.4": ("model=qwen3-8b-base", "algorithm.quantile_k=0.4"),
+        "another seed": ("model=qwen3-8b-base", "seed=1"),
+        "another rate": ("model=qwen3-8b-base", "actor_rollout_ref.actor.optim.lr=2e-6"),
+    }
+    names = {key: name_of(command(*overrides)[1], tmp_path) for key, overrides in chosen.items()}
+    assert len(set(names.values())) == len(chosen)
+    assert names["mean"].startswith("qwen3-8b-base-clip_higher-")
+    same = command("model=qwen3-8b-base", "algorithm.quantile_k=-1.0", "tracking=none")[1]
+    assert name_of(same, tmp_path) == names["mean"]
+    assert name_of(command("model=qwen3-8b-base", "trainer.experiment_name=mine")[1], tmp_path) == "mine"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_with_more_overrides_is_another_run(script: Path, tmp_path: Path) -> None:
+    k, rate = "++algorithm.quantile_k=0.4", "actor_rollout_ref.actor.optim.lr=2e-6"
+    given = ((), (k,), ("++algorithm.quantile_k=0.2",), (rate,), (k, rate))
+    names = {overrides: name_of(script.read_text(), tmp_path, *overrides) for overrides in given}
+    assert len(set(names.values())) == len(given)
+    assert name_of(script.read_text(), tmp_path, rate, k) == names[k, rate]
+    assert all(name.startswith(names[()]) for name in names.values())
 
 
 def test_verl_command_says_mistakes_as_the_sweep_does() -> None:

@@ -13,7 +13,7 @@ from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig, AdvantageRule, QuantileDefinition, QuantileOn
 from qae.diagnostics import advantage_diagnostics, entropy_by_sign
 from qae.errors import ConfigError
-from qae.verl_plugin.description import describe, rightness, unshaped
+from qae.verl_plugin.description import describe, generated_kept, rightness, unshaped
 from qae.verl_plugin.estimator import Step, during
 from qae.verl_plugin.validation import Sample, problem_results
 
@@ -123,15 +123,44 @@ def test_the_trainers_metrics_equal_the_toolkits_functions(quantile_k: float) ->
     config = AdvantageConfig(quantile_k=quantile_k)
     advantage_B_T = call({"quantile_k": quantile_k}, seed=3)
     entropy_B_T = torch.rand(mask_B_T.shape, generator=torch.Generator().manual_seed(4)) + 0.1
-    values = describe(rewards_B_T.sum(1), uid_B, advantage_B_T, entropy_B_T, mask_B_T, config)
+    clean_B = torch.where(rewards_B_T.sum(1) > 0, 1.0, -1.0)
+    values = describe(rewards_B_T.sum(1), uid_B, advantage_B_T, entropy_B_T, mask_B_T, config, clean_B)
     expected = group_advantages(rewards_B_T.sum(1), group_index(uid_B), config)
     by_formula = advantage_diagnostics(
-        rewards_B_T.sum(1), group_index(uid_B), expected.baseline_B, expected.advantage_B, quantile_k
+        rewards_B_T.sum(1), group_index(uid_B), expected.baseline_B, expected.advantage_B, quantile_k, span=2.0
     )
     assert by_formula.items() <= values.items()
     assert entropy_by_sign(expected.advantage_B, entropy_B_T, mask_B_T).items() <= values.items()
     token_mean = float((entropy_B_T * mask_B_T).sum() / mask_B_T.sum())
     assert values[metrics.ENTROPY.name] == pytest.approx(token_mean, rel=1e-6)
+
+
+@pytest.mark.parametrize("quantile_k", [-1.0, 0.4])
+def test_centred_rewards_are_the_same_shares_whatever_a_right_answer_scores(quantile_k: float) -> None:
+    _, mask_B_T, uid_B = batch(7)
+    right_B = torch.randint(0, 2, (len(uid_B),), generator=torch.Generator().manual_seed(7)).float()
+    rule = AdvantageConfig(quantile_k=quantile_k)
+    shares = [metrics.CENTRED_ONE, metrics.CENTRED_ZERO, metrics.CENTRED_MINUS_ONE, metrics.CENTRED_OTHER]
+
+    def found(score_B: torch.Tensor, unshaped_B: torch.Tensor | None) -> list[float]:
+        advantage_B_T = group_advantages(score_B, group_index(uid_B), rule).advantage_B[:, None] * mask_B_T
+        given = (score_B, uid_B, advantage_B_T, torch.ones(mask_B_T.shape), mask_B_T, rule, unshaped_B)
+        values = describe(*given)
+        return [values[share.name] for share in shares]
+
+    of_zero_and_one = found(right_B, right_B)
+    assert found(2 * right_B - 1, None) == found(2 * right_B - 1, 2 * right_B - 1) == of_zero_and_one
+    if quantile_k > 0:
+        assert of_zero_and_one[3] == 0 < of_zero_and_one[0]
+    ones_B = torch.ones(len(uid_B))
+    assert found(ones_B, ones_B) == [0.0, 1.0, 0.0, 0.0]
+
+
+def test_groups_that_verl_discards_as_surplus_were_mixed() -> None:
+    logged = {"training/filter_groups/evicted_samples": 6.0, "training/off_policy/evicted_samples": 50.0}
+    assert generated_kept(10, {}) == 1.0
+    assert generated_kept(10, logged) == 10 / 16
+    assert generated_kept(10, {**logged, "training/filter_groups/discarded_surplus_samples": 4.0}) == 14 / 20
 
 
 @pytest.mark.parametrize("rule", [AdvantageRule.QUANTILE, AdvantageRule.TOKEN_MEAN])
