@@ -1,8 +1,8 @@
 """``algorithm.quantile_k`` in verl's own trainers and recipes, whatever estimator they name.
 
 The released code of the paper is run as ``main_dapo ++algorithm.quantile_k=0.4`` with the estimator ``grpo``, which
-reads no K. And a recipe may hand no configuration to `compute_advantage` (verl-recipe, dapo/dapo_ray_trainer.py), so that an
-estimator cannot read K either. Both would train the mean without a word.
+reads no K. And a recipe may hand no configuration to `compute_advantage` (verl-recipe, dapo/dapo_ray_trainer.py): no
+estimator can read K then. Both would train the mean without a word.
 """
 
 import functools
