@@ -172,7 +172,10 @@ def _section(item: Drawn, picture: Path, folder: Path) -> str:
     link = Path(os.path.relpath(picture, folder)).as_posix()
     parts = [f"## {title}", f"![{title}]({link})"]
     if item.findings:
-        rows = [(finding.claim, Markdown(f"**{finding.verdict}**"), finding.numbers or "") for finding in item.findings]
+        rows = [
+            (of.claim, Markdown(f"**{of.verdict}**"), "; ".join(filter(None, (of.numbers, of.reason))))
+            for of in item.findings
+        ]
         parts.append(markdown_table(("the paper", "here", "numbers"), rows))
     if item.name in _TABLES and item.data is not None:
         parts.append(_numbers(item.data))

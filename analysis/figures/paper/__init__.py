@@ -109,9 +109,8 @@ def prepare(name: str, runs: Runs) -> Prepared:
             f"the runs have not logged what {name} shows; `python sweep.py -m +experiment={module.NEEDS.experiment}` "
             "makes runs that do"
         )
-    return Prepared(
-        name, selection.runs, data, tuple(module.findings(selection.runs)), selection.ended_early, selection.missing
-    )
+    found = tuple(finding.explained(selection.runs.records) for finding in module.findings(selection.runs))
+    return Prepared(name, selection.runs, data, found, selection.ended_early, selection.missing)
 
 
 def paint(prepared: Prepared, source: str) -> Figure:

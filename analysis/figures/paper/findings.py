@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis import statistics
-from analysis.figures.paper import tidy
+from analysis.figures.paper import explanations, tidy
 from analysis.figures.paper.selection import Arm
-from analysis.runs import Runs
+from analysis.runs import RunRecord, Runs
 from analysis.sources.token_lines import marker_words
 from analysis.statistics.differences import difference
 from analysis.table import final_means
@@ -20,6 +20,7 @@ from qae import metrics
 
 # Alike: the interval lies within this far from zero.
 _ALIKE = 0.05
+_MOST_DIGITS = 6
 
 
 class Verdict(StrEnum):
@@ -39,14 +40,23 @@ class Finding:
         claim: the paper's.
         verdict: by the interval.
         numbers: what the verdict rests on, with interval and number of seeds; "" where runs are missing.
+        reason: why it does not appear, where that is known; or "".
     """
 
     claim: str
     verdict: Verdict
     numbers: str
+    reason: str = ""
 
     def __str__(self) -> str:
-        return f"{self.claim}: {self.verdict}" + (f" ({self.numbers})" if self.numbers else "")
+        told = ": ".join(filter(None, (self.numbers, self.reason)))
+        return f"{self.claim}: {self.verdict}" + (f" ({told})" if told else "")
+
+    def explained(self, records: Sequence[RunRecord]) -> "Finding":
+        """With the reason, if it does not appear in these runs and one is known."""
+        if self.verdict not in (Verdict.OPPOSITE, Verdict.OPEN):
+            return self
+        return replace(self, reason=explanations.of(self.claim, records))
 
 
 @dataclass(frozen=True)
@@ -129,16 +139,18 @@ def higher(claim: str, runs: Runs, first: Arm, second: Arm, measure: Measure) ->
 
 
 def alike(claim: str, runs: Runs, first: Arm, second: Arm, measure: Measure) -> Finding:
-    """Judge that two arms have about the same share: the interval of their difference within five points of zero."""
+    """Judge that two arms have about the same share.
+
+    It is a test of equivalence: the interval of their difference within five points of zero, whether or not it holds
+    zero.
+    """
     pair = _paired(runs, first, second, measure)
     if pair is None:
         return Finding(claim, Verdict.UNKNOWN, "")
     value, low, high, seeds = pair
-    verdict = Verdict.OPEN
-    if low > 0 or high < 0:
+    verdict = Verdict.SHOWN if max(-low, high) <= _ALIKE else Verdict.OPEN
+    if low > _ALIKE or high < -_ALIKE:
         verdict = Verdict.OPPOSITE
-    elif max(-low, high) <= _ALIKE:
-        verdict = Verdict.SHOWN
     return Finding(claim, verdict, _numbers(value, low, high, seeds, _differing(measure)))
 
 
@@ -189,6 +201,9 @@ def _paired(runs: Runs, first: Arm, second: Arm, measure: Measure) -> tuple[floa
 
 def _numbers(value: float, low: float, high: float, seeds: int, measure: Measure) -> str:
     digits = measure.digits
+    if seeds > 1 and low * high > 0:  # a small difference that is told apart from zero is not shown as zero
+        nearer = min(abs(low), abs(high))
+        digits = next((more for more in range(digits, _MOST_DIGITS) if round(nearer, more)), _MOST_DIGITS)
     ends = f" [{low:+.{digits}f}, {high:+.{digits}f}]" if np.isfinite([low, high]).all() else ""
     return f"{measure.label} {value:+.{digits}f}{ends}, {seeds_in_words(seeds)}"
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from analysis.configuration import comparable
 from analysis.figures.missing import MissingDataError
+from analysis.figures.paper import explanations
 from analysis.identity import ArmRule
 from analysis.naming import baseline_name, k_of, rule_of
 from analysis.runs import ArmName, RunRecord, Runs
@@ -13,8 +14,6 @@ from qae.run_directory import RunStatus
 FIRST_SEED, SEEDS = 100, 10  # of every arm, as the experiments have them
 # The paper's 14B model, and what stands for it on the embedded tasks.
 LARGER_MODELS = frozenset({"tabular-larger", "tiny-wide", "qwen3-14b-base", "qwen2.5-32b"})
-# What the experiments themselves choose.
-_MODELS = frozenset({"tabular", "tabular-larger"})
 
 _ACTOR = "actor_rollout_ref.actor"
 _CLIP_HIGH = f"{_ACTOR}.clip_ratio_high"
@@ -205,7 +204,7 @@ def _end(record: RunRecord) -> str:
 def _missing(wanted: Needs, found: Mapping[Arm, Mapping[int, RunRecord]], model: str) -> str:
     seeds: Sequence[int] = range(FIRST_SEED, FIRST_SEED + SEEDS)
     command = f"python sweep.py -m +experiment={wanted.experiment}"
-    if found and model not in _MODELS:  # whose runs cost hours: no more seeds than some arm has
+    if found and model not in explanations.MODELS:  # whose runs cost hours: no more seeds than some arm has
         seeds = sorted(set().union(*found.values()))
         command += f" model={model or '…'} seed={','.join(map(str, seeds))}"
     lacking = {arm: _lacking(seeds, found.get(arm, {})) for arm in wanted.arms}
