@@ -167,8 +167,14 @@ def _differs(configs: Iterable[Config], key: str) -> bool:
 
 
 def _tells_controller_only(key: str, configs: Iterable[Config]) -> bool:
-    """Whether a controller's key is the same wherever there is one; the baseline's name says that there is."""
-    return key.startswith(_CONTROLLER) and len({comparable(config[key]) for config in configs if key in config}) == 1
+    """Whether a controller's key is the same wherever there is one of its kind; the baseline's name says which."""
+    if not key.startswith(_CONTROLLER):
+        return False
+    values: dict[str, set[object]] = {}
+    for config in configs:
+        if key in config:
+            values.setdefault(rule_of(config), set()).add(comparable(config[key]))
+    return all(len(found) == 1 for found in values.values())
 
 
 def _is_set_by(option: str, key: str, configs: Iterable[Config]) -> bool:

@@ -69,7 +69,9 @@ def main() -> int:
     }
     judged = {name: [one for one in of if set(KS) <= set(one.values)] for name, of in sets.items()}
     if not judged["development"]:
-        parser.error(f"no development seed has finished runs with the mean and K = {KS}; `make paper` makes them")
+        parser.error(
+            f"no development seed has finished runs with the mean and K = {KS}; +experiment=k_response makes them"
+        )
     collapse = choose(judged["development"])
     print_choice(judged["development"], collapse)
     print_seeds(sets, Thresholds(collapse))

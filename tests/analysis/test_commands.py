@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 from analysis import closing
 from analysis.commands import figures, gallery, table
 from analysis.figures import paper
+from analysis.figures.paper.selection import FIRST_SEED, SEEDS
 from qae.run_directory import RunStatus
 from tests.analysis.stores import write_manifest, write_run, write_sweep
 
@@ -75,9 +76,8 @@ def test_a_figure_of_the_paper_is_drawn_by_its_name_from_any_runs_of_the_store(t
         str(folder / f"{name}.{form}") for name in ("fig5a", "fig5b", "fig5c", "table1") for form in ("csv", "svg")
     ]
     assert result.stdout.split() == written
-    missing = (
-        "Missing runs: mean (seeds 11, 12); K = 0.4 (seeds 11, 12). `python sweep.py -m +experiment=fig5 model=tabular`"
-    )
+    lacking = f"seeds {', '.join(str(seed) for seed in range(FIRST_SEED, FIRST_SEED + SEEDS - 2))}"  # two are there
+    missing = f"Missing runs: mean ({lacking}); K = 0.4 ({lacking}). `python sweep.py -m +experiment=fig5`"
     assert f"fig5a: {missing} makes them." in result.stderr
     head = (folder / "fig5a.csv").read_text().splitlines()[0]
     assert head == "panel,series,x,value,low,high,seeds"
@@ -103,7 +103,8 @@ def test_a_figure_without_any_of_its_runs_says_how_to_make_them(tmp_path: Path) 
     write_sweep(tmp_path, "mine")
     result = run_figures(tmp_path, "fig11")
     assert result.exit_code == 2
-    assert "fig11 left out: Missing runs: mean (seeds 11, 12); K = 0.4 (seeds 11, 12)." in result.output
+    lacking = f"seeds {', '.join(str(seed) for seed in range(FIRST_SEED, FIRST_SEED + SEEDS))}"
+    assert f"fig11 left out: Missing runs: mean ({lacking}); K = 0.4 ({lacking})." in result.output
     assert run_figures(tmp_path / "empty", "fig4b", "fig11", "--out", str(tmp_path / "out")).exit_code == 0
 
 

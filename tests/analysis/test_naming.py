@@ -51,7 +51,9 @@ def test_an_adapted_k_is_an_arm_of_its_own() -> None:
         "adaptive K from 0.4, low=0.25",
         "adaptive K from 0.4, low=0.1",
     ]
-    balanced = {"algorithm.quantile_k": -1, "algorithm.quantile_controller.target": 0.0}
+    bound = "algorithm.quantile_controller.k_low"
+    balanced = {"algorithm.quantile_k": -1, "algorithm.quantile_controller.target": 0.0, bound: 0.01}
+    adapted |= {bound: 0.1}
     assert names(fixed, adapted, balanced) == ["K = 0.4", "adaptive K from 0.4", "balanced K"]
 
 
