@@ -3,34 +3,33 @@
 from functools import cache
 from typing import cast
 
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from sweeps.compose import compose_jobs
 from sweeps.parts import checked_parts, expand
 from tests.configs import TREE
 
 Config = dict[str, object]
 
-_DEFAULTS = {"regularizer": "clip_higher", "model": "tabular"}
+
+def names() -> list[str]:
+    """Every named experiment."""
+    return sorted(path.stem for path in (TREE / "experiment").glob("*.yaml"))
 
 
 @cache
 def runs_of(experiment: str) -> tuple[Config, ...]:
-    """The configuration of every run of `python sweep.py -m +experiment=…`."""
+    """The configuration of every run of `python sweep.py -m +experiment=…`; none is to be changed."""
+    parser, chosen = OverridesParser.create(), f"+experiment={experiment}"
     with initialize_config_dir(str(TREE), version_base="1.3"):
-        settings = _composed((f"+experiment={experiment}",))
-        labels = cast("Config", settings["labels"])
-        assert labels["experiment"] == experiment
-        sweep = cast("Config", settings["sweep"])
-        assert sweep["name"] == experiment
-        jobs = expand([], checked_parts(sweep["parts"]), experiment, OverridesParser.create()).jobs
-        # Experiments set nothing but labels, parts and the model, and share runs: each of these is composed once.
-        chosen = {**_DEFAULTS, "model": str(labels["model"])}
-        overrides = [{**chosen, **dict(override.split("=", 1) for override in job)} for job in jobs]
-        return tuple(_composed(tuple(sorted(f"{key}={value}" for key, value in run.items()))) for run in overrides)
-
-
-@cache
-def _composed(overrides: tuple[str, ...]) -> Config:
-    return cast("Config", OmegaConf.to_container(compose("config", overrides=list(overrides)), resolve=True))
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("config", [], RunMode.MULTIRUN)
+        settings = loader.load_sweep_config(master, [chosen])
+        assert settings.labels.experiment == settings.sweep.name == experiment
+        parts = checked_parts(OmegaConf.to_container(settings.sweep.parts))
+        jobs = expand(parser.parse_overrides([chosen]), parts, experiment, parser).jobs
+        return tuple(cast("Config", dict(job)) for job in compose_jobs(loader, master, jobs))

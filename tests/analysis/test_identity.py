@@ -17,8 +17,7 @@ from analysis.identity import DEFAULT, OF_FORK, ArmRule
 from analysis.naming import Named, identify
 from analysis.report import quality
 from qae.operational import is_operational
-from tests.analysis.experiments import runs_of
-from tests.configs import TREE
+from tests.analysis import experiments
 
 
 def named(*configs: Mapping[str, object], rule: ArmRule = DEFAULT) -> Named:
@@ -116,14 +115,10 @@ def test_what_a_run_reads_or_does_is_a_setting(key: str) -> None:
     assert len(set(arms({key: "a", "seed": 1}, {key: "b", "seed": 2}))) == 2
 
 
-def _experiments() -> list[str]:
-    return sorted(path.stem for path in (TREE / "experiment").glob("*.yaml"))
-
-
-@pytest.mark.parametrize("experiment", _experiments())
+@pytest.mark.parametrize("experiment", experiments.names())
 def test_our_own_sweeps_keep_their_arms_and_seeds(experiment: str) -> None:
     """The rule of old: runs equal but for `seed` and the operational keys by which run ids are made."""
-    configs = {str(place): flatten(values) for place, values in enumerate(runs_of(experiment))}
+    configs = {str(place): flatten(values) for place, values in enumerate(experiments.runs_of(experiment))}
     found = identify(configs)
     own = {
         run: frozenset(

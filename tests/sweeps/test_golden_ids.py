@@ -12,13 +12,11 @@ from typing import cast
 import pytest
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
-from omegaconf import OmegaConf
 
 from sweeps.compose import compose_jobs
 from sweeps.identity import run_id
-from sweeps.parts import checked_parts, expand
+from tests.analysis import experiments
 from tests.configs import TREE
 
 pytestmark = pytest.mark.slow
@@ -70,20 +68,13 @@ def typed_jobs() -> Iterator[tuple[str, ...]]:
 
 def ids() -> dict[str, object]:
     """The id of every command line, and those of every experiment."""
-    parser = OverridesParser.create()
     with initialize_config_dir(str(TREE), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("config", [], RunMode.MULTIRUN)
         lines = list(typed_jobs())
         single = dict(zip(map(" ".join, lines), map(run_id, compose_jobs(loader, master, lines)), strict=True))
-        experiments: dict[str, list[str]] = {}
-        for name in sorted(path.stem for path in (TREE / "experiment").glob("*.yaml")):
-            chosen = f"+experiment={name}"
-            config = loader.load_sweep_config(master, [chosen])
-            parts = checked_parts(OmegaConf.to_container(config.sweep.parts))
-            jobs = expand(parser.parse_overrides([chosen]), parts, name, parser).jobs
-            experiments[name] = sorted({run_id(job) for job in compose_jobs(loader, master, jobs)})
-    return {"single": single, "experiments": experiments}
+    of_experiments = {name: sorted({run_id(job) for job in experiments.runs_of(name)}) for name in experiments.names()}
+    return {"single": single, "experiments": of_experiments}
 
 
 @pytest.fixture(scope="module")
