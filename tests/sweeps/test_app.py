@@ -104,9 +104,10 @@ def test_the_same_computation_is_planned_once(tmp_path: Path) -> None:
 
 
 def test_an_experiment_and_another_axis_multiply(tmp_path: Path) -> None:
-    arguments = ["+experiment=fig9", "-m", "seed=11,12,13", "sweep.dry_run=true"]
+    seeds = ",".join(str(seed) for seed in range(100, 110))  # the experiment's own
+    arguments = ["+experiment=fig9", "-m", f"seed={seeds}", "sweep.dry_run=true"]
     result = sweep(*arguments, runs=tmp_path / "runs")
-    assert "Plan of sweep 'fig9-seed': 12 runs" in result.stdout
+    assert "Plan of sweep 'fig9-seed': 40 runs" in result.stdout
     assert "seed has the values of the command line" in result.stdout
     plain = sweep("-m", "+experiment=fig9", "sweep.dry_run=true", runs=tmp_path / "runs")
     assert ids(plain.stdout) == ids(result.stdout)
