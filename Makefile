@@ -17,7 +17,7 @@ setup: .venv/.ready ## create or update the environment from requirements.lock
 sweep: setup ## run the default sweep on this machine
 	$(BIN)/python sweep.py -m
 
-paper: setup ## every run, figure and table of the paper on the tabular policy (a quarter of an hour on 2 cores; goes on where it stopped)
+paper: setup ## every run, figure and table of the paper on the tabular policy (about 10 minutes on 2 idle cores; goes on where it stopped)
 	@# Status 1: a run failed, which figures and gallery say; what the user stops or types wrong stops here too.
 	$(BIN)/python sweep.py -m +experiment=paper tracking=none || [ $$? -eq 1 ]
 	$(BIN)/qae figures paper
