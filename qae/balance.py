@@ -5,9 +5,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from qae import metrics
 from qae.advantage import group_advantages
 from qae.config import AdvantageConfig
 from qae.controller import Balance
+from qae.diagnostics import advantage_token_mean
 
 
 def with_k_of_batch(
@@ -33,12 +35,11 @@ def with_k_of_batch(
     controller = config.controller
     if not isinstance(controller, Balance):
         return config
-    weight_B = tokens_B.to(scores_B.device, torch.float64)
-    total = weight_B.sum().clamp(min=1.0)
 
     def distance(k: float) -> float:
         advantage_B = group_advantages(scores_B, group_B, replace(config, quantile_k=k), unshaped_B).advantage_B
-        return abs(float((weight_B * advantage_B).sum() / total) - controller.target)
+        mean = advantage_token_mean(advantage_B, tokens_B).get(metrics.ADVANTAGE_TOKEN_MEAN.name, 0.0)
+        return abs(mean - controller.target)
 
     size = int(torch.unique(group_B, return_counts=True)[1].max())
     tried = [min(max((rank + 0.5) / size, controller.k_low), controller.k_high) for rank in range(size)]

@@ -15,7 +15,7 @@ from qae.advantage import group_index, outcome_advantages
 from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig, QuantileOn
 from qae.controller import KEY as CONTROLLER_KEY
-from qae.controller import EntropyBand
+from qae.controller import Balance, EntropyBand
 from qae.errors import ConfigError
 
 NAME = "qae"
@@ -81,7 +81,7 @@ def compute_qae_advantage(
         if step.quantile_k is None:
             raise ConfigError(CONTROLLER_KEY, rule.controller, needs_trainer)
         rule = replace(rule, quantile_k=step.quantile_k)
-    rule = with_k_of_batch(
-        rule, token_level_rewards.sum(-1), group_index(index), response_mask.sum(-1), step.unshaped_B
-    )
+    if isinstance(rule.controller, Balance):
+        scores_B, tokens_B = token_level_rewards.sum(-1), response_mask.sum(-1)
+        rule = with_k_of_batch(rule, scores_B, group_index(index).to(scores_B.device), tokens_B, step.unshaped_B)
     return outcome_advantages(token_level_rewards, response_mask, index, rule, step.unshaped_B)

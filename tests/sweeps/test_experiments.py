@@ -16,10 +16,10 @@ from omegaconf import OmegaConf
 from qae.checks import value_of
 from sweeps.compose import compose_jobs
 from sweeps.parts import checked_parts, expand
+from tests.analysis import experiments
 from tests.configs import TREE
 
 OF_THE_TABULAR_WORLD = {"adaptive", "explosion", "sensitivity"}  # their axes are properties of that world
-EXPERIMENTS = sorted(path.stem for path in (TREE / "experiment").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("model", ["tabular", "tiny", "qwen3-8b-base"])
@@ -29,7 +29,7 @@ def test_the_typed_model_is_that_of_every_run(model: str) -> None:
     with initialize_config_dir(str(TREE), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("config", [], RunMode.MULTIRUN)
-        for name in set(EXPERIMENTS) - (set() if model == "tabular" else OF_THE_TABULAR_WORLD):
+        for name in set(experiments.names()) - (set() if model == "tabular" else OF_THE_TABULAR_WORLD):
             typed = [f"+experiment={name}", f"model={model}"]
             parts = checked_parts(OmegaConf.to_container(loader.load_sweep_config(master, typed).sweep.parts))
             jobs = expand(parser.parse_overrides(typed), parts, name, parser).jobs
