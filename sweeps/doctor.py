@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sweeps import arithmetic, data_files
-from sweeps.needs import GIB, Needs
+from sweeps.needs import GIB, Needs, size
 
 RAY_PORTS = {6379: "Ray's head node", 8265: "Ray's dashboard"}
 
@@ -196,16 +196,16 @@ def judge_shared_memory(needs: Needs, free: int | None) -> Finding:
     """The shared memory that holds Ray's objects; `free` in bytes, None where there is none."""
     least = _SHARED_MEMORY[needs.gpus > 0]
     if free is None or free < least:
-        message = "there is no /dev/shm" if free is None else f"{_size(free)} free in /dev/shm"
-        fix = f"have at least {_size(least)} (containers: --shm-size={least // GIB}g); Ray falls back to disk otherwise"
+        message = "there is no /dev/shm" if free is None else f"{size(free)} free in /dev/shm"
+        fix = f"have at least {size(least)} (containers: --shm-size={least // GIB}g); Ray falls back to disk otherwise"
         return Finding("shared memory", Level.WARN, message, fix)
-    return Finding("shared memory", Level.OK, f"{_size(free)} free in /dev/shm")
+    return Finding("shared memory", Level.OK, f"{size(free)} free in /dev/shm")
 
 
 def judge_store(needs: Needs, system: FileSystem) -> list[Finding]:
     """The run store's file system and its free space."""
     where = f"{needs.root} on {system.kind}"
-    disk = f"{_size(system.free)} free, a run's checkpoints take about {_size(needs.disk_bytes)}"
+    disk = f"{size(system.free)} free, a run's checkpoints take about {size(needs.disk_bytes)}"
     findings = []
     if system.failure:
         fix = "set sweep.root or $QAE_RUNS to a file system with working locks (Lustre: mounted with flock)"
@@ -305,7 +305,3 @@ def judge_model(needs: Needs, model: Model) -> Finding:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
-
-
-def _size(number: int) -> str:
-    return f"{number / GIB:.1f} GiB" if number < 10 * GIB else f"{number / GIB:,.0f} GiB"

@@ -72,7 +72,7 @@ class Needs:
             model_path=models[0] if models else None,
             data_files={key: tuple(files[key]) for key in DATA_FILES if key in files},
             train_batch_size=_whole(config, "data.train_batch_size") or None,
-            disk_bytes=_disk_bytes(config, str(value_of(config, _MODEL))) if gpus else _RUN_BYTES_WITHOUT_GPUS,
+            disk_bytes=disk_bytes(config),
             wandb=_wandb(config),
         )
 
@@ -89,8 +89,11 @@ def _wandb(config: Mapping[str, object]) -> Mode | None:
     return tracking.wandb_mode(str(value_of(config, "tracking.mode")))
 
 
-def _disk_bytes(config: Mapping[str, object], path: str) -> int:
-    """Of the checkpoints that are kept, and the one that is being written."""
+def disk_bytes(config: Mapping[str, object]) -> int:
+    """Of a run's checkpoints: those that are kept, and the one that is being written."""
+    if not trainers.of(config).gpus(config):
+        return _RUN_BYTES_WITHOUT_GPUS
+    path = str(value_of(config, _MODEL))
     sizes = re.findall(r"(\d+(?:\.\d+)?)[bB](?![a-zA-Z])", path.rsplit("/", maxsplit=1)[-1])
     parameters = float(sizes[0]) * 1e9 if sizes else 0.0
     each = int(parameters * _CHECKPOINT_BYTES_A_PARAMETER) or _CHECKPOINT_BYTES_OF_UNKNOWN_MODEL
@@ -101,3 +104,8 @@ def _disk_bytes(config: Mapping[str, object], path: str) -> int:
         saves = isinstance(frequency, int) and frequency > 0
         kept = math.ceil(steps / cast("int", frequency)) if saves else 0
     return each * (kept + 1)
+
+
+def size(number: int) -> str:
+    """Bytes in GiB."""
+    return f"{number / GIB:.1f} GiB" if number < 10 * GIB else f"{number / GIB:,.0f} GiB"

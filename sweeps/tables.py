@@ -43,7 +43,7 @@ def plan_table(plan: "Plan") -> LiteralTable:
     hours = [run.gpu_hours for run in plan.runs if run.gpu_hours is not None and run.action.runs]
     if hours:
         table.add_column("GPU-h", justify="right")
-        table.caption = f"about {sum(hours):,.0f} GPU hours in all (docs/gpu_hours.md)"
+        table.caption = f"about {sum(hours):,.0f} GPU hours in all (docs/gpu_hours.md); {_disk(plan)}"
         table.caption_justify = "left"
     table.add_column("action")
     for run in plan.runs:
@@ -57,6 +57,14 @@ def plan_table(plan: "Plan") -> LiteralTable:
             Text(run.action, "green") if done else str(run.action),
         )
     return table
+
+
+def _disk(plan: "Plan") -> str:
+    from sweeps import needs  # here, so that listing runs does not wait for it
+
+    sizes = [needs.disk_bytes(run.config) for run in plan.runs if run.gpu_hours is not None and run.action.runs]
+    each, fewer = needs.size(max(sizes)), "trainer.max_actor_ckpt_to_keep=1 keeps fewer"
+    return f"checkpoints take up to {each} a run and {needs.size(sum(sizes))} in all ({fewer})"
 
 
 def _resources(config: Mapping[str, object]) -> str:
