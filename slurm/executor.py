@@ -18,7 +18,7 @@ from slurm import client
 from slurm.batches import BatchStore
 from slurm.client import SlurmError
 from slurm.follow import Follower
-from slurm.request import Request, grouped
+from slurm.request import Request, grouped, pace_of
 from slurm.script import Array
 from slurm.states import Phase
 from slurm.submit import Submission, Submitter, patiently
@@ -83,7 +83,10 @@ class SlurmExecutor:
         }
         sentences = [f"Slurm: {', '.join(f'{number} {word}' for word, number in words.items())}."]
         groups = grouped([run for run in plan.runs if run.action.runs])
-        sentences += [f"  {tables.count(len(runs), 'job')} with {key.describe()}" for key, runs in groups.items()]
+        for request, runs in groups.items():
+            sentences.append(f"  {tables.count(len(runs), 'job')} with {request.describe()}")
+            pace = pace_of(runs[0])
+            sentences += [] if pace is None else [f"    {sentence}" for sentence in request.cost(pace)]
         if self._unknown:
             sentences.append(self._unknown)
         if self._show_scripts:

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
-from qae.checks import whole_number_or_null
+from qae.checks import boolean, value_of, whole_number_or_null
 from qae.errors import ConfigError
-from slurm import attempts
+from slurm import attempts, time_limit
+from slurm.time_limit import Pace
 from sweeps import trainers
 from sweeps.plan import PlannedRun
 
 # What the launcher itself says of every array.
 _OURS = ("job-name", "array", "output", "error", "open-mode", "requeue", "no-requeue", "parsable", "wrap", "test-only")
-_TIME = re.compile(r"\d+(-\d+(:\d+){0,2})?|\d+(:\d+){1,2}")
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
-_DEFAULT_SIGNAL_SECONDS = 120
 
 
 class Runtime(StrEnum):
@@ -68,12 +67,26 @@ class Request:
 
     def describe(self) -> str:
         """In a few words, for the plan."""
-        shown = ("partition", "account", "qos", "nodes", "gpus-per-node", "gres", "cpus-per-task", "mem", "time")
-        return " ".join(f"{name}={value}" for name, value in self.options if name in shown and value is not None)
+        shown = (
+            *("partition", "account", "qos", "nodes", "exclusive"),
+            *("gpus-per-node", "gres", "cpus-per-task", "mem", "time"),
+        )
+        given = [(name, value) for name, value in self.options if name in shown]
+        return " ".join(name if value is None else f"{name}={value}" for name, value in given)
+
+    def cost(self, pace: Pace) -> list[str]:
+        """What the time limit and a kill cost a run of that pace, a sentence each."""
+        limit, signal = self.option("time"), self.option("signal")
+        warning = int(signal.rpartition("@")[2]) if signal and signal.rpartition("@")[2].isdecimal() else 0
+        return time_limit.cost(pace, time_limit.seconds(limit) if limit else None, warning)
 
 
-def request_of(config: Mapping[str, object]) -> Request:
+def request_of(config: Mapping[str, object], pace: Pace | None = None) -> Request:
     """Read a run's request off its resolved configuration.
+
+    Args:
+        config: of the run.
+        pace: of the run, which the warning before the time limit depends on; None where nobody knows.
 
     Raises:
         ConfigError: a value that sbatch could not use.
@@ -84,8 +97,10 @@ def request_of(config: Mapping[str, object]) -> Request:
     gres = _text(slurm, "slurm.gres")
     trainer = trainers.of(config)
     gpus = trainer.gpus(config)
-    own_cpus = None if gres or trainer.takes_machine(config) else trainer.threads(config)
-    cpus = _whole(slurm, "slurm.cpus_per_task") or own_cpus
+    cpus = _whole(slurm, "slurm.cpus_per_task") or trainer.cpus(config)
+    walltime = _walltime(resources.get("walltime"))
+    limit = None if walltime is None else time_limit.seconds(walltime)
+    warning = _whole(slurm, "slurm.signal_seconds") or time_limit.warning_seconds(pace, limit)
     asked: dict[str, str | None] = {
         "nodes": str(_whole(resources, "resources.nodes") or 1),
         "ntasks-per-node": "1",
@@ -93,11 +108,13 @@ def request_of(config: Mapping[str, object]) -> Request:
         "gpus-per-node": str(gpus) if gpus and gres is None else None,
         "gres": gres,
         "mem": _text(resources, "resources.memory"),
-        "time": _walltime(resources.get("walltime")),
-        "signal": f"B:USR2@{_whole(slurm, 'slurm.signal_seconds') or _DEFAULT_SIGNAL_SECONDS}",
+        "time": walltime,
+        "signal": f"B:USR2@{warning}",
     }
     asked |= {name: _text(slurm, f"slurm.{name}") for name in ("partition", "account", "qos", "constraint", "exclude")}
     options: dict[str, str | None] = {name: value for name, value in asked.items() if value is not None}
+    if boolean("resources.exclusive", resources.get("exclusive", False)):
+        options["exclusive"] = None
     for name, value in _other_options(slurm.get("options")).items():
         if value is None:
             options.pop(name, None)
@@ -119,8 +136,17 @@ def grouped(runs: Sequence[PlannedRun]) -> dict[Request, list[PlannedRun]]:
     """
     groups: dict[Request, list[PlannedRun]] = {}
     for run in runs:
-        groups.setdefault(request_of(run.config), []).append(run)
+        groups.setdefault(request_of(run.config, pace_of(run)), []).append(run)
     return groups
+
+
+def pace_of(run: PlannedRun) -> Pace | None:
+    """How fast a run goes, by its plan; None without GPUs and where nobody knows."""
+    if run.step_seconds is None:
+        return None
+    trainer, save_freq = trainers.of(run.config), value_of(run.config, "trainer.save_freq")
+    gpus = trainer.nodes(run.config) * trainer.gpus(run.config)
+    return Pace(run.step_seconds, gpus, max(0, save_freq) if isinstance(save_freq, int) else 0)
 
 
 def _section(config: Mapping[str, object], name: str) -> Mapping[str, object]:
@@ -154,7 +180,7 @@ def _walltime(value: object) -> str | None:
     if value is None:
         return None
     text = str(value)
-    if isinstance(value, bool) or not _TIME.fullmatch(text) or not text.strip("0:-"):
+    if isinstance(value, bool) or time_limit.seconds(text) is None:
         raise ConfigError(
             "resources.walltime", value, "give minutes, or 'hours:minutes:seconds', or days-hours:minutes"
         )

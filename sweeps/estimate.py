@@ -84,6 +84,13 @@ def gpu_hours(config: Mapping[str, object], steps: int, correction: float = 1.0)
     return None if seconds is None else correction * seconds * steps / 3600
 
 
+def step_seconds(config: Mapping[str, object], correction: float = 1.0) -> float | None:
+    """Wall time of a global step; None for runs without GPUs and models of unknown size."""
+    trainer = trainers.of(config)
+    seconds, gpus = trainer.step_gpu_seconds(config), trainer.nodes(config) * trainer.gpus(config)
+    return correction * seconds / gpus if seconds is not None and gpus else None
+
+
 def corrections(store: RunStore) -> dict[str, float]:
     """By model: what finished runs needed, over what was estimated for them; the median of the newest runs.
 

@@ -59,6 +59,7 @@ class PlannedRun:
         action: what launching does with it.
         label: the run in a few words: what sets it apart from the plan's other runs.
         gpu_hours: what its steps to come will need, about; None without GPUs.
+        step_seconds: what a global step will take, about; None without GPUs.
     """
 
     run_id: str
@@ -70,6 +71,7 @@ class PlannedRun:
     action: Action
     label: str
     gpu_hours: float | None = None
+    step_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ def _planned(
         action=Action.FOLLOW if identity in in_flight else _action(directory, state, retry=retry),
         label=words,
         gpu_hours=estimate.gpu_hours(job.config, max(0, total - state.step), correction),
+        step_seconds=estimate.step_seconds(job.config, correction),
     )
 
 

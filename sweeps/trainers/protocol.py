@@ -129,10 +129,23 @@ class Trainer(ABC):
         """
         return whole_number_or_null("resources.gpus_per_node", _resource(config, "gpus_per_node"), 0) or 0
 
-    def takes_machine(self, config: Config) -> bool:
-        """Whether a run fills a machine: local runs go one after the other, and Slurm is asked for no number of cores.
+    def cpus(self, config: Config) -> int | None:
+        """CPUs that a job of Slurm asks for on each node, unless `slurm.cpus_per_task` says otherwise.
 
-        `resources.parallel` and `slurm.cpus_per_task` say otherwise.
+        With GPUs `resources.cpus_per_gpu` for each, else the threads. None leaves the number to the cluster.
+
+        Raises:
+            ConfigError: the configuration gives no such number.
+        """
+        if not (gpus := self.gpus(config)):
+            return self.threads(config)
+        each = whole_number_or_null("resources.cpus_per_gpu", _resource(config, "cpus_per_gpu"), 1)
+        return None if each is None else gpus * each
+
+    def takes_machine(self, config: Config) -> bool:
+        """Whether a run fills a machine, so that local runs go one after the other.
+
+        `resources.parallel` says otherwise.
         """
         return self.gpus(config) > 0
 
