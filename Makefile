@@ -1,18 +1,27 @@
 # make sweep: set up and run the default sweep.  make test: everything that must hold.
-# The first Python from 3.11 on; `make PYTHON=/path/to/python` picks another.
-PYTHON ?= $(or $(shell for p in python3 python3.11 python3.12 python3.13; do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done),python3)
+# A Python that the locks have wheels for, 3.12 first, as the GPU lock is for it; `make PYTHON=/path/to/python` picks another.
+PYTHON ?= $(or $(shell for p in python3.12 python3 python3.11 python3.13; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done),python3)
 # uv from PATH, or our own copy in the project.
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
+# `make setup-gpu` says once that the environment is for GPUs; `make setup` then keeps it so.
+LOCK := $(if $(wildcard .venv/.gpu),requirements-gpu.lock,requirements.lock)
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup sweep slurm-demo test lint format lock scripts benchmark benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
+.PHONY: help setup setup-gpu sweep slurm-demo test lint format lock scripts benchmark benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: .venv/.ready ## create or update the environment from requirements.lock
+
+setup-gpu: ## the environment for GPUs, from requirements-gpu.lock: verl with vllm, on Python 3.12
+	@$(PYTHON) -c 'import platform, sys; found = (platform.python_version(), platform.system(), platform.machine()); \
+		sys.exit(0 if found[0].startswith("3.12.") and found[1:] == ("Linux", "x86_64") else "requirements-gpu.lock is for \
+	Python 3.12 on Linux x86_64, this is Python {} on {} {}: set PYTHON=/path/to/python3.12".format(*found))'
+	@[ -f .venv/.gpu ] || { rm -rf .venv && mkdir .venv && touch .venv/.gpu; }
+	@$(MAKE) --no-print-directory setup
 
 sweep: setup ## run the default sweep on this machine
 	$(BIN)/python sweep.py -m
@@ -45,6 +54,9 @@ format: setup ## format the code
 lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
 	$(UV) pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --output-file requirements.lock
+	$(UV) pip compile --quiet pyproject.toml --extra vllm --extra dev --python-version 3.12 \
+		--python-platform x86_64-manylinux_2_31 --only-binary :all: --no-binary antlr4-python3-runtime --generate-hashes \
+		--no-emit-index-url --output-file requirements-gpu.lock
 	$(UV) pip compile --quiet pyproject.toml --extra trl --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --constraint requirements.lock --output-file requirements-trl.lock
 
@@ -89,15 +101,17 @@ notebooks: setup ## execute the notebooks on $$QAE_SOURCE or runs/, into noteboo
 clean: ## remove the environment and caches; runs/ stays
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.venv/.ready: requirements.lock pyproject.toml | $(UV)
-	@echo "Setting up .venv from requirements.lock (about 6 GB: torch and verl) …"
+.venv/.ready: $(LOCK) pyproject.toml $(wildcard .venv/.gpu) | $(UV)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
+		f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
+	@echo "Setting up .venv from $(LOCK) (about $(if $(findstring gpu,$(LOCK)),12 GB: torch, vllm,6 GB: torch) and verl) …"
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
-	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(LOCK)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .uv/bin/uv:
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
-		f"Python 3.11 or later is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
+		f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
 	@$(PYTHON) -m venv .uv || { echo "python3-venv is missing: install it (Debian: apt-get install python3-venv)"; exit 1; }
 	.uv/bin/python -m pip install --quiet uv
