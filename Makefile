@@ -6,6 +6,7 @@ PYTHON ?= $(or $(shell for p in python3.12 python3 python3.11 python3.13; do \
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 # `make setup-gpu` says once that the environment is for GPUs; `make setup` then keeps it so.
 LOCK := $(if $(wildcard .venv/.gpu),requirements-gpu.lock,requirements.lock)
+SIZE := $(if $(wildcard .venv/.gpu),about 12 GB: verl and vllm,about 6 GB: torch and verl)
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
@@ -61,7 +62,7 @@ lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
 		--no-emit-index-url --constraint requirements.lock --output-file requirements-trl.lock
 
 scripts: setup ## write the shell scripts of verl's models again
-	@for model in qwen3-8b-base qwen3-14b-base qwen2.5-32b; do \
+	@for model in qwen3-8b-base qwen3-8b-base-8gpus qwen3-8b-base-4gpus qwen3-14b-base qwen2.5-32b; do \
 		env -u QAE_DATA $(BIN)/qae verl-command --script model=$$model > scripts/run_$$model.sh && \
 		chmod +x scripts/run_$$model.sh; \
 	done
@@ -104,7 +105,7 @@ clean: ## remove the environment and caches; runs/ stays
 .venv/.ready: $(LOCK) pyproject.toml $(wildcard .venv/.gpu) | $(UV)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
 		f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
-	@echo "Setting up .venv from $(LOCK) (about $(if $(findstring gpu,$(LOCK)),12 GB: torch, vllm,6 GB: torch) and verl) …"
+	@echo "Setting up .venv from $(LOCK) ($(SIZE)) …"
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(LOCK)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .

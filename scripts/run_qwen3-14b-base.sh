@@ -78,7 +78,8 @@ python -m verl.trainer.main_ppo \
     trainer.total_epochs=10000 \
     trainer.val_before_train=true \
     trainer.test_freq=5 \
-    trainer.save_freq=5 \
+    trainer.save_freq=3 \
+    trainer.max_actor_ckpt_to_keep=2 \
     trainer.v1.trainer_mode=qae_sync \
     "++ray_kwargs.ray_init.runtime_env.env_vars.VERL_USE_EXTERNAL_MODULES='$VERL_USE_EXTERNAL_MODULES'" \
     "$@"

@@ -1,7 +1,7 @@
 """What a time limit costs a run: when Slurm warns its job, and what a plan says of it.
 
-A warned job ends after its step with a checkpoint and queues itself again. So the warning has to hold a step; a job that
-is killed instead repeats the steps since its last checkpoint.
+A warned job ends after its step with a checkpoint and queues itself again. So the warning has to hold a step. A job
+that is killed instead repeats the steps since its last checkpoint.
 """
 
 import math
@@ -73,7 +73,7 @@ def cost(pace: Pace, limit: int | None, warning: int) -> list[str]:
     """What a time limit and a kill cost, a sentence each, and what to change where that is much."""
     said = [f"A step takes about {span(pace.step_seconds)}."]
     if limit is not None:
-        said += _cost_of_limit(pace, limit, warning)
+        said.append(_cost_of_limit(pace, limit, warning))
     if pace.save_freq:
         said.append(_cost_of_kill(pace))
     else:
@@ -90,22 +90,17 @@ def _cost_of_kill(pace: Pace) -> str:
     return f"{sentence} (trainer.save_freq)."
 
 
-def _cost_of_limit(pace: Pace, limit: int, warning: int) -> list[str]:
+def _cost_of_limit(pace: Pace, limit: int, warning: int) -> str:
     held = (limit - warning) / pace.step_seconds
     if held < _FEW_STEPS:
-        return [
-            f"The time limit of {span(limit)} holds few of them: give more with resources.walltime, or a run spends its "
-            "jobs on starting."
-        ]
+        why = "so that a run spends its jobs on starting: give more with resources.walltime"
+        return f"The time limit of {span(limit)} holds few of them, {why}."
     if warning < pace.step_seconds:
-        return [
-            f"Slurm warns {span(warning)} before the time limit, which holds no step, so that each limit kills the job: "
-            "leave slurm.signal_seconds at null."
-        ]
-    return [
-        f"A job of {span(limit)} holds about {held:,.0f} and ends up to {span(warning)} early, after the step in which "
-        f"Slurm warns it: at most {_hours(warning, pace)} a job, and no step is lost."
-    ]
+        why = "which holds no step, so that each limit kills the job: leave slurm.signal_seconds at null"
+        return f"Slurm warns {span(warning)} before the time limit, {why}."
+    ends = f"ends up to {span(warning)} early, after the step in which Slurm warns it"
+    lost = f"at most {_hours(warning, pace)}, and no step is lost"
+    return f"A job of {span(limit)} holds about {held:,.0f} and {ends}: {lost}."
 
 
 def span(seconds: float) -> str:

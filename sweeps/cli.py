@@ -8,7 +8,7 @@ import click
 
 from qae import home, streams
 from sweeps.data_commands import data
-from sweeps.doctor_command import doctor
+from sweeps.doctor.command import doctor
 from sweeps.run_commands import gc, logs
 
 _ENTRY_POINTS = "qae.commands"

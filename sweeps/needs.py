@@ -18,6 +18,12 @@ GIB = 2**30
 _CHECKPOINT_BYTES_A_PARAMETER = 12
 _CHECKPOINT_BYTES_OF_UNKNOWN_MODEL = 2 * GIB
 _RUN_BYTES_WITHOUT_GPUS = GIB // 10
+# The worker and the engine of a GPU, each with CUDA and its libraries.
+_MEMORY_OF_A_GPUS_PROCESSES = 15 * GIB
+# Token ids, log-probabilities, masks and scores, as they lie in the transfer queue and in the driver.
+_ROLLOUT_BYTES_A_TOKEN = 100
+_BATCHES_IN_FLIGHT = 3  # recipe/dapo: algorithm.filter_groups.max_inflight_gen_batches
+_MEMORY_OF_RAY = 5 * GIB
 _MODEL = "actor_rollout_ref.model.path"
 
 
@@ -33,6 +39,8 @@ class Needs:
         model_path: hub name or folder of the model; None where the trainer has its own.
         data_files: data files of each key that names some.
         train_batch_size: prompts of a step; None where verl's default holds.
+        cpus: of a node; None where the cluster decides.
+        memory_bytes: main memory of a node; 0 where nobody knows.
         disk_bytes: that a run's checkpoints take.
         wandb: mode of W&B; None where it is off.
     """
@@ -45,6 +53,8 @@ class Needs:
     model_path: str | None
     data_files: Mapping[str, tuple[str, ...]]
     train_batch_size: int | None
+    cpus: int | None
+    memory_bytes: int
     disk_bytes: int
     wandb: Mode | None
 
@@ -72,6 +82,8 @@ class Needs:
             model_path=models[0] if models else None,
             data_files={key: tuple(files[key]) for key in DATA_FILES if key in files},
             train_batch_size=_whole(config, "data.train_batch_size") or None,
+            cpus=trainer.cpus(config),
+            memory_bytes=memory_bytes(config),
             disk_bytes=disk_bytes(config),
             wandb=_wandb(config),
         )
@@ -93,10 +105,7 @@ def disk_bytes(config: Mapping[str, object]) -> int:
     """Of a run's checkpoints: those that are kept, and the one that is being written."""
     if not trainers.of(config).gpus(config):
         return _RUN_BYTES_WITHOUT_GPUS
-    path = str(value_of(config, _MODEL))
-    sizes = re.findall(r"(\d+(?:\.\d+)?)[bB](?![a-zA-Z])", path.rsplit("/", maxsplit=1)[-1])
-    parameters = float(sizes[0]) * 1e9 if sizes else 0.0
-    each = int(parameters * _CHECKPOINT_BYTES_A_PARAMETER) or _CHECKPOINT_BYTES_OF_UNKNOWN_MODEL
+    each = int(_parameters(config) * _CHECKPOINT_BYTES_A_PARAMETER) or _CHECKPOINT_BYTES_OF_UNKNOWN_MODEL
     kept = _whole(config, "trainer.max_actor_ckpt_to_keep")
     if not kept:
         frequency = value_of(config, "trainer.save_freq")
@@ -104,6 +113,29 @@ def disk_bytes(config: Mapping[str, object]) -> int:
         saves = isinstance(frequency, int) and frequency > 0
         kept = math.ceil(steps / cast("int", frequency)) if saves else 0
     return each * (kept + 1)
+
+
+def memory_bytes(config: Mapping[str, object]) -> int:
+    """Main memory of a node, about: what is offloaded to it, a checkpoint on its way, processes and rollouts.
+
+    Returns:
+        0 for a run without GPUs.
+    """
+    trainer = trainers.of(config)
+    if not (gpus := trainer.gpus(config)):
+        return 0
+    states = 2 * _parameters(config) * _CHECKPOINT_BYTES_A_PARAMETER / trainer.nodes(config)
+    responses = _whole(config, "data.train_batch_size") * _whole(config, "actor_rollout_ref.rollout.n")
+    tokens = responses * (_whole(config, "data.max_prompt_length") + _whole(config, "data.max_response_length"))
+    rollouts = _BATCHES_IN_FLIGHT * tokens * _ROLLOUT_BYTES_A_TOKEN
+    return int(states) + gpus * _MEMORY_OF_A_GPUS_PROCESSES + rollouts + _MEMORY_OF_RAY
+
+
+def _parameters(config: Mapping[str, object]) -> float:
+    """All parameters of a model, by its name; 0 where the name does not say."""
+    path = str(value_of(config, _MODEL))
+    found = re.search(r"(\d+(?:\.\d+)?)([bBmM])(?![a-zA-Z])", path.rsplit("/", maxsplit=1)[-1])
+    return float(found[1]) * {"b": 1e9, "m": 1e6}[found[2].lower()] if found else 0.0
 
 
 def size(number: int) -> str:

@@ -2,6 +2,7 @@
 
 import fcntl
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from qae.errors import ConfigError
@@ -53,11 +54,11 @@ def _made(key: str, value: str, cache: Path) -> Path:
     return path
 
 
-def _random_model(path: Path) -> None:
-    from qae.verl_plugin.cpu.random_model import make
+def _random_model(shape: str, path: Path) -> None:
+    from qae.verl_plugin import random_model
 
     temporary = path.with_name(f".{path.name}.tmp")
-    make(temporary)
+    random_model.make(temporary, getattr(random_model, shape))
     temporary.rename(path)
 
 
@@ -69,7 +70,8 @@ def _arithmetic(path: Path) -> None:
 
 
 _MAKERS: dict[str, Callable[[Path], None]] = {
-    "qwen3-random-tiny": _random_model,
+    "qwen3-random-tiny": partial(_random_model, "TINY"),
+    "qwen3-random-400m": partial(_random_model, "QWEN3_0_6B"),
     _TRAINING_SET: _arithmetic,
     "arithmetic-val.parquet": _arithmetic,
 }

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import cast
 
 from qae.checks import value_of
@@ -33,9 +34,14 @@ def check(config: Mapping[str, object]) -> None:
             nodes(config),
             "start Ray over the allocation and set RAY_ADDRESS, or give 1 for this machine alone",
         )
+    if on_cpu(config):
+        return
     wanted, here = value_of(config, "trainer.n_gpus_per_node"), gpus()
-    if not on_cpu(config) and isinstance(wanted, int) and here < wanted:
+    if isinstance(wanted, int) and here < wanted:
         raise ConfigError("resources.gpus_per_node", wanted, f"this machine has {here} GPUs; {_CPU_MODEL}")
+    if flash_attention(config) and find_spec("flash_attn") is None:
+        fix = "flash-attn is not installed here; install it as docs/gpu_install.md says, or do without at a cost: sdpa"
+        raise ConfigError("attention", "default", fix)
 
 
 def joins_ray(config: Mapping[str, object]) -> bool:
@@ -68,6 +74,14 @@ def without_ray_options(config: Mapping[str, object]) -> dict[str, object]:
 def on_cpu(config: Mapping[str, object]) -> bool:
     """Whether verl trains on the development aid for machines without a GPU."""
     return value_of(config, "trainer.device") == "cpu"
+
+
+def flash_attention(config: Mapping[str, object]) -> bool:
+    """Whether verl loads the model with flash attention of the package flash-attn, its default under FSDP."""
+    chosen = value_of(config, "actor_rollout_ref.model.override_config.attn_implementation")
+    return (
+        value_of(config, "model_engine") in (None, "dp") and str(chosen or "flash_attention_2") == "flash_attention_2"
+    )
 
 
 def without_rival_names(variables: Mapping[str, str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ LOSS_AGGREGATIONS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-
 KL_ESTIMATORS = ("kl", "k1", "abs", "mse", "k2", "low_var_kl", "k3", "full")
 
 _A, _R = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+_ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"
 # Sections that verl hands on to other libraries, or reads key by key: any key may stand there.
 _OPEN = (
     "reward.reward_kwargs",
@@ -234,6 +235,13 @@ def _lengths(run: Run) -> None:
             run.get("actor_rollout_ref.model.use_remove_padding"),
             "actor_rollout_ref.model.use_remove_padding",
             f"{_A}.ulysses_sequence_parallel_size={replica} needs it to be true",
+        )
+        # verl/models/transformers/monkey_patch.py: the ranks of a sequence meet in flash attention, and nowhere else.
+        attention = str(run.get(_ATTENTION) or "flash_attention_2")
+        run.require(
+            attention.startswith("flash_attention"),
+            _ATTENTION,
+            f"{_A}.ulysses_sequence_parallel_size={replica} would train on parts of sequences; attention=sdpa sets 1",
         )
 
 

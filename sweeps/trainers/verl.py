@@ -9,8 +9,11 @@ from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
 from sweeps import toolkit_keys, trainers, verl_checkpoints, verl_machine
 from sweeps.trainers.protocol import Attempt, Config, Ray, Trainer
+from sweeps.verl_cache import PREFIX
 
 _GPUS_WHERE_NOTHING_SAYS = 8  # verl's own default
+_IMAGE = "train in verl's image, the package index has no set that fits (docs/gpu_install.md)"
+_INSTALL = {"vllm": "`make setup-gpu`", "sglang": _IMAGE, "megatron": _IMAGE}
 _MODEL = "actor_rollout_ref.model.path"
 
 
@@ -65,7 +68,11 @@ class VerlTrainer(Trainer):
         if self.gpus(config):
             engine = str(value_of(config, "actor_rollout_ref.rollout.name") or "vllm")
             extra = engine if engine in ("vllm", "sglang") else "vllm"
-            found[engine] = f'`uv pip install "verl[{extra}]"` into the environment (it brings its own torch)'
+            found[engine] = f"{_INSTALL[extra]} (docs/gpu_install.md)"
+            if verl_machine.flash_attention(config):
+                found["flash-attn"] = "install it as docs/gpu_install.md says, or do without at a cost: attention=sdpa"
+            if value_of(config, "model_engine") == "megatron":
+                found["megatron-core"] = _INSTALL["megatron"]
         return found
 
     def files(self, config: Config) -> Mapping[str, Sequence[str]]:
@@ -74,7 +81,9 @@ class VerlTrainer(Trainer):
         for key in ("data.train_files", "data.val_files", _MODEL):
             value = value_of(config, key)
             named = [value] if isinstance(value, str) else cast("Sequence[object]", value or ())
-            found[key] = tuple(str(one) for one in named if not str(one).startswith("cache:"))
+            given = tuple(str(one) for one in named if not str(one).startswith(PREFIX))
+            if given or not named:
+                found[key] = given
         return found
 
     def ray(self, config: Config, directory: RunDirectory) -> Ray | None:

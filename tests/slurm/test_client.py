@@ -9,9 +9,11 @@ import pytest
 
 from slurm import client
 from slurm.client import QueuedJob, SlurmError, UnavailableError
-from slurm.script import sbatch_quoted
+from slurm.request import pace_of, request_of
+from slurm.script import Array, sbatch_quoted
 from slurm.states import JobState, Phase
 from tests.slurm.conftest import Cluster
+from tests.slurm.test_time_limit import planned
 
 PRINTABLE = "".join(map(chr, range(32, 127)))
 
@@ -126,3 +128,30 @@ def test_no_slurm_here_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SlurmError, match="squeue is not in PATH"):
         client.queue()
     assert client.accounting(["qae-x"], 0.0) == []
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "whole"),
+    [("qwen3-8b-base", 8, True), ("qwen3-8b-base-8gpus", 8, True), ("qwen3-8b-base-4gpus", 4, False)],
+)
+def test_slurm_takes_what_a_model_on_gpus_asks_for(
+    cluster: Cluster,  # noqa: ARG001
+    tmp_path: Path,
+    model: str,
+    gpus: int,
+    whole: bool,
+) -> None:
+    """As docs/gpu_first_run.md has its readers ask; the cluster's nodes have less memory than those of the models."""
+    memory = [] if whole else ["resources.memory=1G"]
+    run = planned("site=local", f"model={model}", *memory)
+    script = tmp_path / "job.sh"
+    request = request_of(run.config, pace_of(run))
+    script.write_text(Array("qae-test", 1, tmp_path / "sweeps" / "batches" / "b.json", tmp_path, request).script())
+    command = ["sbatch", "--test-only", str(script)]
+    asked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert asked.returncode == 0, asked.stderr
+    assert "to start at" in asked.stderr
+    refused = subprocess.run(
+        [*command[:2], f"--gpus-per-node={gpus + 1}", command[2]], capture_output=True, check=False
+    )
+    assert whole == (refused.returncode != 0)

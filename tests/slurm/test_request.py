@@ -12,6 +12,7 @@ from qae.run_directory import RunDirectory, RunState
 from slurm.client import Limits
 from slurm.request import Container, Request, Runtime, grouped, request_of
 from slurm.submit import _chunks
+from sweeps import needs
 from sweeps.plan import Action, PlannedRun
 from tests.configs import TREE, embedded_mapping, verl_mapping
 
@@ -41,21 +42,43 @@ def test_a_run_on_a_cpu_asks_for_its_threads_and_the_signal_of_the_batch_step() 
 def test_a_model_on_gpus_asks_for_its_nodes_gpus_memory_and_time() -> None:
     request = request_of(verl_mapping("slurm.partition=gpu", "slurm.account=me"))
     assert {
-        name: request.option(name) for name in ("nodes", "gpus-per-node", "mem", "time", "partition", "account")
+        name: request.option(name)
+        for name in ("nodes", "gpus-per-node", "cpus-per-task", "mem", "time", "partition", "account")
     } == {
         "nodes": "4",
         "gpus-per-node": "8",
-        "mem": "1000G",
+        "cpus-per-task": "64",
+        "mem": "0",
         "time": "2-00:00:00",
         "partition": "gpu",
         "account": "me",
     }
-    assert request.option("cpus-per-task") is None
+    assert "exclusive" in dict(request.options)
+    part = dict(request_of(verl_mapping("model=qwen3-8b-base-4gpus")).options)
+    assert (part["nodes"], part["gpus-per-node"], part["cpus-per-task"], part["mem"]) == ("1", "4", "32", "400G")
+    assert "exclusive" not in part
+    assert needs.memory_bytes(verl_mapping("model=qwen3-8b-base-4gpus")) < 400 * needs.GIB
+
+
+def test_cores_and_whole_nodes_can_be_set_and_left_to_the_cluster() -> None:
+    def options(*typed: str) -> dict[str, str | None]:
+        return dict(request_of(verl_mapping(*typed)).options)
+
+    assert options("resources.cpus_per_gpu=12")["cpus-per-task"] == "96"
+    assert options("slurm.cpus_per_task=5")["cpus-per-task"] == "5"
+    assert "cpus-per-task" not in options("resources.cpus_per_gpu=null")
+    assert "exclusive" not in options("resources.exclusive=false")
+    assert "exclusive" not in options("+slurm.options.exclusive=null")
+    with pytest.raises(ConfigError, match="cpus_per_gpu"):
+        options("resources.cpus_per_gpu=0")
+    with pytest.raises(ConfigError, match="exclusive"):
+        options("resources.exclusive=maybe")
 
 
 def test_gres_takes_the_place_of_gpus() -> None:
     request = request_of(verl_mapping("slurm.gres=gpu:h100:8"))
     assert (request.option("gres"), request.option("gpus-per-node")) == ("gpu:h100:8", None)
+    assert request.option("cpus-per-task") == "64"
 
 
 def test_any_other_option_passes_through_and_null_takes_one_away() -> None:

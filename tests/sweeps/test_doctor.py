@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,12 +16,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from qae.errors import ConfigError
-from sweeps import doctor, probes
 from sweeps.data_sets import EVALUATION_SETS, Problem, to_table
-from sweeps.doctor import DataFile, FileSystem, Finding, Gpu, Level, Model, Torch
-from sweeps.doctor_command import SlurmOptions, srun_command
+from sweeps.doctor import files, hardware, network, probes, software
+from sweeps.doctor.command import SlurmOptions, srun_command
+from sweeps.doctor.files import DataFile, FileSystem, Model
+from sweeps.doctor.findings import Finding, Level
+from sweeps.doctor.hardware import Gpu, Torch
+from sweeps.doctor.network import Network
 from sweeps.needs import GIB, Needs
-from tests.configs import embedded_mapping, tiny_mapping
+from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
 
 ROOT = Path(__file__).parents[2]
 VERL = {
@@ -29,7 +33,7 @@ VERL = {
     "actor_rollout_ref": {"model": {"path": "Qwen/Qwen3-8B-Base"}, "rollout": {"name": "vllm"}},
     "data": {"train_files": "d/train.parquet", "val_files": ["d/aime24.parquet"], "train_batch_size": 512},
     "trainer": {"total_training_steps": 300, "save_freq": 100},
-    "resources": {"nodes": 1, "gpus_per_node": 8},
+    "resources": {"nodes": 1, "gpus_per_node": 8, "cpus_per_gpu": 8},
     "tracking": {"backend": "none"},
     "sweep": {"root": "runs"},
 }
@@ -44,13 +48,13 @@ def levels(findings: list[Finding]) -> list[Level]:
 
 def test_needs_are_read_off_the_configuration() -> None:
     assert (NEEDS.nodes, NEEDS.gpus, NEEDS.train_batch_size) == (1, 8, 512)
-    assert (NEEDS.ray, set(NEEDS.packages)) == (True, {"torch", "verl", "ray", "vllm"})
+    assert (NEEDS.ray, set(NEEDS.packages)) == (True, {"torch", "verl", "ray", "vllm", "flash-attn"})
     assert NEEDS.data_files == {"data.train_files": ("d/train.parquet",), "data.val_files": ("d/aime24.parquet",)}
     assert NEEDS.model_path == "Qwen/Qwen3-8B-Base"
     assert NEEDS.disk_bytes == (300 // 100 + 1) * 8 * 10**9 * 12
     kept = VERL | {"trainer": {"max_actor_ckpt_to_keep": 1}, "actor_rollout_ref": {"model": {"path": "a/Q-30B-A3B"}}}
     assert Needs.of(kept).disk_bytes == 2 * 30 * 10**9 * 12
-    on_cpu = Needs.of(VERL | {"resources": {"gpus_per_node": 0}})
+    on_cpu = Needs.of(VERL | {"resources": {"gpus_per_node": 0, "threads": 1}})
     assert (on_cpu.gpus, set(on_cpu.packages)) == (0, {"torch", "verl", "ray"})
     with pytest.raises(ConfigError, match="gpus_per_node"):
         Needs.of(VERL | {"resources": {"gpus_per_node": "many"}})
@@ -65,18 +69,101 @@ def test_the_embedded_models_need_neither_verl_nor_data_unless_their_loss_does(
     assert (needs.model_path, needs.data_files) == (None, {})
     with_loss = Needs.of(mapping("actor_rollout_ref.actor.policy_loss.loss_mode=clip_cov"))
     assert set(with_loss.packages) == {"torch", "verl"}
-    assert doctor.judge_data(needs, [], {}) == []
+    assert files.judge_data(needs, [], {}) == []
 
 
 def test_missing_and_old_packages_fail_with_what_to_install() -> None:
-    installed = {"torch": "2.11.0", "verl": "0.9.1", "ray": "2.50", "vllm": "0.24.0"}
-    assert set(levels(doctor.judge_packages(NEEDS, installed))) == {Level.OK}
-    old = {finding.name: finding for finding in doctor.judge_packages(NEEDS, {"torch": "2", "verl": "0.8.10"})}
+    installed = {"torch": "2.11.0", "verl": "0.9.1", "ray": "2.50", "vllm": "0.24.0", "flash-attn": "2.8.3"}
+    assert set(levels(software.judge_packages(NEEDS, installed, {}))) == {Level.OK}
+    old = {finding.name: finding for finding in software.judge_packages(NEEDS, {"torch": "2", "verl": "0.8.10"}, {})}
     assert old["verl"].level is Level.FAIL
     assert "0.8.10 is too old" in old["verl"].message
-    assert 'uv pip install "verl[vllm]"' in old["vllm"].fix
-    assert doctor.judge_packages(NEEDS, installed | {"verl": "0.10.0"})[1].level is Level.OK
-    assert doctor.judge_python((3, 10, 4)).level is Level.FAIL
+    assert "make setup-gpu" in old["vllm"].fix
+    assert "attention=sdpa" in old["flash-attn"].fix
+    assert software.judge_packages(NEEDS, installed | {"verl": "0.10.0"}, {})[1].level is Level.OK
+    assert software.judge_python((3, 10, 4)).level is Level.FAIL
+
+
+def test_an_engine_that_the_installed_verl_was_not_made_for_is_named() -> None:
+    pins = software.pins(metadata.requires("verl") or [])
+    made_for = str(pins["vllm"])
+    installed = dict.fromkeys(NEEDS.packages, "1.0") | {"verl": "0.9.1", "flash-attn": "2.8.3"}
+    judged = {finding.name: finding for finding in software.judge_packages(NEEDS, installed | {"vllm": "0.8.5"}, pins)}
+    assert judged["vllm"].level is Level.WARN
+    assert made_for in judged["vllm"].message
+    right = installed | {"vllm": made_for.removeprefix("==")}
+    assert set(levels(software.judge_packages(NEEDS, right, pins))) == {Level.OK}
+
+
+def test_models_that_load_without_the_package_flash_attn_do_not_ask_for_it() -> None:
+    def packages(*typed: str) -> set[str]:
+        return set(Needs.of(verl_mapping(*typed)).packages)
+
+    assert "flash-attn" in packages()
+    assert "flash-attn" not in packages("attention=sdpa")
+    assert {"flash-attn", "megatron-core"} & packages("model=qwen3-30b-a3b-base") == {"megatron-core"}
+    assert not {"flash-attn", "vllm"} & packages("model=qwen3-random-tiny")
+
+
+def test_a_node_needs_cores_and_memory_for_its_gpus() -> None:
+    node = Needs.of(verl_mapping())
+    assert node.cpus == 64
+    assert levels(hardware.judge_cpus(node, 64)) == [Level.OK]
+    assert levels(hardware.judge_cpus(node, 63)) == [Level.WARN]
+    (one,) = hardware.judge_cpus(node, 1)
+    assert (one.level, "slurm.cpus_per_task" in one.fix) == (Level.FAIL, True)
+    states = 2 * 12 * 8 * 10**9
+    alone, four = (Needs.of(verl_mapping(f"resources.nodes={nodes}")).memory_bytes for nodes in (1, 4))
+    assert alone - four == states * 3 // 4
+    assert levels(hardware.judge_memory(node, four)) == [Level.OK]
+    assert levels(hardware.judge_memory(node, four - 1)) == [Level.WARN]
+    without = replace(node, gpus=0, memory_bytes=0)
+    assert hardware.judge_cpus(without, 1) == hardware.judge_memory(without, 1) == []
+
+
+@pytest.mark.parametrize(
+    ("network_here", "level"),
+    [
+        (Network(("eth0",), ("mlx5_0",), None), Level.OK),
+        (Network(("eth0", "ib0"), ("mlx5_0",), None), Level.WARN),
+        (Network(("eth0",), (), None), Level.WARN),
+        (Network(("eth0", "ib0"), ("mlx5_0",), "ib"), Level.OK),
+        (Network(("eth0", "ib0"), ("mlx5_0",), "=ib0"), Level.OK),
+        (Network(("eth0", "ib0"), ("mlx5_0",), "^eth0"), Level.OK),
+        (Network(("eth0",), ("mlx5_0",), "=eth"), Level.FAIL),
+        (Network(("eth0",), ("mlx5_0",), "ib0"), Level.FAIL),
+    ],
+)
+def test_the_network_between_nodes(network_here: Network, level: Level) -> None:
+    assert levels(network.judge_network(replace(NEEDS, nodes=2), network_here)) == [level]
+    assert network.judge_network(NEEDS, network_here) == []
+
+
+def test_limits_of_locked_memory_and_processes() -> None:
+    nodes = replace(NEEDS, nodes=2)
+    assert levels(hardware.judge_locked_memory(nodes, 64 * 1024)) == [Level.WARN]
+    assert levels(hardware.judge_locked_memory(nodes, float("inf"))) == [Level.OK]
+    assert hardware.judge_locked_memory(NEEDS, 0) == []
+    assert levels(hardware.judge_processes(NEEDS, 4096)) == [Level.WARN]
+    assert levels(hardware.judge_processes(NEEDS, float("inf"))) == [Level.OK]
+
+
+def test_the_memory_of_a_job_is_the_least_limit_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = probes.memory()
+    assert whole is not None
+    path = Path("/proc/self/cgroup").read_text().splitlines()[-1].rpartition(":")[2].lstrip("/")
+    monkeypatch.setattr(probes, "_CGROUPS", tmp_path)
+    job = tmp_path / path
+    job.mkdir(parents=True, exist_ok=True)
+    for folder in (tmp_path, tmp_path / "memory"):
+        folder.mkdir(exist_ok=True)
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            (folder / name).write_text(f"{2 * GIB}\n")
+    assert probes.memory() == 2 * GIB
+    for place in tmp_path.rglob("memory.*"):
+        if place.is_file():
+            place.write_text("max\n")
+    assert (probes.memory() or 0) >= whole
 
 
 @pytest.mark.parametrize(
@@ -93,15 +180,15 @@ def test_missing_and_old_packages_fail_with_what_to_install() -> None:
     ],
 )
 def test_gpus(gpus: list[Gpu], torch: Torch | None, expected: list[Level]) -> None:
-    findings = doctor.judge_gpus(NEEDS, gpus, torch)
+    findings = hardware.judge_gpus(NEEDS, gpus, torch)
     assert levels(findings) == expected
     assert all(finding.fix for finding in findings if finding.level is not Level.OK)
 
 
 def test_taken_ports_stop_only_runs_on_several_nodes() -> None:
-    assert doctor.judge_ports(NEEDS, []).level is Level.OK
-    assert doctor.judge_ports(NEEDS, [6379]).level is Level.WARN
-    assert doctor.judge_ports(replace(NEEDS, nodes=2), [6379]).level is Level.FAIL
+    assert network.judge_ports(NEEDS, []).level is Level.OK
+    assert network.judge_ports(NEEDS, [6379]).level is Level.WARN
+    assert network.judge_ports(replace(NEEDS, nodes=2), [6379]).level is Level.FAIL
 
 
 @pytest.mark.parametrize(
@@ -118,38 +205,38 @@ def test_taken_ports_stop_only_runs_on_several_nodes() -> None:
     ],
 )
 def test_the_run_store(nodes: int, system: FileSystem, expected: list[Level]) -> None:
-    assert levels(doctor.judge_store(replace(NEEDS, nodes=nodes), system)) == expected
+    assert levels(files.judge_store(replace(NEEDS, nodes=nodes), system)) == expected
 
 
 def test_memory_files_and_tracking_warn_but_never_fail() -> None:
-    assert doctor.judge_shared_memory(NEEDS, None).level is Level.WARN
-    assert doctor.judge_shared_memory(NEEDS, GIB // 16).level is Level.WARN
-    assert doctor.judge_shared_memory(NEEDS, 64 * GIB).level is Level.OK
-    assert "ulimit -n 65536" in doctor.judge_open_files(NEEDS, 1024, 2**20).fix
-    assert "administrator" in doctor.judge_open_files(NEEDS, 1024, 4096).fix
-    assert doctor.judge_open_files(replace(NEEDS, gpus=0), 8192, 8192).level is Level.OK
+    assert hardware.judge_shared_memory(NEEDS, None).level is Level.WARN
+    assert hardware.judge_shared_memory(NEEDS, GIB // 16).level is Level.WARN
+    assert hardware.judge_shared_memory(NEEDS, 64 * GIB).level is Level.OK
+    assert "ulimit -n 65536" in hardware.judge_open_files(NEEDS, 1024, 2**20).fix
+    assert "administrator" in hardware.judge_open_files(NEEDS, 1024, 4096).fix
+    assert hardware.judge_open_files(replace(NEEDS, gpus=0), 8192, 8192).level is Level.OK
     online = replace(NEEDS, wandb="online")
-    assert doctor.judge_wandb(online, "api.wandb.ai", reached=False).level is Level.WARN
-    assert doctor.judge_wandb(online, "api.wandb.ai", reached=True).level is Level.OK
+    assert network.judge_wandb(online, "api.wandb.ai", reached=False).level is Level.WARN
+    assert network.judge_wandb(online, "api.wandb.ai", reached=True).level is Level.OK
 
 
 def test_data_files() -> None:
     expected = {"aime24.parquet": (30, 30)}
     train, evaluation = DataFile("d/train.parquet", 17_000), DataFile("d/aime24.parquet", 30)
-    assert levels(doctor.judge_data(NEEDS, [train, evaluation], expected)) == [Level.OK, Level.OK]
+    assert levels(files.judge_data(NEEDS, [train, evaluation], expected)) == [Level.OK, Level.OK]
     few, repeated = replace(train, rows=100), replace(evaluation, rows=960)
-    assert levels(doctor.judge_data(NEEDS, [few, repeated], expected)) == [Level.FAIL, Level.WARN]
-    absent = doctor.judge_data(NEEDS, [replace(evaluation, failure="not there")], expected)[0]
+    assert levels(files.judge_data(NEEDS, [few, repeated], expected)) == [Level.FAIL, Level.WARN]
+    absent = files.judge_data(NEEDS, [replace(evaluation, failure="not there")], expected)[0]
     assert (absent.level, absent.fix) == (Level.FAIL, "`qae data prepare aime24 --out d`")
-    generated = doctor.judge_data(NEEDS, [DataFile("d/arithmetic-val.parquet", failure="not there")], expected)[0]
+    generated = files.judge_data(NEEDS, [DataFile("d/arithmetic-val.parquet", failure="not there")], expected)[0]
     assert generated.fix == "`qae data prepare arithmetic --out d`"
-    assert "reward_model" in doctor.judge_data(NEEDS, [replace(train, missing=("reward_model",))], expected)[0].message
+    assert "reward_model" in files.judge_data(NEEDS, [replace(train, missing=("reward_model",))], expected)[0].message
     unset = replace(NEEDS, data_files={**NEEDS.data_files, "data.val_files": ()})
-    assert levels(doctor.judge_data(unset, [train], expected)) == [Level.OK, Level.FAIL]
+    assert levels(files.judge_data(unset, [train], expected)) == [Level.OK, Level.FAIL]
 
 
 def test_the_model() -> None:
-    judged = {model: doctor.judge_model(NEEDS, model).level for model in Model}
+    judged = {model: files.judge_model(NEEDS, model).level for model in Model}
     assert judged == {Model.HERE: Level.OK, Model.ON_HUB: Level.WARN, Model.NOWHERE: Level.FAIL}
 
 
@@ -184,7 +271,7 @@ def test_probing_ports_and_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         port = server.getsockname()[1]
-        monkeypatch.setattr(doctor, "RAY_PORTS", {port: "a test"})
+        monkeypatch.setattr(probes, "RAY_PORTS", {port: "a test"})
         assert not probes.answers(f"http://127.0.0.1:{port}")
         server.listen()
         assert probes.taken_ports() == [port]
@@ -265,7 +352,8 @@ def test_a_mistyped_configuration_is_one_sentence(tmp_path: Path) -> None:
 def test_the_srun_command_asks_for_what_the_run_takes() -> None:
     command = srun_command(NEEDS, SlurmOptions("gpu", "lab"), Path("runs/x"), ["model=qwen3-8b-base", "++a=1"])
     assert command[:6] == ["srun", "--nodes=1", "--ntasks=1", "--partition=gpu", "--account=lab", "--gres=gpu:8"]
-    assert command[6:] == [
+    assert command[6] == "--cpus-per-task=64"
+    assert command[7:] == [
         *(sys.executable, "-m", "sweeps.cli", "doctor", "--json", "--shared-file=runs/x"),
         *("--", "model=qwen3-8b-base", "++a=1"),
     ]

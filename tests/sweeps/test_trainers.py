@@ -277,7 +277,7 @@ def test_launchers_and_plans_ask_a_strangers_trainer(tmp_path: Path, monkeypatch
     on_cpu = {**embedded_mapping("tracking.backend=none", "resources.threads=3"), "backend": "asked"}
     on_gpus = {**embedded_mapping("tracking.backend=none", "resources.gpus_per_node=2", "seed=1"), "backend": "asked"}
     requests = [request_of(config) for config in (on_cpu, on_gpus)]
-    assert [request.option("cpus-per-task") for request in requests] == ["3", None]
+    assert [request.option("cpus-per-task") for request in requests] == ["3", "16"]
     assert [request.option("gpus-per-node") for request in requests] == [None, "2"]
     assert side_by_side(on_gpus) == 1
 

@@ -1,6 +1,7 @@
 """A Qwen3 with random weights and a tokenizer of characters, made locally: the architecture without a download."""
 
 import string
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _SPECIAL = ("<|pad|>", "<|im_start|>", "<|im_end|>")
@@ -11,11 +12,29 @@ _TEMPLATE = (
 )
 
 
-def make(folder: Path, seed: int = 0) -> None:
-    """Write model and tokenizer to a folder; the same ones for the same seed.
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a Qwen3, by transformers' names (`Qwen3Config`)."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_key_value_heads: int
+    head_dim: int
+    max_position_embeddings: int
+
+
+TINY = Shape(64, 128, 2, 4, 2, 16, 512)  # 83 thousand parameters
+QWEN3_0_6B = Shape(1024, 3072, 28, 16, 8, 128, 4096)  # Qwen3-0.6B without its vocabulary: 440 million parameters
+
+
+def make(folder: Path, shape: Shape, seed: int = 0) -> None:
+    """Write model and tokenizer to a folder; the same ones for the same shape and seed.
 
     Args:
         folder: where; made if missing.
+        shape: of the network.
         seed: of the weights.
     """
     import torch
@@ -34,13 +53,7 @@ def make(folder: Path, seed: int = 0) -> None:
     ).save_pretrained(folder)
     config = Qwen3Config(
         vocab_size=len(vocabulary),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        head_dim=16,
-        max_position_embeddings=512,
+        **asdict(shape),
         tie_word_embeddings=True,
         pad_token_id=0,
         eos_token_id=2,

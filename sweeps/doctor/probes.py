@@ -1,4 +1,4 @@
-"""Facts about this machine for `sweeps.doctor`; each probe answers within seconds, whatever is broken."""
+"""Facts about this machine; each probe answers within seconds, whatever is broken."""
 
 import fcntl
 import json
@@ -11,19 +11,25 @@ import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from qae import wandb_environment
-from sweeps import doctor
 from sweeps.data_sets import COLUMNS, HUB_SETS
-from sweeps.doctor import DataFile, FileSystem, Finding, Gpu, Model, Torch
+from sweeps.doctor import files, hardware, network, software
+from sweeps.doctor.files import DataFile, FileSystem, Model
+from sweeps.doctor.findings import Finding
+from sweeps.doctor.hardware import Gpu, Torch
+from sweeps.doctor.network import RAY_PORTS, Network
 from sweeps.needs import Needs
 
 _NETWORK_SECONDS = 3.0
 _SMI_SECONDS = 30.0
 _TORCH_SECONDS = 120.0
+_CGROUPS, _NETWORK, _FABRICS = Path("/sys/fs/cgroup"), Path("/sys/class/net"), Path("/sys/class/infiniband")
+_OF_CONTAINERS = ("lo", "docker", "veth", "virbr", "br-", "cni", "flannel", "cali")
 _ASK_TORCH = "import json, torch; print(json.dumps([torch.__version__, torch.version.cuda, torch.cuda.is_available()]))"
 # A lock is tested from another process, because on some file systems a process does not conflict with itself.
 _TRY_LOCK = (
@@ -36,22 +42,52 @@ _TRY_LOCK = (
 
 def examine(needs: Needs) -> list[Finding]:
     """All findings that concern the run, in the order of the report."""
-    findings = [doctor.judge_python(sys.version_info[:3]), *doctor.judge_packages(needs, versions(needs.packages))]
-    if needs.gpus:
-        gpus = list_gpus()
-        findings += doctor.judge_gpus(needs, gpus, ask_torch() if len(gpus) >= needs.gpus else None)
-    if needs.ray:
-        findings.append(doctor.judge_ports(needs, taken_ports()))
-        findings.append(doctor.judge_shared_memory(needs, free_shared_memory()))
-    findings += doctor.judge_store(needs, look_at_store(needs.root))
-    findings.append(doctor.judge_open_files(needs, *resource.getrlimit(resource.RLIMIT_NOFILE)))
+    asked = software.pins(metadata.requires("verl") or []) if needs.gpus and versions(["verl"]) else {}
+    return [
+        software.judge_python(sys.version_info[:3]),
+        *software.judge_packages(needs, versions(needs.packages), asked),
+        *_examine_hardware(needs),
+        *(_examine_ray(needs) if needs.ray else []),
+        *files.judge_store(needs, look_at_store(needs.root)),
+        *_examine_limits(needs),
+        *_examine_network(needs),
+        *_examine_files(needs),
+    ]
+
+
+def _examine_hardware(needs: Needs) -> list[Finding]:
+    if not needs.gpus:
+        return []
+    gpus = list_gpus()
+    return [
+        *hardware.judge_gpus(needs, gpus, ask_torch() if len(gpus) >= needs.gpus else None),
+        *hardware.judge_cpus(needs, len(os.sched_getaffinity(0))),
+        *hardware.judge_memory(needs, memory()),
+    ]
+
+
+def _examine_ray(needs: Needs) -> list[Finding]:
+    return [network.judge_ports(needs, taken_ports()), hardware.judge_shared_memory(needs, free_shared_memory())]
+
+
+def _examine_limits(needs: Needs) -> list[Finding]:
+    return [
+        hardware.judge_open_files(needs, *resource.getrlimit(resource.RLIMIT_NOFILE)),
+        *hardware.judge_processes(needs, _limit(resource.RLIMIT_NPROC)),
+        *hardware.judge_locked_memory(needs, _limit(resource.RLIMIT_MEMLOCK)),
+    ]
+
+
+def _examine_network(needs: Needs) -> list[Finding]:
     host = wandb_host()
-    findings.append(doctor.judge_wandb(needs, host, reached=needs.wandb == "online" and answers(f"https://{host}")))
-    files = [look_at_file(path) for paths in needs.data_files.values() for path in paths]
-    findings += doctor.judge_data(needs, files, {one.file_name: one.problems for one in HUB_SETS})
-    if needs.model_path:
-        findings.append(doctor.judge_model(needs, find_model(needs.model_path)))
-    return findings
+    reached = needs.wandb == "online" and answers(f"https://{host}")
+    return [*network.judge_network(needs, look_at_network()), network.judge_wandb(needs, host, reached=reached)]
+
+
+def _examine_files(needs: Needs) -> list[Finding]:
+    found = [look_at_file(path) for paths in needs.data_files.values() for path in paths]
+    judged = files.judge_data(needs, found, {one.file_name: one.problems for one in HUB_SETS})
+    return judged + ([files.judge_model(needs, find_model(needs.model_path))] if needs.model_path else [])
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
@@ -86,7 +122,7 @@ def ask_torch() -> Torch | None:
 def taken_ports() -> list[int]:
     """Those of Ray's ports that something listens on."""
     taken = []
-    for port in doctor.RAY_PORTS:
+    for port in RAY_PORTS:
         with socket.socket() as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a connection that is closing is no listener
             try:
@@ -102,6 +138,45 @@ def free_shared_memory() -> int | None:
         return shutil.disk_usage("/dev/shm").free  # noqa: S108  # looked at, not written
     except OSError:
         return None
+
+
+def memory() -> int | None:
+    """Bytes of main memory that this process may use: the machine's, or the least of its control groups' limits."""
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        groups = Path("/proc/self/cgroup").read_text().splitlines()
+    except (OSError, ValueError):
+        return None
+    limits = [machine]
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        root = _CGROUPS / "memory" if "memory" in controllers.split(",") else _CGROUPS
+        name = "memory.limit_in_bytes" if "memory" in controllers.split(",") else "memory.max"
+        folder = root / path.lstrip("/")
+        for place in (folder, *folder.parents):
+            with suppress(OSError, ValueError):
+                limits.append(int((place / name).read_text()))
+    return min(limits)
+
+
+def look_at_network() -> Network:
+    """The interfaces and fabrics that the kernel lists."""
+    names = [path.name for path in sorted(_NETWORK.glob("*")) if not path.name.startswith(_OF_CONTAINERS)]
+    up = [name for name in names if _is_up(_NETWORK / name)]
+    fabrics = sorted(path.name for path in _FABRICS.glob("*"))
+    return Network(tuple(up), tuple(fabrics), os.environ.get("NCCL_SOCKET_IFNAME"))
+
+
+def _is_up(folder: Path) -> bool:
+    try:
+        return (folder / "operstate").read_text().strip() in ("up", "unknown")
+    except OSError:
+        return False
+
+
+def _limit(which: int) -> float:
+    soft, _ = resource.getrlimit(which)
+    return float("inf") if soft == resource.RLIM_INFINITY else soft
 
 
 def look_at_store(root: Path) -> FileSystem:

@@ -18,7 +18,7 @@ import click
 from qae import terminal
 
 if TYPE_CHECKING:
-    from sweeps.doctor import Finding
+    from sweeps.doctor.findings import Finding
     from sweeps.needs import Needs
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -62,7 +62,7 @@ def doctor(
     Says what to do about whatever is missing. The exit status is 1 if something is that a run cannot do without.
     """
     from qae.errors import ConfigError
-    from sweeps import probes
+    from sweeps.doctor import probes
     from sweeps.needs import Needs
 
     try:
@@ -85,13 +85,14 @@ def srun_command(needs: "Needs", options: SlurmOptions, shared_file: Path, overr
     """The command that runs the same check on one compute node.
 
     Args:
-        needs: of the run; its GPUs are asked for unless `options.gres` says otherwise.
+        needs: of the run; its CPUs are asked for, and its GPUs unless `options.gres` says otherwise.
         options: for srun.
         shared_file: in the run store; the node says whether it sees it.
         overrides: of the configuration.
     """
     gres = options.gres or (f"gpu:{needs.gpus}" if needs.gpus else None)
-    chosen = {"partition": options.partition, "account": options.account, "gres": gres}
+    cpus = str(needs.cpus) if needs.gpus and needs.cpus else None
+    chosen = {"partition": options.partition, "account": options.account, "gres": gres, "cpus-per-task": cpus}
     return [
         "srun",
         "--nodes=1",
@@ -128,7 +129,7 @@ def _composed(overrides: Sequence[str]) -> Mapping[str, object]:
 @contextmanager
 def _file_in_store(needs: "Needs") -> Iterator[Path]:
     """A file where runs will live, for the node to find."""
-    from sweeps.probes import existing
+    from sweeps.doctor.probes import existing
 
     path = existing(needs.root) / f".qae-doctor-{uuid.uuid4().hex}"
     try:
@@ -144,7 +145,7 @@ def _file_in_store(needs: "Needs") -> Iterator[Path]:
 
 
 def _judge_shared(path: Path) -> "Finding":
-    from sweeps.doctor import Finding, Level
+    from sweeps.doctor.findings import Finding, Level
 
     deadline = time.monotonic() + _SHARED_SECONDS
     while not path.exists():
@@ -156,7 +157,7 @@ def _judge_shared(path: Path) -> "Finding":
 
 
 def _on_a_node(command: Sequence[str]) -> "tuple[str, list[Finding]]":
-    from sweeps.doctor import Finding, Level
+    from sweeps.doctor.findings import Finding, Level
 
     if shutil.which(command[0]) is None:
         raise _RefusedError("srun is not in PATH: run `qae doctor --slurm` on a login node of a Slurm cluster")
