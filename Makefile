@@ -4,13 +4,13 @@ PYTHON ?= $(or $(shell for p in python3.12 python3 python3.11 python3.13; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done),python3)
 # uv from PATH, or our own copy in the project.
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
-# `make setup-gpu` says once that the environment is for GPUs; `make setup` then keeps it so.
-LOCK := $(if $(wildcard .venv/.gpu),requirements-gpu.lock,requirements.lock)
-SIZE := $(if $(wildcard .venv/.gpu),about 12 GB: verl and vllm,about 6 GB: torch and verl)
+# `make setup-gpu` and `make setup-light` say once what the environment is for; `make setup` then keeps it so.
+LOCK := $(if $(wildcard .venv/.gpu),requirements-gpu.lock,$(if $(wildcard .venv/.light),requirements-light.lock,requirements.lock))
+SIZE := $(if $(wildcard .venv/.gpu),about 11 GB: verl and vllm,$(if $(wildcard .venv/.light),about .6 GB,about 6 GB: torch and verl))
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup setup-gpu sweep slurm-demo test lint format lock scripts benchmark benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
+.PHONY: help setup setup-gpu setup-light verl-record sweep slurm-demo test lint format lock scripts benchmark benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,6 +22,10 @@ setup-gpu: ## the environment for GPUs, from requirements-gpu.lock: verl with vl
 		sys.exit(0 if found[0].startswith("3.12.") and found[1:] == ("Linux", "x86_64") else "requirements-gpu.lock is for \
 	Python 3.12 on Linux x86_64, this is Python {} on {} {}: set PYTHON=/path/to/python3.12".format(*found))'
 	@[ -f .venv/.gpu ] || { rm -rf .venv && mkdir .venv && touch .venv/.gpu; }
+	@$(MAKE) --no-print-directory setup
+
+setup-light: ## the environment that plans, submits, follows, tabulates and draws: no torch, no verl
+	@[ -f .venv/.light ] || { rm -rf .venv && mkdir .venv && touch .venv/.light; }
 	@$(MAKE) --no-print-directory setup
 
 sweep: setup ## run the default sweep on this machine
@@ -55,11 +59,17 @@ format: setup ## format the code
 lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
 	$(UV) pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --output-file requirements.lock
+	$(UV) pip compile --quiet pyproject.toml --extra install --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--constraint requirements.lock --output-file requirements-light.lock
 	$(UV) pip compile --quiet pyproject.toml --extra vllm --extra dev --python-version 3.12 \
 		--python-platform x86_64-manylinux_2_31 --only-binary :all: --no-binary antlr4-python3-runtime --generate-hashes \
 		--no-emit-index-url --output-file requirements-gpu.lock
 	$(UV) pip compile --quiet pyproject.toml --extra trl --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --constraint requirements.lock --output-file requirements-trl.lock
+
+verl-record: setup ## write what a plan knows of verl where it is not installed
+	$(BIN)/python -c 'import orjson; from sweeps import verl_source as v; \
+		v.RECORD.write_bytes(orjson.dumps(v.recorded(v.find()), option=orjson.OPT_INDENT_2))'
 
 scripts: setup ## write the shell scripts of verl's models again
 	@for model in qwen3-8b-base qwen3-8b-base-8gpus qwen3-8b-base-4gpus qwen3-14b-base qwen2.5-32b; do \
@@ -102,7 +112,7 @@ notebooks: setup ## execute the notebooks on $$QAE_SOURCE or runs/, into noteboo
 clean: ## remove the environment and caches; runs/ stays
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
-.venv/.ready: $(LOCK) pyproject.toml $(wildcard .venv/.gpu) | $(UV)
+.venv/.ready: $(LOCK) pyproject.toml $(wildcard .venv/.gpu .venv/.light) | $(UV)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
 		f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
 	@echo "Setting up .venv from $(LOCK) ($(SIZE)) …"

@@ -23,6 +23,7 @@ echo "1/4  qae doctor"
 "$PYTHON" -m sweeps.cli doctor "model=$MODEL" tracking=none
 
 echo "2/4  training until the first step, then Ctrl-C"
+set -m # else the launch would ignore Ctrl-C, as commands in the background do
 "${COMMAND[@]}" &
 LAUNCH=$!
 trap 'kill -TERM $LAUNCH 2>/dev/null || true' EXIT

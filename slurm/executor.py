@@ -18,11 +18,11 @@ from slurm import client
 from slurm.batches import BatchStore
 from slurm.client import SlurmError
 from slurm.follow import Follower
-from slurm.request import Request, grouped, pace_of
+from slurm.request import Request, grouped, pace_of, request_of
 from slurm.script import Array
 from slurm.states import Phase
 from slurm.submit import Submission, Submitter, patiently
-from sweeps import checkout, forks, snapshot, tables, trainers
+from sweeps import checkout, forks, run_checks, snapshot, tables, trainers
 from sweeps.executor import Execution, Feed, no_more
 from sweeps.plan import Action, Plan, PlannedRun
 from sweeps.progress import Progress
@@ -69,6 +69,8 @@ class SlurmExecutor:
         """Refuse requests that sbatch could not use, and files that jobs would not find."""
         grouped(runs)
         for run in runs:
+            if request_of(run.config).container is None:
+                run_checks.check_installed(run.config)
             if self._snapshot:
                 _check_paths(run.config)
 

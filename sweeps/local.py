@@ -19,7 +19,7 @@ from rich.console import Console
 
 from qae.checks import whole_number, whole_number_or_null
 from qae.run_directory import RunStatus
-from sweeps import forks, tables, tracking, trainers
+from sweeps import forks, run_checks, tables, tracking, trainers
 from sweeps.executor import Execution, Feed, no_more
 from sweeps.job import Exit, run_in_worker
 from sweeps.locking import is_locked
@@ -51,6 +51,7 @@ class LocalExecutor:
         """Refuse runs that this machine cannot train."""
         for run in runs:
             trainers.of(run.config).check_machine(run.config)
+            run_checks.check_installed(run.config)
 
     def describe(self, plan: Plan) -> Sequence[str]:  # noqa: ARG002
         """How many go side by side."""

@@ -1,6 +1,8 @@
 """What a configuration is checked for before it is a run, whoever trains it."""
 
 from collections.abc import Callable, Mapping
+from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from qae.checks import is_whole
@@ -23,6 +25,27 @@ def check(config: Mapping[str, object], exists: Callable[[Path], bool] = Path.ex
     sweep = config.get("sweep")
     dry_run = isinstance(sweep, Mapping) and sweep.get("dry_run") is True
     trainers.of(config).check(config, (lambda _: True) if dry_run else exists)
+
+
+def check_installed(config: Mapping[str, object]) -> None:
+    """Refuse a run whose packages this environment lacks, before anything is launched from it.
+
+    Raises:
+        ConfigError: names what is missing and how to install it.
+    """
+    for name, how in trainers.of(config).packages(config).items():
+        if not _is_installed(name):
+            fix = f"{name} is not installed in this environment: {how}"
+            raise ConfigError("backend", config.get("backend"), fix)
+
+
+def _is_installed(name: str) -> bool:
+    """By its distribution, or by a module of its name where somebody put it on the path."""
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return find_spec(name.replace("-", "_")) is not None
+    return True
 
 
 def check_method(config: Mapping[str, object]) -> None:

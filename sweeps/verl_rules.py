@@ -168,7 +168,7 @@ def _dotted(section: Mapping[str, object], prefix: str = "") -> Iterator[str]:
             yield from _dotted(value, f"{prefix}{key}.")
 
 
-def _check_names(run: Run, source: verl_source.VerlSource) -> None:
+def _check_names(run: Run, source: verl_source.Verl) -> None:
     closed: dict[str, Sequence[str]] = {
         f"{_A}.policy_loss.loss_mode": (*source.loss_modes(), *OUR_LOSS_MODES),
         "algorithm.adv_estimator": (ESTIMATOR, *source.estimators()),

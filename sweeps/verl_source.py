@@ -1,21 +1,25 @@
-"""The installed verl, read without importing it: where it is, its configuration, the names it registers.
+"""verl's configuration and the names that it registers, read off the installed verl without importing it.
 
-Importing verl takes a quarter of a minute and a gigabyte; a plan must not.
+Importing verl takes a quarter of a minute and a gigabyte; a plan must not. Where verl is not installed, as on a login node
+with the light environment, `RECORD` stands for the version that the toolkit is locked with.
 """
 
 import ast
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
+
+import orjson
 
 from qae.errors import ConfigError
 
 OLDEST = (0, 9, 1)
+RECORD = Path(__file__).with_name("verl_0.9.1.json")
 
 
 class Spec(Protocol):
@@ -24,6 +28,59 @@ class Spec(Protocol):
     @property
     def origin(self) -> str | None:
         """Its `__init__.py`."""
+
+
+class Verl(Protocol):
+    """What is known of a verl."""
+
+    def defaults(self, engine: str) -> Mapping[str, object]:
+        """The `ppo_trainer` configuration of verl, composed and resolved; values that must be set are "???".
+
+        Args:
+            engine: verl's `model_engine`: dp (FSDP), megatron, …
+
+        Raises:
+            ConfigError: verl has no such engine.
+        """
+
+    def loss_modes(self) -> tuple[str, ...]:
+        """Names registered with `register_policy_loss`, in order of the source."""
+
+    def estimators(self) -> tuple[str, ...]:
+        """Values of the enumeration `AdvantageEstimator`, in order of the source."""
+
+    def rollouts(self) -> tuple[str, ...]:
+        """Names of the engines that generate, in order of the source (`verl/workers/rollout/base.py`)."""
+
+
+@dataclass(frozen=True)
+class RecordedVerl:
+    """What `recorded` wrote down of a verl.
+
+    Attributes:
+        content: of the file.
+    """
+
+    content: Mapping[str, Any]
+
+    def defaults(self, engine: str) -> Mapping[str, object]:
+        """See `Verl`."""
+        if engine not in self.content["defaults"]:
+            raise _no_engine(engine, self.content["defaults"])
+        found: Mapping[str, object] = self.content["defaults"][engine]
+        return found
+
+    def loss_modes(self) -> tuple[str, ...]:
+        """See `Verl`."""
+        return tuple(self.content["loss_modes"])
+
+    def estimators(self) -> tuple[str, ...]:
+        """See `Verl`."""
+        return tuple(self.content["estimators"])
+
+    def rollouts(self) -> tuple[str, ...]:
+        """See `Verl`."""
+        return tuple(self.content["rollouts"])
 
 
 @dataclass(frozen=True)
@@ -37,27 +94,24 @@ class VerlSource:
     folder: Path
 
     def defaults(self, engine: str) -> Mapping[str, object]:
-        """The `ppo_trainer` configuration of verl, composed and resolved; values that must be set are "???".
-
-        Args:
-            engine: verl's `model_engine`: dp (FSDP), megatron, …
-
-        Raises:
-            ConfigError: verl has no such engine.
-        """
+        """See `Verl`."""
         return _compose(self.folder / "trainer" / "config", engine)
 
     def loss_modes(self) -> tuple[str, ...]:
-        """Names registered with `register_policy_loss`, in order of the source."""
+        """See `Verl`."""
         return _registered(self._core_algos, "register_policy_loss")
 
     def estimators(self) -> tuple[str, ...]:
-        """Values of the enumeration `AdvantageEstimator`, in order of the source."""
+        """See `Verl`."""
         return _enumeration(self._core_algos, "AdvantageEstimator")
 
     def rollouts(self) -> tuple[str, ...]:
-        """Names of the engines that generate, in order of the source (`verl/workers/rollout/base.py`)."""
+        """See `Verl`."""
         return _engines(self.folder / "workers" / "rollout" / "base.py")
+
+    def engines(self) -> Sequence[str]:
+        """Values of `model_engine`."""
+        return _choices(self.folder / "trainer" / "config")
 
     @property
     def _core_algos(self) -> Path:
@@ -68,22 +122,38 @@ class VerlSource:
 def find(
     find_spec: Callable[[str], Spec | None] = importlib.util.find_spec,
     version: Callable[[str], str] = metadata.version,
-) -> VerlSource:
-    """The installed verl.
+) -> Verl:
+    """The installed verl, or the recorded one where none is installed.
 
     Raises:
-        ConfigError: it is missing or older than `OLDEST`.
+        ConfigError: it is older than `OLDEST`.
     """
     wanted = ".".join(map(str, OLDEST))
     spec = find_spec("verl")
     if spec is None or spec.origin is None:
-        raise ConfigError(
-            "backend", "verl", f"verl is not installed here; install verl>={wanted} or choose model=tabular"
-        )
+        return RecordedVerl(orjson.loads(RECORD.read_bytes()))
     found = version("verl")
     if _numbers(found) < OLDEST:
         raise ConfigError("backend", "verl", f"verl {found} is too old; install verl>={wanted}")
     return VerlSource(Path(spec.origin).parent)
+
+
+def recorded(source: VerlSource) -> dict[str, object]:
+    """What `RECORD` holds of a verl (`make verl-record`)."""
+    return {
+        "loss_modes": source.loss_modes(),
+        "estimators": source.estimators(),
+        "rollouts": source.rollouts(),
+        "defaults": {engine: source.defaults(engine) for engine in source.engines()},
+    }
+
+
+def _no_engine(engine: str, choices: Iterable[str]) -> ConfigError:
+    return ConfigError("model_engine", engine, f"choose one of {', '.join(sorted(choices))}")
+
+
+def _choices(folder: Path) -> Sequence[str]:
+    return sorted(path.stem.removesuffix("_actor") for path in (folder / "actor").glob("*_actor.yaml"))
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -101,8 +171,7 @@ def _compose(folder: Path, engine: str) -> Mapping[str, object]:
         try:
             composed = compose("ppo_trainer", overrides=[f"model_engine={engine}"])
         except ConfigCompositionException:
-            choices = sorted(path.stem.removesuffix("_actor") for path in (folder / "actor").glob("*_actor.yaml"))
-            raise ConfigError("model_engine", engine, f"choose one of {', '.join(choices)}") from None
+            raise _no_engine(engine, _choices(folder)) from None
     return cast("Mapping[str, object]", OmegaConf.to_container(composed, resolve=True, throw_on_missing=False))
 
 

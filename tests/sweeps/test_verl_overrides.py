@@ -233,7 +233,7 @@ def test_what_other_recipes_use_is_let_through() -> None:
             "algorithm.quantile_k=0.4",
             "++algorithm.use_kl_in_reward=true",
             "algorithm.quantile_on=accuracy",
-            "++actor_rollout_ref.model.override_config.attn_implementation=sdpa",
+            "attention=sdpa",
             "++actor_rollout_ref.rollout.engine_kwargs.vllm.swap_space=4",
             "++ray_kwargs.ray_init.num_gpus=1",
             "++actor_rollout_ref.actor.optim.override_optimizer_config={eps: 1e-9}",
