@@ -117,7 +117,7 @@ clean: ## remove the environment and caches; runs/ stays
 		f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
 	@echo "Setting up .venv from $(LOCK) ($(SIZE)) …"
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
-	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes $(LOCK)
+	$(UV) pip sync --quiet $(if $(wildcard .venv/.light),,--compile-bytecode) --python $(BIN)/python --require-hashes $(LOCK)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
