@@ -17,6 +17,7 @@ if os.environ.get("QAE_VERL_CPU") == "1":
 from qae.verl_plugin import bapo, estimator, late_registration
 
 late_registration.after_import("verl.trainer.ppo.ray_trainer", "qae.verl_plugin.any_estimator")
+late_registration.after_import("verl.trainer.ppo.v1.utils", "qae.verl_plugin.session_keys")
 late_registration.after_import("verl.trainer.ppo.v1.trainer_sync", "qae.verl_plugin.trainer")
 
 __all__ = ["bapo", "estimator"]

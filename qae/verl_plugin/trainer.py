@@ -25,6 +25,7 @@ from qae.token_statistics import high_entropy_tokens, words_in_vocabulary
 from qae.verl_plugin import estimator
 from qae.verl_plugin.description import describe, generated_kept, rightness, token_mean, unshaped
 from qae.verl_plugin.record import RecordingTracking, RunRecord, Tracking
+from qae.verl_plugin.sessions import Sessions
 from qae.verl_plugin.validation import Sample, ValidationTap, plain, problem_results, samples
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class QaeTrainer(PPOTrainerSync):
         return unshaped(plain(data["extra_fields"]))
 
     def _describe(self, batch: "KVBatchMeta", metrics: dict[str, float]) -> None:
+        sessions = Sessions.of_keys([key for key, is_real in zip(batch.keys, _real(batch), strict=True) if is_real])
         fields = ["uid", "responses", "response_mask", "rm_scores", "entropy", "advantages", "extra_fields"]
         if self.config.algorithm.use_kl_in_reward:
             fields.append("token_level_rewards")
@@ -125,6 +127,7 @@ class QaeTrainer(PPOTrainerSync):
             self._advantage,
             unshaped(extra_B),
             rightness(extra_B),
+            sessions,
         )
         if verls_entropy is not None and self.config.actor_rollout_ref.actor.loss_agg_mode != "token-mean":
             # verl averages it as it does the loss; runs of different losses compare by the token mean.
@@ -134,7 +137,7 @@ class QaeTrainer(PPOTrainerSync):
             self.global_steps,
             high_entropy_tokens(ids_N, entropy_B_T[mask_B_T], lambda token: str(self.tokenizer.decode([token]))),
             {word: int((ids_N == token).sum()) for token, word in self._markers.items()},
-            int(real.sum()),
+            len(sessions.last_S),
         )
 
     def _compute_metrics(
