@@ -1,6 +1,7 @@
 """What a training batch of verl looks like, in the metrics of `qae.metrics`; pure functions over tensors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,37 @@ def describe(
         values[metrics.ENTROPY.name] = token_mean(entropy_B_T, mask_B_T)
         values[metrics.ENTROPY_SEQUENCE.name] = float((entropy_B_T.sum(1)[spoken_B] / tokens_B[spoken_B]).mean())
     return values
+
+
+@dataclass(frozen=True)
+class Update:
+    """A batch that the actor was updated on; a step has several where `separate_async` cuts it into parts.
+
+    Attributes:
+        values: as `describe` returns them.
+        responses: of the batch, a session of several outputs counted once.
+        ids_N: its response tokens, int64 (N,).
+        entropy_N: their entropies, nats, float (N,).
+    """
+
+    values: Mapping[str, float]
+    responses: int
+    ids_N: Tensor
+    entropy_N: Tensor
+
+
+def mean_of(updates: Sequence[Update]) -> dict[str, float]:
+    """A step's values: each is the mean over the updates that have it, weighted by their responses, as verl's are.
+
+    The value of a single update is itself, bit for bit (verl/trainer/ppo/v1/utils.py, MetricsAggregator, which takes
+    the least where a name contains "min").
+    """
+    found = {}
+    for name in dict.fromkeys(name for update in updates for name in update.values):
+        own = [update for update in updates if name in update.values]
+        total = sum(update.responses for update in own)
+        found[name] = sum(update.values[name] * (update.responses / total) for update in own)
+    return found
 
 
 def _span(scores_B: Tensor) -> float:

@@ -81,12 +81,12 @@ def compute_qae_advantage(
         advantages and returns, float (B, T).
 
     Raises:
-        ConfigError: a value that the axis does not have; quantile_on=accuracy or an entropy band outside trainer
-            mode qae_sync.
+        ConfigError: a value that the axis does not have; quantile_on=accuracy or an entropy band outside the
+            toolkit's trainer modes.
     """
     rule = AdvantageConfig.from_mapping(cast("Mapping[str, object]", config if config is not None else {}))
     step = _step.get()
-    needs_trainer = "it needs trainer.v1.trainer_mode=qae_sync; set it"
+    needs_trainer = "verl's own trainers give no such thing; set trainer.v1.trainer_mode=qae_sync or another qae_ mode"
     if rule.uses_quantile and rule.quantile_on is QuantileOn.ACCURACY and step.unshaped_B is None:
         raise ConfigError("algorithm.quantile_on", rule.quantile_on.value, needs_trainer)
     if isinstance(rule.controller, EntropyBand):
