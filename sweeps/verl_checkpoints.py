@@ -14,9 +14,9 @@ _QUEUE_IN_THE_MAKING = "transfer_queue.tmp"
 def resume_step(checkpoints: Path) -> int:
     """The step of the newest complete checkpoint, 0 without one; afterwards verl's pointer names it.
 
-    verl writes the actor, then the data loader's state, in asynchronous modes the transfer queue, then the pointer. A kill can leave
-    a checkpoint without its end or an empty pointer, on which verl's `resume_mode=auto` fails. Unfinished ones newer
-    than the newest complete one are removed: verl would write into them.
+    verl writes the actor, then the data loader's state, in asynchronous modes the transfer queue, then the pointer. A
+    kill can leave a checkpoint without its end or an empty pointer, on which verl's `resume_mode=auto` fails. Newer
+    checkpoints without an end are removed: verl would write into them.
 
     Args:
         checkpoints: verl's `trainer.default_local_dir`.
@@ -49,7 +49,8 @@ def _is_step(path: Path) -> bool:
 def _is_complete(checkpoint: Path) -> bool:
     """The data loader's state comes after the weights, as a zip archive whose directory lies at its end.
 
-    Asynchronous modes then write the transfer queue, under a name that goes when it is whole (transfer_queue/interface.py).
+    Asynchronous modes then write the transfer queue, under another name until it is whole
+    (transfer_queue/interface.py).
     """
     actor = checkpoint / "actor"
     weights = actor.is_dir() and any(actor.iterdir())
