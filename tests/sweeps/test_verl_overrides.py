@@ -136,7 +136,7 @@ def test_the_hydra_that_composes_the_sweep_stays_registered() -> None:
 def test_a_model_sets_no_key_of_a_regularizer() -> None:
     """Models come after regularizers in the tree: a key in both would undo the choice."""
     of_regularizers = {key for path in (TREE / "regularizer").glob("*.yaml") for key in _dotted(path)}
-    for folder in ("model", "recipe", "reading"):
+    for folder in ("model", "recipe", "reading", "verifier"):
         for path in (TREE / folder).glob("*.yaml"):
             assert _dotted(path) & of_regularizers == set(), path
 
@@ -309,6 +309,14 @@ def test_one_key_switches_between_the_papers_text_and_daposcript() -> None:
     assert [text[key] for key in doubtful] == [0, 0.7, 1.0]
     assert [script[key] for key in doubtful] == [10, 1.0, 0.7]
     assert {key for key in text if text[key] != script[key]} == set(doubtful)
+
+
+def test_one_key_switches_between_verls_verifiers() -> None:
+    key, path = "reward.custom_reward_function.path", "pkg://qae.verl_plugin.answer_verifier"
+    for model in MODELS:
+        theirs = verl_values(verl_mapping(f"model={model}", "verifier=answer_or_boxed"))
+        assert verl_values(verl_mapping(f"model={model}")) == {**theirs, key: path}
+    assert all(f"{key}=" in script.read_text() and path in script.read_text() for script in SCRIPTS)
 
 
 def test_the_check_looks_for_the_files_of_a_run_but_not_of_a_dry_run() -> None:
