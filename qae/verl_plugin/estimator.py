@@ -86,7 +86,7 @@ def compute_qae_advantage(
     """
     rule = AdvantageConfig.from_mapping(cast("Mapping[str, object]", config if config is not None else {}))
     step = _step.get()
-    needs_trainer = "verl's own trainers give no such thing; set trainer.v1.trainer_mode=qae_sync or another qae_ mode"
+    needs_trainer = "it needs a trainer of the toolkit; set trainer.v1.trainer_mode=qae_sync or another qae_ mode"
     if rule.uses_quantile and rule.quantile_on is QuantileOn.ACCURACY and step.unshaped_B is None:
         raise ConfigError("algorithm.quantile_on", rule.quantile_on.value, needs_trainer)
     if isinstance(rule.controller, EntropyBand):
