@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from qae.checks import value_of
 from qae.errors import ConfigError
-from sweeps import tree
+from sweeps import tree, verl_modes
 from sweeps.tracking import LAUNCH_MODE
 
 _WHERE = "runs live in sweep.root, each in a directory named by its id; leave it out"
@@ -90,12 +90,10 @@ def check_verl(config: Mapping[str, object]) -> None:
     Raises:
         ConfigError: names the key, the value and the toolkit's way.
     """
-    mode = value_of(config, "trainer.v1.trainer_mode")
+    mode = value_of(config, verl_modes.KEY)
     if mode is None:
         raise ConfigError("backend", "verl", "choose one of verl's models with model=, which brings verl's settings")
-    if mode != "qae_sync":
-        fix = "only qae_sync writes down the run's steps; `qae verl-command` prints a run of verl's own trainer"
-        raise ConfigError("trainer.v1.trainer_mode", mode, fix)
+    verl_modes.check_followed(mode)
     for key, ours in {
         "trainer.nnodes": "resources.nodes",
         "trainer.n_gpus_per_node": "resources.gpus_per_node",

@@ -8,14 +8,15 @@ from qae.run_directory import write_atomic
 
 _POINTER = "latest_checkpointed_iteration.txt"  # verl/utils/checkpoint/checkpoint_manager.py
 _PREFIX = "global_step_"
+_QUEUE_IN_THE_MAKING = "transfer_queue.tmp"
 
 
 def resume_step(checkpoints: Path) -> int:
     """The step of the newest complete checkpoint, 0 without one; afterwards verl's pointer names it.
 
-    verl writes the actor, then the data loader's state, then the pointer, none of them atomically. A kill can leave
-    a checkpoint without its end or an empty pointer, on which verl's `resume_mode=auto` fails. Unfinished ones newer
-    than the newest complete one are removed: verl would write into them.
+    verl writes the actor, then the data loader's state, in asynchronous modes the transfer queue, then the pointer. A
+    kill can leave a checkpoint without its end or an empty pointer, on which verl's `resume_mode=auto` fails. Newer
+    checkpoints without an end are removed: verl would write into them.
 
     Args:
         checkpoints: verl's `trainer.default_local_dir`.
@@ -46,6 +47,11 @@ def _is_step(path: Path) -> bool:
 
 
 def _is_complete(checkpoint: Path) -> bool:
-    """The data loader's state is written last, as a zip archive whose directory lies at its end."""
+    """The data loader's state comes after the weights, as a zip archive whose directory lies at its end.
+
+    Asynchronous modes then write the transfer queue, under another name until it is whole
+    (transfer_queue/interface.py).
+    """
     actor = checkpoint / "actor"
-    return actor.is_dir() and any(actor.iterdir()) and zipfile.is_zipfile(checkpoint / "data.pt")
+    weights = actor.is_dir() and any(actor.iterdir())
+    return weights and zipfile.is_zipfile(checkpoint / "data.pt") and not (checkpoint / _QUEUE_IN_THE_MAKING).exists()

@@ -11,15 +11,13 @@ from pathlib import Path
 
 from qae.checks import boolean, is_number, is_whole, whole_number
 from qae.errors import ConfigError
-from sweeps import verl_learning, verl_source
+from sweeps import verl_learning, verl_modes, verl_source
 from sweeps.verl_overrides import engine, verl_values
 
 # Keys of ours in verl's `algorithm` section: the estimator reads them.
 OUR_ALGORITHM_KEYS = ("quantile_k", "quantile_definition", "quantile_on", "quantile_controller", "advantage")
 OUR_LOSS_MODES = ("bapo",)
 ESTIMATOR = "qae"
-TRAINER_MODE = "qae_sync"
-TRAINER_MODES = ("sync", "colocate_async", "separate_async", TRAINER_MODE)
 DEVICES = ("cuda", "cpu")  # the second one for the development aid; nobody has tried the toolkit on others
 CPU_ROLLOUT, UNSET = "hf_cpu", "???"
 LOSS_AGGREGATIONS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm")
@@ -172,7 +170,7 @@ def _check_names(run: Run, source: verl_source.Verl) -> None:
     closed: dict[str, Sequence[str]] = {
         f"{_A}.policy_loss.loss_mode": (*source.loss_modes(), *OUR_LOSS_MODES),
         "algorithm.adv_estimator": (ESTIMATOR, *source.estimators()),
-        "trainer.v1.trainer_mode": TRAINER_MODES,
+        verl_modes.KEY: (*verl_modes.OF_VERL, *verl_modes.OURS),
         "trainer.device": DEVICES,
         f"{_R}.name": (*source.rollouts(), CPU_ROLLOUT, UNSET),
         f"{_A}.loss_agg_mode": LOSS_AGGREGATIONS,
@@ -289,9 +287,14 @@ def _kl(run: Run) -> None:
 
 
 def _estimator(run: Run) -> None:
+    """The quantile of verl's grpo is ours (`qae.verl_plugin.any_estimator`)."""
     key = "algorithm.adv_estimator"
     own = run.get(key) == ESTIMATOR
-    run.require(own or not _uses_quantile(run), key, f"only {ESTIMATOR} reads algorithm.quantile_k; set {ESTIMATOR}")
+    run.require(
+        own or run.get(key) == "grpo" or not _uses_quantile(run),
+        key,
+        f"it has no quantile for algorithm.quantile_k; set {ESTIMATOR}",
+    )
     run.require(
         own or run.get("algorithm.advantage") in (None, "quantile"),
         key,
@@ -308,26 +311,15 @@ def _median(run: Run) -> None:
 
 def _uses_quantile(run: Run) -> bool:
     k = run.get("algorithm.quantile_k")
-    return run.get("algorithm.quantile_controller") is not None or (isinstance(k, int | float) and 0 < k < 1)
-
-
-def _rollout_correction(run: Run) -> None:
-    """`verl/trainer/ppo/v1/trainer_base.py` step: bypass mode computes no old log-probabilities and no entropies."""
-    run.require(
-        not run.get("algorithm.rollout_correction.bypass_mode") or run.get("trainer.v1.trainer_mode") != TRAINER_MODE,
-        "algorithm.rollout_correction.bypass_mode",
-        f"verl then computes no entropy, which {TRAINER_MODE} logs of each step; set false",
-    )
+    adapted = any(key.startswith("algorithm.quantile_controller.") for key in run.values)
+    return adapted or (isinstance(k, int | float) and 0 < k < 1)
 
 
 def _dynamic_sampling(run: Run) -> None:
     """`verl/trainer/ppo/v1/trainer_base.py` _resolve_filter_groups_metric and _init_dataloader."""
-    needs_v1 = run.get("algorithm.filter_groups.enable") or run.get("trainer.v1.trainer_mode") == TRAINER_MODE
-    run.require(
-        run.get("trainer.use_v1") or not needs_v1, "trainer.use_v1", "dynamic sampling and our metrics need true"
-    )
     if not run.get("algorithm.filter_groups.enable"):
         return
+    run.require(run.get("trainer.use_v1"), "trainer.use_v1", "dynamic sampling needs true")
     run.require(run.get("algorithm.filter_groups.metric"), "algorithm.filter_groups.metric", "name one, e.g. acc")
     run.require(
         run.get("data.gen_batch_size") in (None, 1),
@@ -374,9 +366,9 @@ _RULES: tuple[Callable[[Run], None], ...] = (
     _kl,
     _estimator,
     _median,
-    _rollout_correction,
     _dynamic_sampling,
     _reward,
+    *verl_modes.RULES,
     *verl_learning.RULES,
 )
 

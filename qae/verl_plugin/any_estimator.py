@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _verls_compute_advantage = ray_trainer.compute_advantage
 _verls_init = ray_trainer.RayPPOTrainer.__init__
 _GRPO = "grpo"
+_CHOOSE_K = ("quantile_controller", "quantile_k")
 _made: dict[str, object] = {}  # the `algorithm` section of the trainer that this process made last
 
 
@@ -36,15 +37,16 @@ def estimator_for(named: object, algorithm: object) -> object:
         ours for ``grpo`` with a quantile; otherwise the one that is named.
 
     Raises:
-        ConfigError: 0 < K < 1 and an estimator that has no quantile.
+        ConfigError: a quantile, by K or by a controller of K, and an estimator that has none.
     """
     section = cast("Mapping[str, object]", algorithm) if algorithm is not None else {}
-    k = section.get("quantile_k")
-    if named == NAME or k is None or not AdvantageConfig.from_mapping({"quantile_k": k}).uses_quantile:
+    asked = {name: section.get(name) for name in _CHOOSE_K if section.get(name) is not None}
+    if named == NAME or not AdvantageConfig.from_mapping(asked).uses_quantile:
         return named
     if named != _GRPO:
+        key = next(name for name in _CHOOSE_K if name in asked)
         name = getattr(named, "value", named)
-        raise ConfigError("algorithm.quantile_k", k, f"algorithm.adv_estimator={name} has no quantile; set {NAME}")
+        raise ConfigError(f"algorithm.{key}", asked[key], f"algorithm.adv_estimator={name} has no quantile; set {NAME}")
     return NAME
 
 

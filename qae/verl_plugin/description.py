@@ -1,6 +1,7 @@
 """What a training batch of verl looks like, in the metrics of `qae.metrics`; pure functions over tensors."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from qae.advantage import group_advantages, group_index
 from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig, QuantileOn
 from qae.diagnostics import advantage_diagnostics, advantage_token_mean, entropy_by_sign, lengths_by_correctness
+from qae.verl_plugin.sessions import Sessions
 
 
 def describe(
@@ -23,42 +25,79 @@ def describe(
     config: AdvantageConfig,
     unshaped_B: Tensor | None = None,
     right_B: Tensor | None = None,
+    sessions: Sessions | None = None,
 ) -> dict[str, float]:
     """A batch's advantages, groups, entropies and lengths.
 
+    Responses are counted by session, which has the score of its last output and the tokens of all; entropies are of
+    outputs, as verl's.
+
     Args:
         scores_B: what the advantages were taken of, float (B,); no padding rows.
-        uid_B: each response's prompt, object (B,).
-        advantage_B_T: as the trainer holds them, float (B, T); each response's is read at its first token.
+        uid_B: each output's prompt, object (B,).
+        advantage_B_T: as the trainer holds them, float (B, T); each output's is read at its first token.
         entropy_B_T: nats, float (B, T).
         mask_B_T: 1 for response tokens, (B, T).
         config: the rule that made the advantages; it gives the baselines.
         unshaped_B: scores before shaping, float (B,); None where they are not known. Their span is the unit of centred
             rewards, and under ``quantile_on=accuracy`` the quantile is taken of them.
-        right_B: which responses are right, bool (B,); None where the verifier does not say.
+        right_B: which outputs are right, bool (B,); None where the verifier does not say.
+        sessions: which outputs belong together; None: each is a response of its own.
     """
+    sessions = sessions or Sessions.of_responses(len(scores_B))
+    last_S = sessions.last_S
     mask_B_T = mask_B_T.bool()
-    on_accuracy = config.quantile_on is QuantileOn.ACCURACY
-    group_B = group_index(uid_B)
     tokens_B = mask_B_T.sum(1)
-    span = _span(scores_B if unshaped_B is None else unshaped_B)
-    unshaped_B = unshaped_B if on_accuracy else None
-    config = with_k_of_batch(config, scores_B, group_B, tokens_B, unshaped_B)
-    baseline_B = group_advantages(scores_B, group_B, config, unshaped_B, tokens_B=tokens_B).baseline_B
+    score_S, group_S, token_S = scores_B[last_S], group_index(uid_B[last_S.numpy()]), sessions.totals(tokens_B)
+    span = _span(score_S if unshaped_B is None else unshaped_B[last_S])
+    unshaped_S = None if unshaped_B is None or config.quantile_on is not QuantileOn.ACCURACY else unshaped_B[last_S]
+    config = with_k_of_batch(config, score_S, group_S, token_S, unshaped_S)
+    baseline_S = group_advantages(score_S, group_S, config, unshaped_S, token_S).baseline_B
     advantage_B = advantage_B_T.gather(1, mask_B_T.int().argmax(1, keepdim=True))[:, 0]
     entropy_B_T = _masked(entropy_B_T, mask_B_T)
     spoken_B = tokens_B > 0
     values = {
         **({} if config.adapted_k is None else {metrics.QUANTILE_K.name: config.adapted_k}),
-        **advantage_diagnostics(scores_B, group_B, baseline_B, advantage_B, config.quantile_k, span),
+        **advantage_diagnostics(score_S, group_S, baseline_S, advantage_B[last_S], config.quantile_k, span),
         **entropy_by_sign(advantage_B, entropy_B_T, mask_B_T),
         **advantage_token_mean(advantage_B, tokens_B),
-        **({} if right_B is None else lengths_by_correctness(tokens_B, right_B)),
+        **({} if right_B is None else lengths_by_correctness(token_S, right_B[last_S])),
     }
     if bool(spoken_B.any()):
         values[metrics.ENTROPY.name] = token_mean(entropy_B_T, mask_B_T)
         values[metrics.ENTROPY_SEQUENCE.name] = float((entropy_B_T.sum(1)[spoken_B] / tokens_B[spoken_B]).mean())
     return values
+
+
+@dataclass(frozen=True)
+class Update:
+    """A batch that the actor was updated on; a step has several where `separate_async` cuts it into parts.
+
+    Attributes:
+        values: as `describe` returns them.
+        responses: of the batch, a session of several outputs counted once.
+        ids_N: its response tokens, int64 (N,).
+        entropy_N: their entropies, nats, float (N,).
+    """
+
+    values: Mapping[str, float]
+    responses: int
+    ids_N: Tensor
+    entropy_N: Tensor
+
+
+def mean_of(updates: Sequence[Update]) -> dict[str, float]:
+    """A step's values: each is the mean over the updates that have it, weighted by their responses, as verl's are.
+
+    The value of a single update is itself, bit for bit (verl/trainer/ppo/v1/utils.py, MetricsAggregator, which takes
+    the least where a name contains "min").
+    """
+    found = {}
+    for name in dict.fromkeys(name for update in updates for name in update.values):
+        own = [update for update in updates if name in update.values]
+        total = sum(update.responses for update in own)
+        found[name] = sum(update.values[name] * (update.responses / total) for update in own)
+    return found
 
 
 def _span(scores_B: Tensor) -> float:

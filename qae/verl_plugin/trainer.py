@@ -1,4 +1,4 @@
-"""verl's synchronous trainer with the toolkit's metrics, per-problem counts and run directory: mode ``qae_sync``.
+"""verl's trainers with the toolkit's metrics, per-problem counts and run directory: modes ``qae_sync`` and its like.
 
 Everything is read from the transfer queue after verl has computed it; what is trained on is untouched.
 """
@@ -6,14 +6,18 @@ Everything is read from the transfer queue after verl has computed it; what is t
 import json
 import logging
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
+import torch
 import transfer_queue as tq
 from torch import Tensor
-from verl.trainer.ppo.v1.trainer_base import register_trainer
+from verl.trainer.ppo.v1.trainer_base import PPOTrainer, register_trainer
+from verl.trainer.ppo.v1.trainer_colocate_async import PPOTrainerColocateAsync
+from verl.trainer.ppo.v1.trainer_separate_async import PPOTrainerSeparateAsync
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from qae import metrics as names
@@ -22,9 +26,10 @@ from qae.controller import EntropyBand
 from qae.evaluation import summarise
 from qae.run_directory import write_atomic
 from qae.token_statistics import high_entropy_tokens, words_in_vocabulary
-from qae.verl_plugin import estimator
-from qae.verl_plugin.description import describe, generated_kept, rightness, token_mean, unshaped
+from qae.verl_plugin import any_estimator, estimator
+from qae.verl_plugin.description import Update, describe, generated_kept, mean_of, rightness, token_mean, unshaped
 from qae.verl_plugin.record import RecordingTracking, RunRecord, Tracking
+from qae.verl_plugin.sessions import Sessions
 from qae.verl_plugin.validation import Sample, ValidationTap, plain, problem_results, samples
 
 if TYPE_CHECKING:
@@ -37,21 +42,29 @@ _CONTROLLER_STATE = "quantile_controller.json"
 _log = logging.getLogger(__name__)
 
 
-@register_trainer("qae_sync")
-class QaeTrainer(PPOTrainerSync):
-    """PPOTrainerSync that logs the toolkit's metrics, writes the run directory and stops on request."""
+class RecordingTrainer(PPOTrainer):
+    """What each of verl's trainers gets: the toolkit's metrics, the run directory, a stop on request.
+
+    verl's trainer of the mode stands behind it among the bases.
+
+    Attributes:
+        verls_mode: the mode that verl's trainer has by verl's own name.
+    """
+
+    verls_mode: ClassVar[str]
 
     def __init__(self, config: "DictConfig") -> None:
         self._record = RunRecord.from_environment()
         self._samples: list[Sample] = []
+        self._updates: list[Update] = []
         self._tracking: RecordingTracking | None = None
         self._advantage = _advantage_of(config)
         super().__init__(config)
 
     @property
     def trainer_mode(self) -> str:
-        """Verl compares its mode with "sync" in many places; this trainer is one."""
-        return "sync"
+        """Verl compares its mode with its own names in many places, and reads ``trainer.v1.<mode>``."""
+        return self.verls_mode
 
     @trainer_mode.setter
     def trainer_mode(self, value: str) -> None:
@@ -87,11 +100,12 @@ class QaeTrainer(PPOTrainerSync):
 
     def _compute_advantage(self, batch: "KVBatchMeta", metrics: dict[str, float]) -> "KVBatchMeta":
         unshaped_B = self._unshaped(batch) if self._advantage.quantile_on is QuantileOn.ACCURACY else None
-        if isinstance(self._advantage.controller, EntropyBand):
+        # K is that of a step, of which `separate_async` makes several updates.
+        if isinstance(self._advantage.controller, EntropyBand) and self.local_trigger_step == 0:
             self._advantage = self._advantage.at_entropy(self._entropy(batch))
         with estimator.during(estimator.Step(unshaped_B, self._advantage.adapted_k)):
             batch = super()._compute_advantage(batch, metrics)
-        self._describe(batch, metrics)
+        self._updates.append(self._update_of(batch))
         return batch
 
     def _entropy(self, batch: "KVBatchMeta") -> float:
@@ -104,19 +118,19 @@ class QaeTrainer(PPOTrainerSync):
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
         return unshaped(plain(data["extra_fields"]))
 
-    def _describe(self, batch: "KVBatchMeta", metrics: dict[str, float]) -> None:
+    def _update_of(self, batch: "KVBatchMeta") -> Update:
         fields = ["uid", "responses", "response_mask", "rm_scores", "entropy", "advantages", "extra_fields"]
         if self.config.algorithm.use_kl_in_reward:
             fields.append("token_level_rewards")
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
         uid_B = np.array(data.pop("uid").tolist(), dtype=object)
         real = _real(batch)
-        extra_B = [extra for extra, is_real in zip(plain(data.pop("extra_fields")), real, strict=True) if is_real]
+        extra_B = list(compress(plain(data.pop("extra_fields")), real))
+        sessions = Sessions.of_keys(list(compress(batch.keys, real)))
         padded = data.to_padded_tensor()
         mask_B_T, entropy_B_T = padded["response_mask"][real].bool(), padded["entropy"][real]
         rewards_B_T = padded["token_level_rewards"] if "token_level_rewards" in padded else padded["rm_scores"]
-        verls_entropy = metrics.get(names.ENTROPY.name)
-        metrics |= describe(
+        values = describe(
             rewards_B_T[real].sum(1),
             uid_B[real],
             padded["advantages"][real],
@@ -125,16 +139,24 @@ class QaeTrainer(PPOTrainerSync):
             self._advantage,
             unshaped(extra_B),
             rightness(extra_B),
+            sessions,
         )
+        return Update(values, len(sessions.last_S), padded["responses"][real][mask_B_T], entropy_B_T[mask_B_T])
+
+    def _record_updates(self, metrics: dict[str, float]) -> None:
+        """The step's updates in its metrics and its line of tokens."""
+        verls_entropy = metrics.get(names.ENTROPY.name)
+        metrics |= mean_of(self._updates)
         if verls_entropy is not None and self.config.actor_rollout_ref.actor.loss_agg_mode != "token-mean":
             # verl averages it as it does the loss; runs of different losses compare by the token mean.
             metrics[names.ENTROPY_LOSS_MEAN.name] = verls_entropy
-        ids_N = padded["responses"][real][mask_B_T]
+        ids_N = torch.cat([update.ids_N for update in self._updates])
+        entropy_N = torch.cat([update.entropy_N for update in self._updates])
         self._record.tokens(
             self.global_steps,
-            high_entropy_tokens(ids_N, entropy_B_T[mask_B_T], lambda token: str(self.tokenizer.decode([token]))),
+            high_entropy_tokens(ids_N, entropy_N, lambda token: str(self.tokenizer.decode([token]))),
             {word: int((ids_N == token).sum()) for token, word in self._markers.items()},
-            int(real.sum()),
+            sum(update.responses for update in self._updates),
         )
 
     def _compute_metrics(
@@ -167,7 +189,9 @@ class QaeTrainer(PPOTrainerSync):
 
     def step(self, metrics: dict[str, float], timing_raw: dict[str, float]) -> "KVBatchMeta":
         """A step of verl's; where the job asked to stop, its checkpoint is made whether it is due or not."""
+        self._updates = []
         batch = super().step(metrics, timing_raw)
+        self._record_updates(metrics)
         if self.global_steps < self.total_training_steps and self._record.stop_requested():
             frequency = self.config.trainer.save_freq
             if frequency <= 0 or self.global_steps % frequency:
@@ -177,9 +201,30 @@ class QaeTrainer(PPOTrainerSync):
         return batch
 
 
+@register_trainer("qae_sync")
+class SyncTrainer(RecordingTrainer, PPOTrainerSync):
+    """Generation and training take turns."""
+
+    verls_mode = "sync"
+
+
+@register_trainer("qae_colocate_async")
+class ColocateAsyncTrainer(RecordingTrainer, PPOTrainerColocateAsync):
+    """They take turns too; responses that are not finished go on under the next weights."""
+
+    verls_mode = "colocate_async"
+
+
+@register_trainer("qae_separate_async")
+class SeparateAsyncTrainer(RecordingTrainer, PPOTrainerSeparateAsync):
+    """They run side by side, on GPUs of their own."""
+
+    verls_mode = "separate_async"
+
+
 def _advantage_of(config: "DictConfig") -> AdvantageConfig:
     algorithm = cast("Mapping[str, object]", config.algorithm)
-    if config.algorithm.adv_estimator == estimator.NAME:
+    if any_estimator.estimator_for(config.algorithm.adv_estimator, algorithm) == estimator.NAME:
         return AdvantageConfig.from_mapping(algorithm)
     return AdvantageConfig(norm_by_std=bool(algorithm.get("norm_adv_by_std_in_grpo", True)))
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from qae.evaluation import ProblemResult
 from qae.verl_plugin.description import is_right
+from qae.verl_plugin.sessions import Sessions
 
 if TYPE_CHECKING:
     from transfer_queue import KVBatchMeta
@@ -25,7 +26,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sample:
-    """A validation response: its data set and problem, whether it is right, its length in tokens."""
+    """A validation response: its data set and problem, whether it is right, its length in tokens.
+
+    A session of several outputs is one, as right as its last output and as long as all of them.
+    """
 
     data_set: str
     problem: str
@@ -55,9 +59,12 @@ def samples(batch: "KVBatchMeta") -> list[Sample]:
     """Read a validation batch from the transfer queue; empty where the verifier does not say what is right."""
     fields = ["responses", "data_source", "extra_info", "extra_fields", "prompts"]
     data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-    lengths = data["responses"].offsets().diff().tolist()
-    columns = (plain(data[name]) for name in ("data_source", "extra_info", "extra_fields"))
-    prompts = (prompt.tolist() for prompt in data["prompts"].unbind())
+    sessions = Sessions.of_keys(batch.keys)
+    last = sessions.last_S.tolist()
+    lengths = sessions.totals(data["responses"].offsets().diff()).tolist()
+    columns = (_rows(plain(data[name]), last) for name in ("data_source", "extra_info", "extra_fields"))
+    # What a later output is prompted with has been generated.
+    prompts = _rows([prompt.tolist() for prompt in data["prompts"].unbind()], sessions.first_S.tolist())
     found = []
     for length, source, info, extra, prompt in zip(lengths, *columns, prompts, strict=True):
         right = is_right(extra)
@@ -73,6 +80,10 @@ def plain(column: "Iterable[object]") -> list[object]:
     """A column of what is no tensor as a list: the queue gives equal shapes as an array, others as a linked list."""
     values = column.tolist() if hasattr(column, "tolist") else column
     return [getattr(value, "data", value) if isinstance(value, NonTensorData) else value for value in values]
+
+
+def _rows(values: Sequence[object], rows: Sequence[int]) -> list[object]:
+    return [values[row] for row in rows]
 
 
 def problem_results(found: Sequence[Sample]) -> list[ProblemResult]:

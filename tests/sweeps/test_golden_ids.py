@@ -35,6 +35,8 @@ def typed_jobs() -> Iterator[tuple[str, ...]]:
         yield f"model={model}", f"algorithm.quantile_k={k}", f"seed={seed}"
     for model, reading in product(_OF_VERL[:-1], ("paper", "dapo_script")):
         yield f"model={model}", f"reading={reading}"
+    for model, verifier in product(_OF_VERL[:-1], ("answer", "answer_or_boxed")):
+        yield f"model={model}", f"verifier={verifier}"
     for model in ("tiny", "qwen3-8b-base"):
         for more in (
             ("advantage=median",),

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from qae.errors import ConfigError
-from sweeps import run_checks, verl_rules, verl_source
+from sweeps import run_checks, toolkit_keys, verl_modes, verl_rules, verl_source
 from sweeps.cli import main
 from sweeps.verl_overrides import quoted, shell_command, verl_overrides, verl_values
 from tests.configs import TREE, verl_mapping
@@ -135,7 +136,7 @@ def test_the_hydra_that_composes_the_sweep_stays_registered() -> None:
 def test_a_model_sets_no_key_of_a_regularizer() -> None:
     """Models come after regularizers in the tree: a key in both would undo the choice."""
     of_regularizers = {key for path in (TREE / "regularizer").glob("*.yaml") for key in _dotted(path)}
-    for folder in ("model", "recipe", "reading"):
+    for folder in ("model", "recipe", "reading", "verifier"):
         for path in (TREE / folder).glob("*.yaml"):
             assert _dotted(path) & of_regularizers == set(), path
 
@@ -163,6 +164,8 @@ def _dotted(path: Path) -> set[str]:
 
 A = "actor_rollout_ref.actor"
 R = "actor_rollout_ref.rollout"
+MODE = "trainer.v1.trainer_mode"
+APART = (f"{MODE}=qae_separate_async", f"++{R}.nnodes=2", f"++{R}.checkpoint_engine.backend=nccl")
 
 
 @pytest.mark.parametrize(
@@ -198,16 +201,31 @@ R = "actor_rollout_ref.rollout"
         (["regularizer=gspo", f"{A}.loss_agg_mode=token-mean"], "set seq-mean-token-mean"),
         (["regularizer=kl_penalty", "++algorithm.use_kl_in_reward=true"], "penalises the same KL again"),
         (["algorithm.quantile_k=0.4", "++algorithm.use_kl_in_reward=true"], "set algorithm.quantile_on=accuracy"),
-        (["algorithm.quantile_k=0.4", "algorithm.adv_estimator=grpo"], "only qae reads algorithm.quantile_k"),
+        (["controller=balance", "++algorithm.use_kl_in_reward=true"], "set algorithm.quantile_on=accuracy"),
+        (["algorithm.quantile_k=0.4", "algorithm.adv_estimator=rloo"], "it has no quantile for algorithm.quantile_k"),
+        (["controller=balance", "algorithm.adv_estimator=rloo"], "it has no quantile for algorithm.quantile_k"),
         (["advantage=median", "algorithm.adv_estimator=rloo"], "only qae reads algorithm.advantage"),
         (["++data.gen_batch_size=1536"], "verl generates prompt by prompt"),
         (["++algorithm.filter_groups.max_num_gen_batches=10"], "verl's trainer ignores it"),
         (["++algorithm.rollout_correction.bypass_mode=true"], "verl then computes no entropy"),
+        (["++algorithm.rollout_correction.bypass_mode=true", f"{MODE}=qae_colocate_async"], "which qae_colocate_async"),
+        ([f"{MODE}=separate_async"], f"{R}.nnodes=0 "),
+        ([*APART[:2], f"++{R}.n_gpus_per_node=0"], f"{R}.n_gpus_per_node=0 "),
+        ([*APART[:2]], "set nccl"),
+        ([*APART], "needs trainer.v1.separate_async.parameter_sync_step=4 mini-batches, 128 prompts"),
+        (
+            [*APART, "data.train_batch_size=128", "++reward.reward_model.enable=true"],
+            "the reward model on GPUs of its own",
+        ),
+        (
+            ["++actor_rollout_ref.hybrid_engine=false"],
+            "trainer.v1.trainer_mode=qae_sync generates on the trainer's GPUs",
+        ),
         ([f"{R}.name=vlm"], "did you mean vllm?"),
         ([f"{R}.name=nonsense"], "choose one of vllm, sglang"),
         (["++trainer.device=npu"], "choose one of cuda, cpu"),
         (["algorithm.filter_groups.metric=null"], "name one, e.g. acc"),
-        (["++trainer.use_v1=false"], "need true"),
+        (["++trainer.use_v1=false"], "needs true"),
         (["reward.reward_kwargs.overlong_buffer_cfg.len=30000"], "it must be at most"),
         (["trainer.total_training_steps=null"], "give a whole number above 0"),
         (
@@ -227,7 +245,20 @@ def test_what_verl_would_choke_on_is_refused_in_one_sentence(
     assert "\n" not in str(refused.value)
 
 
+def test_every_trainer_of_verl_has_a_recording_one_that_verls_rules_let_through() -> None:
+    folder = verl_source.find().folder / "trainer" / "ppo" / "v1"
+    source = "".join(path.read_text() for path in folder.glob("*.py"))
+    assert sorted(re.findall(r'@register_trainer\("(\w+)"\)', source)) == sorted(verl_modes.OF_VERL)
+    verl_rules.check(verl_mapping(*APART, "data.train_batch_size=128"), exists=None)
+    for mode in ("sync", "qae_sync", "colocate_async", "qae_colocate_async"):
+        verl_rules.check(verl_mapping(f"{MODE}={mode}"), exists=None)
+    toolkit_keys.check_verl(verl_mapping(f"{MODE}=qae_colocate_async"))
+    with pytest.raises(ConfigError, match=r"'qae_separate_async' .* GPUs .*; set qae_colocate_async"):
+        toolkit_keys.check_verl(verl_mapping(*APART, "data.train_batch_size=128"))
+
+
 def test_what_other_recipes_use_is_let_through() -> None:
+    verl_rules.check(verl_mapping("algorithm.quantile_k=0.4", "algorithm.adv_estimator=grpo"), exists=None)
     verl_rules.check(
         verl_mapping(
             "algorithm.quantile_k=0.4",
@@ -278,6 +309,14 @@ def test_one_key_switches_between_the_papers_text_and_daposcript() -> None:
     assert [text[key] for key in doubtful] == [0, 0.7, 1.0]
     assert [script[key] for key in doubtful] == [10, 1.0, 0.7]
     assert {key for key in text if text[key] != script[key]} == set(doubtful)
+
+
+def test_one_key_switches_between_verls_verifiers() -> None:
+    key, path = "reward.custom_reward_function.path", "pkg://qae.verl_plugin.answer_verifier"
+    for model in MODELS:
+        theirs = verl_values(verl_mapping(f"model={model}", "verifier=answer_or_boxed"))
+        assert verl_values(verl_mapping(f"model={model}")) == {**theirs, key: path}
+    assert all(f"{key}=" in script.read_text() and path in script.read_text() for script in SCRIPTS)
 
 
 def test_the_check_looks_for_the_files_of_a_run_but_not_of_a_dry_run() -> None:

@@ -55,6 +55,12 @@ def test_a_torn_end_does_not_count_as_complete(tmp_path: Path) -> None:
     assert not (tmp_path / POINTER).exists()
 
 
+def test_a_checkpoint_whose_transfer_queue_is_not_whole_does_not_count(tmp_path: Path) -> None:
+    (checkpoint(tmp_path, 2) / "transfer_queue").mkdir()
+    (checkpoint(tmp_path, 4) / "transfer_queue.tmp").mkdir()
+    assert resume_step(tmp_path) == 2
+
+
 def test_the_command_names_the_run_and_evaluates_the_start_once(tmp_path: Path) -> None:
     config = verl_mapping("model=qwen3-random-tiny", "algorithm.quantile_k=0.4")
     directory = RunDirectory(tmp_path / "abc")

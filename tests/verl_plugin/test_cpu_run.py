@@ -7,11 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from qae import metrics
 from qae.config import AdvantageConfig
@@ -89,55 +88,12 @@ def processes(word: str, runs: Path) -> list[int]:
     return found
 
 
-def test_a_killed_driver_loses_no_step_and_the_same_command_ends_in_figures(tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    settings = ("trainer.total_training_steps=4", "controller=entropy_band")
-    process = start(runs, *settings)
-    wait_for(logged(runs, 3), "step 3")
-    directory = only_run(runs)
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from sweeps.job import run_in_worker; run_in_worker(sys.argv[1], 's', 9)",
-    ]
-    second = subprocess.run([*command, str(directory.path)], cwd=ROOT, check=False, timeout=60)
-    assert second.returncode == Exit.RUNS_ELSEWHERE
-    before = read_metrics(directory).records
-    (driver,) = processes("sweeps.verl_driver", runs)
-    os.kill(driver, signal.SIGKILL)
-    code, output = finish(process)
-    state = directory.read_state()
-    assert code == 1, output
-    assert "killed by SIGKILL" in output
-    assert state.status is RunStatus.PREEMPTED
-    assert read_metrics(directory).records[: len(before)] == before
-    wait_for(lambda: not processes("raylet", runs), "Ray to end with its driver")
-
-    code, output = finish(start(runs, *settings))
-    assert code == 0, output
-    state = directory.read_state()
-    assert state.status is RunStatus.DONE
-    assert state.attempt == 2
-    assert steps(directory) == [0, 1, 2, 3, 4]
-    assert not directory.lease.exists()
-    assert not directory.stop_request.exists()
-
-    rows = read_metrics(directory).records
-    assert rows[: len(before)][:3] == before[:3]  # steps up to the checkpoint are not computed again
-    trained = rows[1:]
-    for name in (metrics.ENTROPY, metrics.ZERO_FRACTION, metrics.GRAD_NORM, metrics.LENGTH_MEAN, metrics.STEP_TIME):
-        assert all(math.isfinite(float(str(row[name.name]))) for row in trained), name.name
-    shares = [metrics.ZERO_FRACTION.name, metrics.POSITIVE_FRACTION.name, metrics.NEGATIVE_FRACTION.name]
-    assert all(sum(float(str(row[name])) for name in shares) == pytest.approx(1) for row in trained)
-
-    rule = AdvantageConfig.from_mapping(verl_mapping(*MODEL, *settings)["algorithm"])  # type: ignore[arg-type]
-    for row in trained:
-        rule = rule.at_entropy(float(str(row[metrics.ENTROPY.name])))
-        assert row[metrics.QUANTILE_K.name] == rule.adapted_k
-
+def check_evaluations(directory: RunDirectory, at: Sequence[int]) -> None:
+    """Counts of 16 problems at each step, and pass@1 from them in the step's metrics."""
+    rows = {row["step"]: row for row in read_metrics(directory).records}
     counts = read_evaluations(directory).records
-    for step, row in ((0, rows[0]), (2, rows[2]), (4, rows[4])):
-        own = [record for record in counts if record["step"] == step]
+    for step in at:
+        own, row = [record for record in counts if record["step"] == step], rows[step]
         assert len(own) == 16
         assert all(record["n"] == 16 and record["data_set"] == "arithmetic" for record in own)
         accuracy = sum(int(str(record["c"])) for record in own) / (16 * 16)
@@ -145,15 +101,28 @@ def test_a_killed_driver_loses_no_step_and_the_same_command_ends_in_figures(tmp_
         assert row["val/overall/pass@1"] == pytest.approx(accuracy)
         bootstrap = [value for name, value in row.items() if name.endswith("/acc/mean@16")]
         assert bootstrap == [pytest.approx(accuracy)]
-    assert [json.loads(line)["step"] for line in directory.tokens.read_text().splitlines()][:3] == [1, 2, 3]
-    assert {path.name.rpartition("-")[2] for path in directory.path.glob("wandb/offline-run-*")} == {directory.run_id}
-    assert list((runs / "figures").rglob("*.png")), output
 
 
-def test_a_killed_ray_worker_fails_the_run_which_goes_on_when_told_until_ctrl_c(tmp_path: Path) -> None:
+def check_metrics(row: Mapping[str, object]) -> None:
+    """What every trained step logs."""
+    for name in (metrics.ENTROPY, metrics.GRAD_NORM, metrics.LENGTH_MEAN, metrics.STEP_TIME, metrics.POLICY_LOSS):
+        assert math.isfinite(float(str(row[name.name]))), name.name
+    shares = (metrics.ZERO_FRACTION, metrics.POSITIVE_FRACTION, metrics.NEGATIVE_FRACTION)
+    assert sum(float(str(row[share.name])) for share in shares) == pytest.approx(1)
+
+
+def test_verls_grpo_with_a_quantile_in_asynchronous_turns_goes_on_after_a_killed_worker(tmp_path: Path) -> None:
+    """The estimator's name and the turns are verl's, K is kept by an entropy band, and Ctrl-C ends it."""
     runs = tmp_path / "runs"
-    clip_cov = ("regularizer=clip_cov", *SHORT, "trainer.total_training_steps=40")
-    process = start(runs, *clip_cov)
+    settings = (
+        "regularizer=clip_cov",
+        "algorithm.adv_estimator=grpo",
+        "controller=entropy_band",
+        "trainer.v1.trainer_mode=qae_colocate_async",
+        *SHORT,
+        "trainer.total_training_steps=40",
+    )
+    process = start(runs, *settings)
     wait_for(logged(runs, 1), "step 1")
     workers = processes("WorkerDict", runs)
     assert workers
@@ -168,7 +137,7 @@ def test_a_killed_ray_worker_fails_the_run_which_goes_on_when_told_until_ctrl_c(
     assert reached < 40
 
     # No checkpoint is due, so the last one is the stop's.
-    process = start(runs, *clip_cov, "sweep.retry=true", "trainer.save_freq=-1")
+    process = start(runs, *settings, "sweep.retry=true", "trainer.save_freq=-1")
     wait_for(logged(runs, reached + 1), f"step {reached + 1}")
     process.send_signal(signal.SIGINT)
     code, output = finish(process)
@@ -180,39 +149,77 @@ def test_a_killed_ray_worker_fails_the_run_which_goes_on_when_told_until_ctrl_c(
     assert resume_step(directory.checkpoints) == last
     assert not directory.stop_request.exists()
 
+    rule = AdvantageConfig.from_mapping(verl_mapping(*MODEL, *settings)["algorithm"])  # type: ignore[arg-type]
+    for row in read_metrics(directory).records:
+        check_metrics(row)
+        rule = rule.at_entropy(float(str(row[metrics.ENTROPY.name])))
+        assert row[metrics.QUANTILE_K.name] == rule.adapted_k
 
-def test_gspo_trains_in_verl_and_its_guard_forks_it_to_another_k(tmp_path: Path) -> None:
+
+def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another_k(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     # At step 2 entropy is above the mean of both steps or below it, so that one of the two fires.
     both = ("steps=1", "start_steps=2", "pass_gain=null", "action=fork", "fork_k=0.6")
     rules = [f"guard.{rule}.{setting}" for rule in ("explosion", "collapse") for setting in both]
     bounds = ("guard.explosion.ratio=1", "guard.collapse.fraction=0.99999999", "guard.collapse.kept=null")
-    guarded = ("guard=entropy", *rules, *bounds)
-    code, output = finish(start(runs, "regularizer=gspo", *SHORT, "trainer.total_training_steps=4", *guarded), starts=2)
+    of_run = ("trainer.total_training_steps=4", "trainer.save_freq=1")
+    settings = ("regularizer=gspo", *of_run, "guard=entropy", *rules, *bounds)
+    process = start(runs, *settings)
+    wait_for(logged(runs, 1), "step 1")
+    parent = only_run(runs)
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from sweeps.job import run_in_worker; run_in_worker(sys.argv[1], 's', 9)",
+    ]
+    second = subprocess.run([*command, str(parent.path)], cwd=ROOT, check=False, timeout=60)
+    assert second.returncode == Exit.RUNS_ELSEWHERE
+    before = read_metrics(parent).records
+    (driver,) = processes("sweeps.verl_driver", runs)
+    os.kill(driver, signal.SIGKILL)
+    code, output = finish(process)
+    assert code == 1, output
+    assert "killed by SIGKILL" in output
+    assert parent.read_state().status is RunStatus.PREEMPTED
+    assert read_metrics(parent).records[: len(before)] == before
+    wait_for(lambda: not processes("raylet", runs), "Ray to end with its driver")
+
+    code, output = finish(start(runs, *settings), starts=2)
     assert code == 0, output
     found = {path.parent.name: RunDirectory(path.parent) for path in runs.glob("*/config.yaml")}
-    (parent,) = [run for run in found.values() if "fork" not in OmegaConf.load(run.config)]
     (decision,) = decisions.read(parent).values()
     assert (decision.step, decision.first_step, decision.fork_step) == (2, 2, 1)
     assert f"run {decision.fork} goes on from step 1 with K = 0.6" in output
 
     state = parent.read_state()
-    assert (state.status, state.step) == (RunStatus.STOPPED_BY_GUARD, 3)
-    assert steps(parent) == [1, 2, 3]
+    assert (state.status, state.step, state.attempt) == (RunStatus.STOPPED_BY_GUARD, 3, 2)
+    assert steps(parent) == [0, 1, 2, 3]
     assert resume_step(parent.checkpoints) == 3
     fork = found[str(decision.fork)]
     state = fork.read_state()
     assert (state.status, state.step, state.attempt) == (RunStatus.DONE, 4, 1)
-    assert steps(fork) == [1, 2, 3, 4]
+    assert steps(fork) == [0, 1, 2, 3, 4]
     rows = read_metrics(parent).records
-    assert read_metrics(fork).records[0] == rows[0]
+    # Steps up to the checkpoint are not computed again.
+    assert rows[:2] == before[:2] == read_metrics(fork).records[:2]
     # Its own guard fires at step 3, when the last step is under way.
     (late,) = decisions.read(fork).values()
     assert (late.step, late.action, late.overruled) == (3, "stop", True)
     assert state.reason is None
     assert "'quantile_k': 0.6" in log_path(fork, 1).read_text()  # what verl says that it runs with
 
-    for row in [*rows, *read_metrics(fork).records]:
-        assert math.isfinite(float(str(row[metrics.POLICY_LOSS.name])))
+    for row in [*rows[1:], *read_metrics(fork).records[1:]]:
+        check_metrics(row)
         own = row[metrics.ENTROPY_SEQUENCE.name]
         assert row[metrics.ENTROPY_LOSS_MEAN.name] == pytest.approx(own, rel=BFLOAT16)
+    check_evaluations(parent, (0, 2))
+    check_evaluations(fork, (2, 4))
+    for directory in (parent, fork):
+        assert not directory.lease.exists()
+        assert not directory.stop_request.exists()
+        lines = [json.loads(line)["step"] for line in directory.tokens.read_text().splitlines()]
+        assert lines == steps(directory)[1:]
+        assert {path.name.rpartition("-")[2] for path in directory.path.glob("wandb/offline-run-*")} == {
+            directory.run_id
+        }
+    assert list((runs / "figures").rglob("*.png")), output

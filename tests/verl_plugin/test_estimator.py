@@ -44,11 +44,12 @@ def call(config: dict[str, object], seed: int = 0) -> torch.Tensor:
     return advantages
 
 
-def test_the_plug_in_registers_the_estimator_and_the_trainer() -> None:
+def test_the_plug_in_registers_the_estimator_and_a_trainer_for_each_of_verls() -> None:
     from verl.trainer.ppo.v1 import get_trainer_cls
 
     assert qae.verl_plugin.estimator.compute_qae_advantage is core_algos.get_adv_estimator_fn("qae")
-    assert get_trainer_cls("qae_sync").__name__ == "QaeTrainer"
+    for mode in ("sync", "colocate_async", "separate_async"):
+        assert issubclass(get_trainer_cls(f"qae_{mode}"), get_trainer_cls(mode))
 
 
 @pytest.mark.parametrize("quantile_k", [None, -1.0, 0.0, 1.0, 1.5])
