@@ -69,7 +69,7 @@ lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
 
 verl-record: setup ## write what a plan knows of verl where it is not installed
 	$(BIN)/python -c 'import orjson; from sweeps import verl_source as v; \
-		v.RECORD.write_bytes(orjson.dumps(v.recorded(v.find()), option=orjson.OPT_INDENT_2))'
+		v.RECORD.write_bytes(orjson.dumps(v.recorded(v.installed()), option=orjson.OPT_INDENT_2))'
 
 scripts: setup ## write the shell scripts of verl's models again
 	@for model in qwen3-8b-base qwen3-8b-base-8gpus qwen3-8b-base-4gpus qwen3-14b-base qwen2.5-32b; do \

@@ -2,7 +2,7 @@
 # Written by `qae verl-command --script model=qwen3-8b-base-4gpus`; `make scripts` writes it again.
 # More overrides may follow, and win: ++algorithm.quantile_k=0.4 for the K-quantile instead of the mean.
 set -euo pipefail
-name=qwen3-8b-base-4gpus-clip_higher-14f32e35140c
+name=qwen3-8b-base-4gpus-clip_higher-74ab27c7dc2d
 # Other overrides are another run. verl continues from the checkpoint that it finds under a run's name.
 [ $# -eq 0 ] || name+="-$(printf '%s\n' "$@" | LC_ALL=C sort | sha256sum | cut -c1-12)"
 export VERL_USE_EXTERNAL_MODULES=qae.verl_plugin${VERL_USE_EXTERNAL_MODULES:+,$VERL_USE_EXTERNAL_MODULES}
@@ -70,6 +70,7 @@ python -m verl.trainer.main_ppo \
     ++reward.reward_kwargs.overlong_buffer_cfg.len=1024 \
     ++reward.reward_kwargs.overlong_buffer_cfg.penalty_factor=1.0 \
     ++reward.reward_kwargs.overlong_buffer_cfg.log=false \
+    'reward.custom_reward_function.path='"'"'pkg://qae.verl_plugin.answer_verifier'"'"'' \
     trainer.nnodes=1 \
     trainer.n_gpus_per_node=4 \
     trainer.project_name=qae \

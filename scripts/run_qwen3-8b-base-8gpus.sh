@@ -2,7 +2,7 @@
 # Written by `qae verl-command --script model=qwen3-8b-base-8gpus`; `make scripts` writes it again.
 # More overrides may follow, and win: ++algorithm.quantile_k=0.4 for the K-quantile instead of the mean.
 set -euo pipefail
-name=qwen3-8b-base-8gpus-clip_higher-1a5d8887d0e0
+name=qwen3-8b-base-8gpus-clip_higher-e3c1d68de439
 # Other overrides are another run. verl continues from the checkpoint that it finds under a run's name.
 [ $# -eq 0 ] || name+="-$(printf '%s\n' "$@" | LC_ALL=C sort | sha256sum | cut -c1-12)"
 export VERL_USE_EXTERNAL_MODULES=qae.verl_plugin${VERL_USE_EXTERNAL_MODULES:+,$VERL_USE_EXTERNAL_MODULES}
@@ -70,6 +70,7 @@ python -m verl.trainer.main_ppo \
     ++reward.reward_kwargs.overlong_buffer_cfg.len=2048 \
     ++reward.reward_kwargs.overlong_buffer_cfg.penalty_factor=1.0 \
     ++reward.reward_kwargs.overlong_buffer_cfg.log=false \
+    'reward.custom_reward_function.path='"'"'pkg://qae.verl_plugin.answer_verifier'"'"'' \
     trainer.nnodes=1 \
     trainer.n_gpus_per_node=8 \
     trainer.project_name=qae \

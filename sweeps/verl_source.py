@@ -1,7 +1,7 @@
 """verl's configuration and the names that it registers, read off the installed verl without importing it.
 
-Importing verl takes a quarter of a minute and a gigabyte; a plan must not. Where verl is not installed, as on a login node
-with the light environment, `RECORD` stands for the version that the toolkit is locked with.
+Importing verl takes a quarter of a minute and a gigabyte; a plan must not. Where verl is not installed, as in the light
+environment of a login node, `RECORD` stands for the version that the toolkit is locked with.
 """
 
 import ast
@@ -118,12 +118,22 @@ class VerlSource:
         return self.folder / "trainer" / "ppo" / "core_algos.py"
 
 
+@lru_cache(maxsize=1)
+def find() -> Verl:
+    """The installed verl, or the recorded one where none is installed.
+
+    Raises:
+        ConfigError: as `installed`.
+    """
+    return installed() or RecordedVerl(orjson.loads(RECORD.read_bytes()))
+
+
 @lru_cache(maxsize=8)
-def find(
+def installed(
     find_spec: Callable[[str], Spec | None] = importlib.util.find_spec,
     version: Callable[[str], str] = metadata.version,
-) -> Verl:
-    """The installed verl, or the recorded one where none is installed.
+) -> VerlSource | None:
+    """The installed verl; None where there is none.
 
     Raises:
         ConfigError: it is older than `OLDEST`.
@@ -131,7 +141,7 @@ def find(
     wanted = ".".join(map(str, OLDEST))
     spec = find_spec("verl")
     if spec is None or spec.origin is None:
-        return RecordedVerl(orjson.loads(RECORD.read_bytes()))
+        return None
     found = version("verl")
     if _numbers(found) < OLDEST:
         raise ConfigError("backend", "verl", f"verl {found} is too old; install verl>={wanted}")

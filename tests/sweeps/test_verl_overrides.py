@@ -6,9 +6,11 @@ import os
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import cast
 
+import orjson
 import pytest
 from click.testing import CliRunner
 from hydra import compose, initialize_config_dir
@@ -78,7 +80,7 @@ def test_every_model_with_every_regularizer_and_baseline_passes_the_rules(model:
 )
 def test_verls_own_yaml_takes_the_overrides_and_holds_the_values(model: str, regularizer: str) -> None:
     config = verl_mapping(f"model={model}", f"regularizer={regularizer}", "seed=7")
-    folder = verl_source.find().folder / "trainer" / "config"
+    folder = installed_verl().folder / "trainer" / "config"
     with initialize_config_dir(str(folder), version_base=None):
         composed = compose("ppo_trainer", overrides=verl_overrides(config))
     for key, value in verl_values(config).items():
@@ -100,7 +102,7 @@ def test_verl_itself_finds_every_regularizer_valid() -> None:
         "from verl.utils.config import validate_config\n"
         "for run in json.loads(sys.argv[1]):\n"
         "    overrides = verl_overrides(verl_mapping(*run))\n"
-        "    with initialize_config_dir(str(verl_source.find().folder / 'trainer' / 'config'), version_base=None):\n"
+        "    with initialize_config_dir(str(verl_source.installed().folder / 'trainer' / 'config'), version_base=None):\n"
         "        config = compose('ppo_trainer', overrides=overrides)\n"
         "    needs = dict(use_reference_policy=need_reference_policy(config), use_critic=need_critic(config))\n"
         "    validate_config(config=config, **needs); print('valid', *run)"
@@ -246,7 +248,7 @@ def test_what_verl_would_choke_on_is_refused_in_one_sentence(
 
 
 def test_every_trainer_of_verl_has_a_recording_one_that_verls_rules_let_through() -> None:
-    folder = verl_source.find().folder / "trainer" / "ppo" / "v1"
+    folder = installed_verl().folder / "trainer" / "ppo" / "v1"
     source = "".join(path.read_text() for path in folder.glob("*.py"))
     assert sorted(re.findall(r'@register_trainer\("(\w+)"\)', source)) == sorted(verl_modes.OF_VERL)
     verl_rules.check(verl_mapping(*APART, "data.train_batch_size=128"), exists=None)
@@ -279,18 +281,36 @@ class Found:
         self.origin = origin
 
 
-def find_version(version: str) -> verl_source.VerlSource:
-    return verl_source.find(find_spec=lambda _: Found("/verl/__init__.py"), version=lambda _: version)
+def find_version(version: str) -> verl_source.VerlSource | None:
+    return verl_source.installed(find_spec=lambda _: Found("/verl/__init__.py"), version=lambda _: version)
 
 
-def test_verl_that_is_missing_or_too_old_is_one_sentence() -> None:
-    with pytest.raises(ConfigError, match=r"verl is not installed here; install verl>=0\.9\.1"):
-        verl_source.find(find_spec=lambda _: None)
+def installed_verl() -> verl_source.VerlSource:
+    found = verl_source.installed()
+    assert found is not None
+    return found
+
+
+def test_verl_that_is_too_old_is_one_sentence() -> None:
+    assert verl_source.installed(find_spec=lambda _: None) is None
     for version in ("0.9.0", "0.8.2.post1", "0.9"):
         with pytest.raises(ConfigError, match=rf"verl {version} is too old; install verl>=0\.9\.1"):
             find_version(version)
     for version in ("0.9.1", "0.10.0", "1.0", "0.9.1+cu130"):
-        assert find_version(version).folder == Path("/verl")
+        assert find_version(version) == verl_source.VerlSource(Path("/verl"))
+
+
+def test_the_recorded_verl_is_the_installed_one() -> None:
+    """Plans of the light environment check against the record."""
+    ours, record = installed_verl(), verl_source.RecordedVerl(orjson.loads(verl_source.RECORD.read_bytes()))
+    assert metadata.version("verl") == verl_source.RECORD.stem.removeprefix("verl_"), "run `make verl-record`"
+    names = ("loss_modes", "estimators", "rollouts")
+    assert all(getattr(record, name)() == getattr(ours, name)() for name in names), "run `make verl-record`"
+    assert sorted(record.content["defaults"]) == sorted(ours.engines())
+    for engine in ours.engines():
+        assert record.defaults(engine) == ours.defaults(engine), "run `make verl-record`"
+    with pytest.raises(ConfigError, match="choose one of dp, megatron"):
+        record.defaults("deepspeed")
 
 
 def test_the_30b_model_trains_with_gspo_unless_another_regularizer_is_chosen() -> None:

@@ -19,7 +19,7 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from qae import metrics
 from qae.run_directory import RunDirectory
-from qae.verl_plugin.cpu import random_model
+from qae.verl_plugin import random_model
 from qae.verl_plugin.record import RUN_DIRECTORY
 from qae.verl_plugin.trainer import RecordingTrainer
 from qae.verl_plugin.validation import samples
@@ -45,7 +45,7 @@ EASY = ((1.0, (2,)), (1.0, (2,)), (1.0, (2, 1)), (-1.0, (5,)))
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model")
-    random_model.make(path)
+    random_model.make(path, random_model.TINY)
     return path
 
 
