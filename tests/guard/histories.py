@@ -8,18 +8,9 @@ from qae.guard.settings import Watch, watches
 
 PASS = metrics.pass_at(1).name
 SECTION: Mapping[str, Mapping[str, object]] = {
-    "explosion": {
-        "action": "stop",
-        "steps": 3,
-        "start_steps": 2,
-        "ratio": 1.5,
-        "slope": None,
-        "length_ratio": 1.1,
-        "pass_gain": 0.1,
-    },
-    "collapse": {"action": "stop", "steps": 3, "start_steps": 2, "fraction": 0.5, "kept": 0.1, "pass_gain": 0.1},
+    "explosion": {"action": "stop", "steps": 3, "start_steps": 2, "ratio": 1.5, "pass_gain": 0.1},
     "dead_learning": {"action": "stop", "steps": 2},
-    "divergence": {"action": "stop", "steps": 2, "grad_norm": 10.0},
+    "divergence": {"action": "stop"},
 }
 
 
@@ -31,8 +22,6 @@ def only(rule: str, **changes: object) -> tuple[Watch, ...]:
 def history(
     entropy: Sequence[float | None],
     *,
-    length: Sequence[float] | None = None,
-    kept: Sequence[float] | None = None,
     zero: Sequence[float] | None = None,
     grad_norm: Sequence[float | None] | None = None,
     passes: Mapping[int, float] | None = None,
@@ -40,8 +29,6 @@ def history(
     """Steps 1, 2, … with a value a step of each metric, after step 0 where pass@1 (by step) is given for it."""
     columns = {
         metrics.ENTROPY.name: entropy,
-        metrics.LENGTH_MEAN.name: length,
-        metrics.GENERATED_KEPT.name: kept,
         metrics.ZERO_FRACTION.name: zero,
         metrics.GRAD_NORM.name: grad_norm,
     }
