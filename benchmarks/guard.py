@@ -29,6 +29,7 @@ from qae.run_directory import RunStatus
 SHIPPED = Path(__file__).parents[1] / "sweeps" / "conf" / "guard" / "entropy.yaml"
 MOST_FALSE_STOPS = 0.05
 CONFIDENCE = 0.95
+_PASS = metrics.pass_at(1).name
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,36 @@ class Cause:
         return Finding(self.name, window[0].step, window[-1].step, f"{self.metric} {values[-1]:.4f}", {})
 
 
+@dataclass(frozen=True)
+class WhileFlat:
+    """A candidate: a rule that fires only while pass@1 has not gained.
+
+    Attributes:
+        rule: the rule.
+        gain: the last pass@1 lies less than this above the first; there are two.
+    """
+
+    name: ClassVar[str] = "while_flat"
+    rule: Rule
+    gain: float
+
+    def judge(self, history: History) -> Finding | None:
+        """See `Rule`."""
+        passes = [record.values[_PASS] for record in history if _PASS in record.values]
+        flat = len(passes) > 1 and passes[-1] - passes[0] < self.gain
+        return self.rule.judge(history) if flat else None
+
+
 # Of each family the settings that ask for least come first.
 _STEPS = (1, 2, 3, 5)
 _RATIOS = (1.1, 1.2, 1.3, 1.4, 1.5, 1.6)
+_EXPLOSIONS = [
+    Explosion(steps, start_steps, ratio)
+    for start_steps, ratio, steps in itertools.product((1, 3), (1.05, *_RATIOS), _STEPS)
+]
 GRID: Mapping[str, Sequence[Rule]] = {
-    "explosion": [
-        Explosion(steps, start_steps, ratio, gain)
-        for gain, start_steps, ratio, steps in itertools.product((None, 0.1), (1, 3), (1.05, *_RATIOS), _STEPS)
-    ],
+    "explosion": _EXPLOSIONS,
+    "explosion while pass@1 is flat": [WhileFlat(rule, 0.1) for rule in _EXPLOSIONS],
     "net advantage": [
         Cause(metrics.ADVANTAGE_TOKEN_MEAN.name, -1, steps, bound, ratio)
         for ratio, bound, steps in itertools.product((None, 1.0, *_RATIOS), (0.0, 0.04, 0.06, 0.08, 0.1), _STEPS)

@@ -12,7 +12,6 @@ from typing import ClassVar, Protocol
 from qae import metrics
 from qae.guard.history import History, first_steps, training_steps, values_of
 
-_PASS = metrics.pass_at(1).name
 _ALL_ZERO = 1 - 1e-9  # a share of responses; the smallest other one is 1 / responses of a batch
 
 
@@ -53,36 +52,19 @@ class Explosion:
         steps: length of the window.
         start_steps: first training steps; their mean is the start of entropy.
         ratio: every entropy of the window lies above so many times its start.
-        pass_gain: the last pass@1 lies less than this above the first one; None: whatever it does.
     """
 
     name: ClassVar[str] = "explosion"
     steps: int
     start_steps: int
     ratio: float
-    pass_gain: float | None
 
     def judge(self, history: History) -> Finding | None:
         """See `Rule`."""
-        window, first = training_steps(history, self.steps), first_steps(history, self.start_steps)
-        if window is None or first is None:
+        level = _level(history, self.steps, self.start_steps)
+        if level is None or level.lowest <= self.ratio * level.start:
             return None
-        entropy, start = values_of(window, metrics.ENTROPY.name), _mean_of(first, metrics.ENTROPY.name)
-        if entropy is None or start is None or min(entropy) <= self.ratio * start:
-            return None
-        if not _is_flat(history, self.pass_gain):
-            return None
-        return _finding(
-            self.name,
-            window,
-            f"entropy {entropy[-1]:.2f}, {start:.2f} at the start{_pass_words(history)}",
-            {
-                "entropy": entropy[-1],
-                "entropy_lowest": min(entropy),
-                "entropy_start": start,
-                **_pass_evidence(history),
-            },
-        )
+        return _finding(self.name, level.window, level.words, level.evidence)
 
 
 @dataclass(frozen=True)
@@ -130,30 +112,28 @@ def _finding(rule: str, window: History, sentence: str, evidence: Mapping[str, f
     return Finding(rule, window[0].step, window[-1].step, sentence, evidence)
 
 
-def _mean_of(records: History, name: str) -> float | None:
-    values = values_of(records, name)
-    return sum(values) / len(values) if values else None
+@dataclass(frozen=True)
+class _Level:
+    """Entropy over a window beside its start."""
+
+    window: History
+    last: float
+    lowest: float
+    start: float
+
+    @property
+    def words(self) -> str:
+        return f"entropy {self.last:.2f}, {self.start:.2f} at the start"
+
+    @property
+    def evidence(self) -> dict[str, float]:
+        return {"entropy": self.last, "entropy_lowest": self.lowest, "entropy_start": self.start}
 
 
-def _is_flat(history: History, gain: float | None) -> bool:
-    """Whether pass@1 has been measured after the start and has not risen by the gain."""
-    if gain is None:
-        return True
-    found = _first_and_last_pass(history)
-    return found is not None and found[1] - found[0] < gain
-
-
-def _first_and_last_pass(history: History) -> tuple[float, float] | None:
-    """Pass@1 of the first evaluation and of the last one; None before there are two."""
-    evaluations = [record.values[_PASS] for record in history if _PASS in record.values]
-    return (evaluations[0], evaluations[-1]) if len(evaluations) > 1 else None
-
-
-def _pass_words(history: History) -> str:
-    passes = _first_and_last_pass(history)
-    return "" if passes is None else f"; pass@1 {passes[1]:.3f}, {passes[0]:.3f} at the start"
-
-
-def _pass_evidence(history: History) -> dict[str, float]:
-    passes = _first_and_last_pass(history)
-    return {} if passes is None else {"pass_1": passes[1], "pass_1_start": passes[0]}
+def _level(history: History, steps: int, start_steps: int) -> _Level | None:
+    """None before there are enough steps, and where an entropy is missing or not finite."""
+    window, first = training_steps(history, steps), first_steps(history, start_steps)
+    entropy, start = (values_of(records, metrics.ENTROPY.name) if records else None for records in (window, first))
+    if window is None or not entropy or not start:
+        return None
+    return _Level(window, entropy[-1], min(entropy), sum(start) / len(start))

@@ -46,10 +46,8 @@ _CHECKS: Mapping[str, _Check] = {
     "steps": _COUNT,
     "start_steps": _COUNT,
     "ratio": _POSITIVE,
-    "pass_gain": (lambda value: -1 <= value <= 1, "give a number from -1 to 1"),
     "fork_k": (lambda value: 0 < value < 1, "give K of the run that goes on, between 0 and 1"),
 }
-_OPTIONAL = ("pass_gain",)
 
 
 def watches(section: object) -> tuple[Watch, ...]:
@@ -83,9 +81,7 @@ def _watch(name: str, rule: Callable[..., Rule], values: object) -> Watch:
     return Watch(rule(**numbers), action, fork_k)
 
 
-def _number(name: str, key: str, value: object) -> float | None:
-    if value is None and key in _OPTIONAL:
-        return None
+def _number(name: str, key: str, value: object) -> float:
     holds, fix = _CHECKS[key]
     if not is_number(value) or not holds(value):
         raise ConfigError(f"guard.{name}.{key}", value, fix)

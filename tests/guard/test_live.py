@@ -35,14 +35,12 @@ AT_STEP_3 = (
     "guard.explosion.steps=3",
     "guard.explosion.start_steps=1",
     "guard.explosion.ratio=1e-9",
-    "guard.explosion.pass_gain=null",
 )
 # Fires at step 4 of any run, with step 4 as its evidence.
 AT_STEP_4 = (
     "guard.explosion.steps=1",
     "guard.explosion.start_steps=4",
     "guard.explosion.ratio=1e-9",
-    "guard.explosion.pass_gain=null",
     "guard.explosion.fork_k=0.6",
 )
 

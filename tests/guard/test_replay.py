@@ -19,7 +19,7 @@ RUNS = {
 }
 THRESHOLDS = """
 guard:
-  explosion: {action: warn, steps: 2, start_steps: 2, ratio: 1.2, pass_gain: null}
+  explosion: {action: warn, steps: 2, start_steps: 2, ratio: 1.2}
   dead_learning: null
 """
 

@@ -25,7 +25,7 @@ def test_a_section_a_rule() -> None:
         }
     )
     assert [(watch.action, watch.fork_k) for watch in found] == [(Action.WARN, None), (Action.FORK, 0.4)]
-    assert [watch.rule for watch in found] == [Explosion(2, 1, 1.2, None), DeadLearning(4)]
+    assert [watch.rule for watch in found] == [Explosion(2, 1, 1.2), DeadLearning(4)]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_section_a_rule() -> None:
             "guard.dead_learning.fork_k=None cannot be used: give K of the run that goes on, between 0 and 1",
         ),
         ({"explosion": {**SECTION["explosion"], "ratio": 0}}, "guard.explosion.ratio=0 cannot be used"),
-        ({"explosion": {**SECTION["explosion"], "pass_gain": 2}}, "guard.explosion.pass_gain=2 cannot be used"),
+        ({"explosion": {**SECTION["explosion"], "start_steps": 0}}, "guard.explosion.start_steps=0 cannot be used"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(section: object, message: str) -> None:

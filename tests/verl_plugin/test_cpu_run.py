@@ -184,7 +184,7 @@ def test_a_killed_ray_worker_fails_the_run_which_goes_on_when_told_until_ctrl_c(
 def test_gspo_trains_in_verl_and_its_guard_forks_it_to_another_k(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     # At step 2 entropy is above nothing.
-    settings = ("steps=1", "start_steps=2", "ratio=1e-9", "pass_gain=null", "action=fork", "fork_k=0.6")
+    settings = ("steps=1", "start_steps=2", "ratio=1e-9", "action=fork", "fork_k=0.6")
     guarded = ("guard=entropy", *(f"guard.explosion.{setting}" for setting in settings))
     code, output = finish(start(runs, "regularizer=gspo", *SHORT, "trainer.total_training_steps=4", *guarded), starts=2)
     assert code == 0, output
