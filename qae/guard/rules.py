@@ -1,7 +1,7 @@
 """The guard's rules: each a record of thresholds and a pure function from the history so far to a finding.
 
 A rule speaks of the last `steps` training steps, its window, and fires where all that it asks holds at the window's
-end. What was not measured (no evaluation yet, a metric that the trainer does not log) does not hold.
+end. A metric that the trainer does not log does not fire a rule.
 """
 
 import math
