@@ -21,6 +21,7 @@ _NEEDED = (
     _PASS,
     metrics.ENTROPY.name,
     metrics.ADVANTAGE_TOKEN_MEAN.name,
+    metrics.CLIP_DRIFT.name,
     metrics.ZERO_FRACTION.name,
     metrics.GRAD_NORM.name,
     metrics.POLICY_LOSS.name,

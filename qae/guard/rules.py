@@ -68,6 +68,42 @@ class Explosion:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """Entropy above its start while its cause goes on (docs/why_entropy_explodes.md): told before the level alone tells.
+
+    Attributes:
+        steps: length of the window.
+        start_steps: first training steps; their mean is the start of entropy.
+        ratio: every entropy of the window lies above so many times its start.
+        advantage: every `qae/advantage_token_mean` of the window lies below this; None: it does not count.
+        clip_drift: or: every `qae/clip_drift` of the window lies above this; None: it does not count.
+    """
+
+    name: ClassVar[str] = "drift"
+    steps: int
+    start_steps: int
+    ratio: float
+    advantage: float | None
+    clip_drift: float | None
+
+    def judge(self, history: History) -> Finding | None:
+        """See `Rule`."""
+        level = _level(history, self.steps, self.start_steps)
+        if level is None or level.lowest <= self.ratio * level.start:
+            return None
+        words, evidence = [level.words], level.evidence
+        advantages = values_of(level.window, metrics.ADVANTAGE_TOKEN_MEAN.name)
+        if advantages and self.advantage is not None and max(advantages) < self.advantage:
+            words.append(f"advantage, mean over tokens, {advantages[-1]:.3f}")
+            evidence |= {"advantage": advantages[-1], "advantage_highest": max(advantages)}
+        drifts = values_of(level.window, metrics.CLIP_DRIFT.name)
+        if drifts and self.clip_drift is not None and min(drifts) > self.clip_drift:
+            words.append(f"drift by the clip {drifts[-1]:.4f}")
+            evidence |= {"clip_drift": drifts[-1], "clip_drift_lowest": min(drifts)}
+        return _finding(self.name, level.window, "; ".join(words), evidence) if len(words) > 1 else None
+
+
+@dataclass(frozen=True)
 class DeadLearning:
     """No response has an advantage other than zero, so that nothing is learnt.
 
@@ -105,7 +141,7 @@ class Divergence:
 
 
 _MUST_BE_FINITE = (metrics.ENTROPY.name, metrics.POLICY_LOSS.name, metrics.GRAD_NORM.name)
-RULES: tuple[type[Explosion | DeadLearning | Divergence], ...] = (Explosion, DeadLearning, Divergence)
+RULES: tuple[type[Explosion | Drift | DeadLearning | Divergence], ...] = (Explosion, Drift, DeadLearning, Divergence)
 
 
 def _finding(rule: str, window: History, sentence: str, evidence: Mapping[str, float]) -> Finding:

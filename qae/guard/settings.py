@@ -46,8 +46,11 @@ _CHECKS: Mapping[str, _Check] = {
     "steps": _COUNT,
     "start_steps": _COUNT,
     "ratio": _POSITIVE,
+    "advantage": (lambda value: value < 0, "give a number below 0, or null"),
+    "clip_drift": (lambda value: value > 0, "give a number above 0, or null"),
     "fork_k": (lambda value: 0 < value < 1, "give K of the run that goes on, between 0 and 1"),
 }
+_OPTIONAL = ("advantage", "clip_drift")
 
 
 def watches(section: object) -> tuple[Watch, ...]:
@@ -81,7 +84,9 @@ def _watch(name: str, rule: Callable[..., Rule], values: object) -> Watch:
     return Watch(rule(**numbers), action, fork_k)
 
 
-def _number(name: str, key: str, value: object) -> float:
+def _number(name: str, key: str, value: object) -> float | None:
+    if value is None and key in _OPTIONAL:
+        return None
     holds, fix = _CHECKS[key]
     if not is_number(value) or not holds(value):
         raise ConfigError(f"guard.{name}.{key}", value, fix)

@@ -261,7 +261,7 @@ def test_the_safety_rules_stop_the_runs_that_they_are_for(
     store: RunStore, rule: str, overrides: tuple[str, ...]
 ) -> None:
     config = embedded_mapping(*overrides, "tracking.backend=none", groups=("guard=entropy",))
-    config["guard"] = {**config["guard"], "explosion": None}  # type: ignore[dict-item]  # a section
+    config["guard"] = {**config["guard"], "explosion": None, "drift": None}  # type: ignore[dict-item]  # a section
     directory = planned(store, config)
     assert run_job(directory, "s", []) is RunStatus.STOPPED_BY_GUARD
     assert only_decision(directory).rule == rule

@@ -18,6 +18,8 @@ _records = st.lists(
     st.fixed_dictionaries(
         {
             metrics.ENTROPY.name: st.one_of(_small, st.none()),
+            metrics.ADVANTAGE_TOKEN_MEAN.name: st.floats(-0.2, 0.2),
+            metrics.CLIP_DRIFT.name: st.one_of(st.floats(-0.02, 0.02), st.none()),
             metrics.ZERO_FRACTION.name: st.sampled_from([0.0, 0.5, 1.0]),
             metrics.GRAD_NORM.name: st.one_of(st.floats(0, 20), st.none()),
         },
@@ -36,6 +38,8 @@ def fired(watching: tuple[Watch, ...], steps: list[StepRecord]) -> list[tuple[st
 def test_a_flat_history_never_fires(entropy: float, steps: int) -> None:
     flat = history(
         [entropy] * steps,
+        advantage=[-0.1] * steps,
+        clip_drift=[0.02] * steps,
         zero=[0.8] * steps,
         grad_norm=[1.0] * steps,
     )
@@ -93,6 +97,36 @@ def test_explosion_names_its_window_and_its_numbers() -> None:
 def test_explosion_wants_every_step_of_its_window_above_the_level(changes: dict[str, object], last: int | None) -> None:
     found = fired(only("explosion", **changes), history(RISING))
     assert [step for _, _, step in found] == ([] if last is None else [last])
+
+
+PUSHED, NOT_PUSHED = [-0.1] * 7, [0.1] * 7
+
+
+@pytest.mark.parametrize(
+    ("advantage", "clip_drift", "changes", "last"),
+    [
+        (PUSHED, None, {}, 4),  # below the level of an explosion
+        (None, [0.02] * 7, {}, 4),
+        (PUSHED, [-0.02] * 7, {}, 4),
+        (NOT_PUSHED, [0.001] * 7, {}, None),  # entropy is up without its cause
+        ([0.1] * 4 + [-0.1] * 3, None, {}, 6),
+        (PUSHED, None, {"advantage": None}, None),
+        (PUSHED, None, {"ratio": 1.75}, 7),
+        (None, None, {}, None),
+    ],
+)
+def test_drift_wants_entropy_above_its_start_and_one_cause(
+    advantage: list[float] | None, clip_drift: list[float] | None, changes: dict[str, object], last: int | None
+) -> None:
+    found = fired(only("drift", **changes), history(RISING, advantage=advantage, clip_drift=clip_drift))
+    assert [step for _, _, step in found] == ([] if last is None else [last])
+
+
+def test_drift_names_the_cause() -> None:
+    (verdict,) = replay(only("drift"), history(RISING, advantage=PUSHED), 100)
+    assert "-0.100" in verdict.finding.sentence
+    assert verdict.finding.evidence["advantage_highest"] == -0.1
+    assert "clip_drift" not in verdict.finding.evidence
 
 
 def test_dead_learning_counts_steps_in_a_row() -> None:

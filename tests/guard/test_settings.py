@@ -32,7 +32,7 @@ def test_a_section_a_rule() -> None:
     ("section", "message"),
     [
         ("entropy", "guard='entropy' cannot be used: choose guard=none or guard=entropy, or give a section"),
-        ({"explosions": {}}, "guard.explosions={} cannot be used: the rules are explosion, dead_learning, divergence"),
+        ({"explosions": {}}, "guard.explosions={} cannot be used: the rules are explosion, drift, dead_learning"),
         ({"explosion": True}, "guard.explosion=True cannot be used: give null to switch it off, or the keys action"),
         ({"dead_learning": {"step": 2}}, "guard.dead_learning.step=2 cannot be used: the keys are action, fork_k"),
         ({"dead_learning": {"steps": 2}}, "guard.dead_learning.action=None cannot be used: choose one of warn, tag"),
@@ -48,6 +48,10 @@ def test_a_section_a_rule() -> None:
             "guard.dead_learning.fork_k=None cannot be used: give K of the run that goes on, between 0 and 1",
         ),
         ({"explosion": {**SECTION["explosion"], "ratio": 0}}, "guard.explosion.ratio=0 cannot be used"),
+        (
+            {"drift": {**SECTION["drift"], "advantage": 0.1}},
+            "guard.drift.advantage=0.1 cannot be used: give a number below",
+        ),
         ({"explosion": {**SECTION["explosion"], "start_steps": 0}}, "guard.explosion.start_steps=0 cannot be used"),
     ],
 )
