@@ -69,7 +69,7 @@ class Explosion:
 
 @dataclass(frozen=True)
 class Drift:
-    """Entropy above its start while its cause goes on (docs/why_entropy_explodes.md): told before the level alone tells.
+    """Entropy above its start while its cause goes on (docs/why_entropy_explodes.md): told before the level tells.
 
     Attributes:
         steps: length of the window.
