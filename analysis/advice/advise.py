@@ -222,9 +222,11 @@ def _cause(seen: Evidence) -> Iterator[str]:
 
 
 def _pushed(advantage: Mean) -> str:
-    if advantage.high < 0:
+    """What the net advantage does to entropy; a single seed is judged by its value."""
+    low, high = (advantage.value,) * 2 if advantage.seeds == 1 else (advantage.low, advantage.high)
+    if high < 0:
         return "entropy is pushed up"
-    return "entropy is pushed down" if advantage.low > 0 else "entropy is pushed neither up nor down"
+    return "entropy is pushed down" if low > 0 else "a push of entropy is not told apart from none"
 
 
 def _measured(results: Results) -> Iterator[str]:
