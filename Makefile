@@ -100,10 +100,10 @@ benchmark-statistics: setup ## intervals of aggregates against rliable's
 	$(UV) pip install --quiet --python .venv/rliable/bin/python rliable==1.2.0 pandas==2.3.3
 	$(BIN)/python -m benchmarks.statistics --python .venv/rliable/bin/python
 
-guard-table: setup ## thresholds of the entropy guard: chosen on some seeds of $$QAE_RUNS, reported on the others
+guard-table: setup ## rules of the entropy guard: chosen on seeds 0 to 9 of $$QAE_RUNS or runs/, reported on the others
 	$(BIN)/python -m benchmarks.guard --root $${QAE_RUNS:-runs}
 
-advice-table: setup ## what advice on K was worth, on development and on fresh seeds of $$QAE_RUNS or runs/
+advice-table: setup ## whether first steps name a baseline: chosen on seeds 0 to 9 of $$QAE_RUNS or runs/, reported on the others
 	$(BIN)/python -m benchmarks.advice $${QAE_RUNS:-runs}
 
 notebooks: setup ## execute the notebooks on $$QAE_SOURCE or runs/, into notebooks/executed

@@ -1,4 +1,4 @@
-"""How entropy went over an arm's steps; `analysis.advice` has what the paper's rule of thumb makes of it for K."""
+"""How entropy went over an arm's steps; `analysis.advice` has what pushes it."""
 
 import math
 from dataclasses import dataclass

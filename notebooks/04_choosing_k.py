@@ -50,11 +50,10 @@ entropy_course.frame(runs)
 notebook.draw("entropy_and_pass", opened)
 
 # %% [markdown]
-# ## The rule, applied
-# It knows entropy only. On the embedded transformer (`model=tiny`) entropy falls because the task is learnt; which fall
-# counts as a collapse was chosen there, on development seeds (docs/advice.md). In the tabular world entropy explodes
-# under the mean, and the rule says .4. Trained K's outrank the rule where they are told apart; notebook 07 goes on from
-# here.
+# ## What pushes entropy
+# The paper's rule of thumb looks at entropy alone. The advantage's mean over tokens says more: entropy is pushed up
+# where it is negative and down where it is positive, and it is known from the first step on. Trained baselines are
+# compared with the mean; notebook 07 goes on from here.
 
 # %%
 advices, left_out = advise.advise_all(runs)
@@ -64,7 +63,7 @@ print(*left_out, sep="\n")
 
 # %% [markdown]
 # ## And the runs that already have a K?
-# If some are here, they outrank the rule. A K is worth keeping if its entropy is in bounds **and** it does not lose
+# They outrank the rule of thumb. A K is worth keeping if its entropy is in bounds **and** it does not lose
 # pass@1 against the mean on the same seeds; a star marks what is separated from zero. A small model whose signal is
 # strong may lose by any K, since three quarters of its gradient are switched off; more prompts in each update help
 # then (`+experiment=more_prompts`: level with the mean). Fewer arms in the source mean narrower intervals: take a

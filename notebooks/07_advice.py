@@ -12,12 +12,12 @@
 # ---
 
 # %% [markdown]
-# # 07 · Which K next, how many seeds more, and what to end early
-# Questions before GPU hours are spent. *Which K?* `qae advise` reads the first steps of a run with the mean. *Is that
-# difference real?* `qae refine` says how many seeds would show it, and the command that trains them. *Which runs were
-# not worth their hours?* `qae guard replay` asks the entropy guard, and `qae study` shows what a search has found. This
-# notebook is these commands step by step; docs/advice.md and docs/guard.md have what they were worth on seeds that no
-# threshold was chosen on.
+# # 07 · What the first steps tell, how many seeds more, and what to end early
+# Questions before GPU hours are spent. *What pushes entropy?* `qae advise` reads the first steps of a run with the mean
+# and compares trained baselines with it. *Is that difference real?* `qae refine` says how many seeds would show it, and
+# the command that trains them. *Which runs were not worth their hours?* `qae guard replay` asks the entropy guard, and
+# `qae study` shows what a search has found. This notebook is these commands step by step; docs/advice.md and
+# docs/guard.md have what they were worth on seeds that no threshold was chosen on.
 
 # %% tags=["parameters"]
 SOURCE = ""  # a folder of runs, a sweep, offline files of W&B or entity/project; "": $QAE_SOURCE, else your runs/
@@ -28,7 +28,7 @@ from IPython.display import display
 from rich.console import Console
 
 from analysis import comparison, notebook, study
-from analysis.advice import advise, recommend
+from analysis.advice import advise
 from analysis.guard import commands, replay, tables
 from analysis.refine import needs
 
@@ -39,9 +39,9 @@ print(opened)
 
 # %% [markdown]
 # ## What the mean shows
-# The paper looks at the baseline's entropy: low, or an early collapse, asks for K = .6; high, or an explosion, for K
-# = .4, its default. Trained K's in the source outrank that where they are told apart, and it is said where evidence
-# is weak.
+# *cause* is the advantage's mean over tokens. Where wrong responses are longer it is negative under the mean, and
+# entropy is pushed up before it has risen; `advantage=token_mean` makes it zero. No rule turns these numbers into a K:
+# none that was tried earned anything over a fixed baseline (docs/advice.md).
 
 # %%
 advices, left_out = advise.advise_all(runs)
@@ -60,20 +60,6 @@ print(*left_out, sep="\n")
 for advice in advices:
     display(pd.DataFrame(advise.cells(advice), columns=advise.COLUMNS).set_index("K"))
     print(advise.caption(advice))
-
-# %% [markdown]
-# ## Where the threshold lies
-# The paper says "low" and "high" and gives no number. These are ours; another threshold, another advice:
-
-# %%
-rows = {}
-for advice in advices:
-    change = advice.evidence.change
-    rows[str(advice.evidence.arm)] = {"change of entropy": f"{change.value:+.0%}"} | {
-        f"collapse at -{share:.0%}": recommend.rule_k(recommend.judge(change, recommend.Thresholds(collapse=share)))
-        for share in (0.1, 0.3, 0.5, recommend.Thresholds().collapse)
-    }
-pd.DataFrame.from_dict(rows, orient="index")
 
 # %% [markdown]
 # ## How many seeds would tell?
@@ -101,9 +87,9 @@ pd.DataFrame.from_dict(pairs, orient="index").astype({"seeds needed": "Int64"})
 
 # %% [markdown]
 # ## What the entropy guard would have ended
-# `guard=entropy` ends, tags or forks a run whose entropy explodes or collapses, which learns nothing or diverges. Here
-# the same rules look at runs that are over, step by step, as they would have live: what would have been saved, and
-# which good runs would have been lost.
+# `guard=entropy` ends, tags or forks a run whose entropy explodes, which learns nothing or diverges. Here the same
+# rules look at runs that are over, step by step, as they would have live: what would have been saved, and which good
+# runs would have been lost.
 
 # %%
 items = replay.replay(runs, commands.watches_of())

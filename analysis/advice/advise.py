@@ -1,4 +1,4 @@
-"""Advice on every baseline of some runs, as data, as lines for people and as records for scripts."""
+"""What the first steps of the mean show and what trained baselines came to, as data, as lines and as records."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from analysis.advice import evidence as evidences
 from analysis.advice import measured
 from analysis.advice.evidence import Evidence, TooFewStepsError
 from analysis.advice.measured import Results
-from analysis.advice.recommend import Recommendation, Thresholds, judge, recommend, rule_k
 from analysis.runs import ArmName, Runs
 from analysis.statistics import Estimate, Mean
 from analysis.wording import seeds_in_words
@@ -21,6 +20,8 @@ COLUMNS = ("K", "right only", "in the band", "zero advantages", "measured (n)", 
 # In the order in which a narrow terminal goes without them.
 LEAST = ("in the band", "right only", "measured (n)", "zero advantages", "pass@1")
 _NONE = "—"
+# Above this share of groups with more than two scores the predicted shares are not to be relied on.
+_MANY_SCORES = 0.05
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,19 @@ class Forecast:
 
 @dataclass(frozen=True)
 class Advice:
-    """All that is said on one baseline.
+    """All that is said on one arm of the mean.
 
     Attributes:
         evidence: its first steps.
-        results: trained K's of the same variant.
-        recommendation: the K.
-        forecasts: a row a K; empty where success rates are not known.
+        results: trained baselines of the same variant.
+        forecasts: a row per K; empty where success rates are not known.
+        cautions: sentences on what the evidence does not show.
     """
 
     evidence: Evidence
     results: Results
-    recommendation: Recommendation
     forecasts: tuple[Forecast, ...]
+    cautions: tuple[str, ...]
 
 
 def baselines(runs: Runs) -> list[ArmName]:
@@ -66,26 +67,24 @@ def baselines(runs: Runs) -> list[ArmName]:
     return [arm for arm in runs.arms if arm.baseline == "mean"]
 
 
-def advise(runs: Runs, arm: ArmName, steps: int | None = None, thresholds: Thresholds | None = None) -> Advice:
-    """Advice on one baseline.
+def advise(runs: Runs, arm: ArmName, steps: int | None = None) -> Advice:
+    """Advice on one arm of the mean.
 
     Args:
-        runs: its runs and, where there are any, those of the K's.
+        runs: its runs and, where there are any, those of other baselines.
         arm: one of `baselines`.
-        steps: look at so many first steps of the baseline; by default at all.
-        thresholds: of the rule.
+        steps: look at so many first steps of the arm; by default at all.
 
     Raises:
         TooFewStepsError: no run of the arm has come far enough.
     """
     found = evidences.gather(runs, arm, steps)
-    of_rule = rule_k(judge(found.change, thresholds or Thresholds()))
-    results = measured.results(runs, arm.variant, of_rule)
-    return Advice(found, results, recommend(found, results, thresholds), _forecasts(runs, found, results))
+    results = measured.results(runs, arm)
+    return Advice(found, results, _forecasts(runs, found, results), _cautions(found, results))
 
 
 def advise_all(runs: Runs, steps: int | None = None) -> tuple[list[Advice], list[str]]:
-    """Advice on every baseline that has come far enough, and a sentence on each of the others."""
+    """Advice on every arm of the mean that has come far enough, and a sentence on each of the others."""
     found, left_out = [], []
     for arm in baselines(runs):
         try:
@@ -97,10 +96,10 @@ def advise_all(runs: Runs, steps: int | None = None) -> tuple[list[Advice], list
 
 def lines(advice: Advice) -> Iterator[str]:
     """The advice in sentences."""
-    seen, given = advice.evidence, advice.recommendation
+    seen = advice.evidence
     behind = f"; {seen.behind} more not that far" if seen.behind else ""
-    yield f"{seen.arm.shown}: begin with K = {given.k:g} ({given.basis})"
-    yield f"  seen: the first {seen.steps} steps of {seeds_in_words(len(seen.seeds))} ({_listed(seen.seeds)}){behind}"
+    seeds = f"{seeds_in_words(len(seen.seeds))} ({_listed(seen.seeds)})"
+    yield f"{seen.arm.shown}: the first {seen.steps} steps of {seeds}{behind}"
     yield (
         f"  entropy: {_mean(seen.start, 2)} nats/token at the start, {_mean(seen.level, 2)} over the last 3 of these "
         f"steps: {_percent(seen.change)}; slope {_mean(seen.slope, 3, signed=True)} nats/token in 10 steps"
@@ -109,8 +108,9 @@ def lines(advice: Advice) -> Iterator[str]:
         yield f"  by sign: negative minus positive advantage {_mean(seen.sign_gap, 3, signed=True)} nats/token"
     if seen.length_change is not None:
         yield f"  length: {_percent(seen.length_change)}"
-    yield from (f"  {reason}" for reason in given.reasons)
-    yield from (f"  but: {caution}" for caution in given.cautions)
+    yield from (f"  {sentence}" for sentence in _cause(seen))
+    yield from (f"  {sentence}" for sentence in _measured(advice.results))
+    yield from (f"  but: {caution}" for caution in advice.cautions)
 
 
 def table(advice: Advice) -> LiteralTable:
@@ -153,13 +153,9 @@ def caption(advice: Advice) -> str:
 
 def record(advice: Advice) -> dict[str, object]:
     """For scripts."""
-    seen, given = advice.evidence, advice.recommendation
+    seen = advice.evidence
     return {
         "baseline": str(seen.arm),
-        "k": given.k,
-        "rule_k": given.rule_k,
-        "basis": str(given.basis),
-        "entropy": str(given.entropy),
         "steps": seen.steps,
         "seeds": list(seen.seeds),
         "start": _numbers(seen.start),
@@ -168,8 +164,25 @@ def record(advice: Advice) -> dict[str, object]:
         "slope": _numbers(seen.slope),
         "length_change": _numbers(seen.length_change),
         "sign_gap": _numbers(seen.sign_gap),
-        "reasons": list(given.reasons),
-        "cautions": list(given.cautions),
+        "advantage_token_mean": _numbers(seen.advantage_token_mean),
+        "clip_drift": _numbers(seen.clip_drift),
+        "failure_length": _numbers(seen.failure_length),
+        "measured": [
+            {"arm": str(of.arm), "step": of.step, "pass@1": _numbers(of.value)} for of in advice.results.baselines
+        ],
+        "differences": [
+            {
+                "first": str(of.first),
+                "second": str(of.second),
+                "value": of.value,
+                "low": of.low,
+                "high": of.high,
+                "seeds": of.seeds,
+                "separated": of.is_separated,
+            }
+            for of in advice.results.differences
+        ],
+        "cautions": list(advice.cautions),
         "forecasts": [
             {
                 "k": of.k,
@@ -185,8 +198,8 @@ def record(advice: Advice) -> dict[str, object]:
 
 
 def _forecasts(runs: Runs, seen: Evidence, results: Results) -> tuple[Forecast, ...]:
-    arms = {arm.k: arm for arm in runs.arms if arm.variant == seen.arm.variant and measured.is_of_mean_or_k(arm)}
-    values = {of.arm.k: of.value for of in results.baselines}
+    arms = {arm.k: arm for arm in runs.arms if arm.variant == seen.arm.variant and measured.is_quantile(arm)}
+    values = {of.arm.k: of.value for of in results.baselines if measured.is_quantile(of.arm)}
     found = []
     for k in sorted({*KS, *(k for k in arms if k is not None)}):
         hard, band, zero = seen.hard_share(k), seen.band_share(k), seen.zero_share(k)
@@ -194,6 +207,56 @@ def _forecasts(runs: Runs, seen: Evidence, results: Results) -> tuple[Forecast, 
             return ()
         logged = evidences.measured_zero_share(runs, arms[k], seen.steps) if k in arms else None
         found.append(Forecast(k, hard, band, zero, logged, values.get(k)))
+    return tuple(found)
+
+
+def _cause(seen: Evidence) -> Iterator[str]:
+    """What pushes entropy, as far as it is logged (docs/why_entropy_explodes.md)."""
+    if seen.failure_length is not None:
+        yield f"failures: wrong responses against right responses in length {_percent(seen.failure_length)}"
+    if seen.advantage_token_mean is not None:
+        pushed = _pushed(seen.advantage_token_mean)
+        yield f"cause: advantage, mean over tokens, {_mean(seen.advantage_token_mean, 3, signed=True)}: {pushed}"
+    if seen.clip_drift is not None:
+        yield f"clip: drift of entropy {_mean(seen.clip_drift, 4, signed=True)} advantage/token"
+
+
+def _pushed(advantage: Mean) -> str:
+    """What the net advantage does to entropy; a single seed is judged by its value."""
+    low, high = (advantage.value,) * 2 if advantage.seeds == 1 else (advantage.low, advantage.high)
+    if high < 0:
+        return "entropy is pushed up"
+    return "entropy is pushed down" if low > 0 else "a push of entropy is not told apart from none"
+
+
+def _measured(results: Results) -> Iterator[str]:
+    best = results.best
+    if best is None:
+        return
+    value = best.value
+    yield (
+        f"measured: of {len(results.baselines)} trained baselines {best.arm.shown} ends highest, pass@1 "
+        f"{value.value:.3f} [{value.low:.3f}, {value.high:.3f}] ({seeds_in_words(value.seeds)}, {value.problems} "
+        f"problems, step {best.step})."
+    )
+    for difference in results.differences:
+        told = "" if difference.is_separated else ", not told apart"
+        yield f"against the mean: {difference.first.shown} {difference} ({seeds_in_words(difference.seeds)}){told}"
+
+
+def _cautions(seen: Evidence, results: Results) -> tuple[str, ...]:
+    found = []
+    if len(seen.seeds) == 1:
+        found.append("weak evidence: one seed does not show how much seeds differ.")
+    if seen.several_scores > _MANY_SCORES:
+        found.append(
+            f"{seen.several_scores:.0%} of groups have more than two scores; the predicted shares know right and "
+            "wrong only."
+        )
+    if not any(of.arm != seen.arm for of in results.baselines):
+        found.append("no other baseline of this variant is trained in the source: nothing is compared with the mean.")
+    if any(not difference.is_separated for difference in results.differences):
+        found.append("not every difference is told apart from zero; `qae refine` proposes seeds that tell.")
     return tuple(found)
 
 

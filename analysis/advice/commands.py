@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("sources", nargs=-1, metavar="[SWEEP|SOURCE]...")
 @click.option("--steps", type=click.IntRange(min=1), help="Look at so many first steps of the mean (default: all).")
-@click.option("--json", "as_json", is_flag=True, help="One object a baseline.")
+@click.option("--json", "as_json", is_flag=True, help="One object per arm of the mean.")
 @arm_options
 @root_option
 def advise(sources: tuple[str, ...], steps: int | None, as_json: bool, root: Path, rule: "ArmRule") -> None:
-    """Which K to begin with, from runs with the mean, and what each K would do to their advantages.
+    """What the first steps of the mean show, what each K would do to its advantages, and what trained baselines earn.
 
     SOURCE is a sweep of the store (default: the one launched last) or as in `qae export`; several are taken together.
-    The rule is the paper's, by the entropy of the mean; where K's have been trained, they outrank it.
     """
     from analysis import choice
     from analysis.advice import advise as advising

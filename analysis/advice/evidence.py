@@ -1,4 +1,4 @@
-"""What the first steps of a baseline show: entropy, its slope, entropy by sign, and the groups' success rates."""
+"""What the first steps of a baseline show: entropy, what pushes it, and the groups' success rates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,6 +43,10 @@ class Evidence:
         length_change: of the response length, as `change`; None where it is not logged.
         sign_gap: entropy of responses with negative advantage minus that of those with positive, mean over the steps,
             nats/token; None where it is not logged.
+        advantage_token_mean: `qae/advantage_token_mean`, mean over the steps; entropy is pushed up where it is negative
+            and down where it is positive (docs/why_entropy_explodes.md); None where it is not logged.
+        clip_drift: `qae/clip_drift`, mean over the steps; None where it is not logged.
+        failure_length: mean length of wrong responses over that of right responses, minus 1; None where not logged.
         rates: success rates of the groups, by seed; empty where the runs do not log the shares that they follow from.
         several_scores: share of groups with more than two scores, for which right and wrong are not all there is.
     """
@@ -57,6 +61,9 @@ class Evidence:
     slope: Mean
     length_change: Mean | None
     sign_gap: Mean | None
+    advantage_token_mean: Mean | None
+    clip_drift: Mean | None
+    failure_length: Mean | None
     rates: tuple[SuccessRates, ...]
     several_scores: float
 
@@ -101,13 +108,12 @@ def gather(runs: Runs, arm: ArmName, steps: int | None = None) -> Evidence:
     entropy = _first(runs, arm, metrics.ENTROPY, ids, wanted)
     ids = [run for run in ids if run in entropy and entropy[run].count() >= FEWEST_STEPS]
     if not ids:
-        raise TooFewStepsError(f"{arm.shown} logs no {metrics.ENTROPY.name}, by which K is chosen; give runs that do")
+        raise TooFewStepsError(f"{arm.shown} logs no {metrics.ENTROPY.name}; give runs that do")
     if broken := [run for run in ids if np.isinf(entropy[run].to_numpy(dtype=float)).any()]:
         at = int(entropy.index[np.isinf(entropy[broken[0]].to_numpy(dtype=float))][0])
         raise TooFewStepsError(
-            f"{arm.shown}: the entropy of run {one_line(broken[0])}, by which K is chosen, is infinite at step {at}; "
-            "no K is advised"
-            + (f" from it, give --steps {at - 1} to look at what came before" if at > FEWEST_STEPS else "")
+            f"{arm.shown}: the entropy of run {one_line(broken[0])} is infinite at step {at}; its change has no size"
+            + (f"; give --steps {at - 1} to look at the steps before" if at > FEWEST_STEPS else "")
         )
     records = [record for record in runs.arms[arm] if record.id in ids]
     several = _first(runs, arm, metrics.MULTI_VALUED_GROUP_FRACTION, ids, wanted)
@@ -122,6 +128,9 @@ def gather(runs: Runs, arm: ArmName, steps: int | None = None) -> Evidence:
         slope=_mean(entropy[ids].apply(_slope)),
         length_change=_mean_or_none(_first(runs, arm, metrics.LENGTH_MEAN, ids, wanted).apply(_change)),
         sign_gap=_sign_gap(runs, arm, ids, wanted),
+        advantage_token_mean=_mean_or_none(_first(runs, arm, metrics.ADVANTAGE_TOKEN_MEAN, ids, wanted).mean()),
+        clip_drift=_mean_or_none(_first(runs, arm, metrics.CLIP_DRIFT, ids, wanted).mean()),
+        failure_length=_failure_length(runs, arm, ids, wanted),
         rates=_rates(runs, arm, ids, wanted),
         several_scores=0.0 if several.empty else float(np.nanmean(several.to_numpy())),
     )
@@ -169,6 +178,11 @@ def _sign_gap(runs: Runs, arm: ArmName, ids: Sequence[str], steps: int) -> Mean 
         _first(runs, arm, metric, ids, steps) for metric in (metrics.ENTROPY_NEGATIVE, metrics.ENTROPY_POSITIVE)
     )
     return _mean_or_none((negative - positive).mean())
+
+
+def _failure_length(runs: Runs, arm: ArmName, ids: Sequence[str], steps: int) -> Mean | None:
+    wrong, right = (_first(runs, arm, metric, ids, steps) for metric in (metrics.LENGTH_WRONG, metrics.LENGTH_RIGHT))
+    return _mean_or_none(wrong.mean() / right.mean() - 1)
 
 
 def _start(column: "pd.Series[float]") -> float:

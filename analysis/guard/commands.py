@@ -40,6 +40,13 @@ def guard() -> None:
     show_default=True,
     help="A good run ends with pass@1 at least so much above its first evaluation.",
 )
+@click.option(
+    "--bad-entropy",
+    type=click.FloatRange(min=0, min_open=True),
+    default=1.3,
+    show_default=True,
+    help="A bad run ends with entropy above so many times its start.",
+)
 @click.option("--markdown", is_flag=True, help="For a document.")
 @arm_options
 @root_option
@@ -48,6 +55,7 @@ def replay(
     settings: Path,
     changes: tuple[str, ...],
     good_gain: float,
+    bad_entropy: float,
     root: Path,
     rule: "ArmRule",
     *,
@@ -55,15 +63,16 @@ def replay(
 ) -> None:
     """What the guard would have stopped in SWEEP (default: the one launched last) or any SOURCE as in `qae export`.
 
-    Every rule counts as one that stops. A run that would have been stopped is a true stop where it ended without a
-    gain in pass@1, else a false one.
+    Every rule counts as a rule that stops. The stop of a run is true where the run ended badly: with exploded entropy,
+    or without a gain in pass@1. Else the stop is false.
     """
     from analysis import choice
     from analysis.guard import replay as replays
     from analysis.guard import tables
 
     watching = watches_of(settings, changes)
-    items = list(replays.replay(choice.choose_all(sources, root, rule).runs, watching, good_gain))
+    line = replays.Line(good_gain, bad_entropy)
+    items = list(replays.replay(choice.choose_all(sources, root, rule).runs, watching, line))
     rows = [tables.row(item) for item in items]
     if markdown:
         say(markdown_table(tables.HEADER, rows))

@@ -10,23 +10,36 @@ from analysis.flaws import undefined_steps
 from analysis.runs import RunRecord, Runs
 from qae import metrics, numbers
 from qae.guard import judge
-from qae.guard.history import StepRecord, read_history, step_record
+from qae.guard.history import StepRecord, read_history, step_record, values_of
 from qae.guard.rules import Finding
 from qae.guard.settings import Action, Watch
 from qae.run_directory import RunDirectory
 
-GOOD_GAIN = 0.1
 _PASS = metrics.pass_at(1).name
+_END_STEPS = 5
 _NEEDED = (
     _PASS,
     metrics.ENTROPY.name,
-    metrics.LENGTH_MEAN.name,
-    metrics.GENERATED_KEPT.name,
+    metrics.ADVANTAGE_TOKEN_MEAN.name,
+    metrics.CLIP_DRIFT.name,
     metrics.ZERO_FRACTION.name,
     metrics.GRAD_NORM.name,
     metrics.POLICY_LOSS.name,
     metrics.STEP_TIME.name,
 )
+
+
+@dataclass(frozen=True)
+class Line:
+    """What separates a good run from a bad run, by the end of the run alone.
+
+    Attributes:
+        gain: a good run ends with pass@1 at least this above its first evaluation.
+        entropy_ratio: a good run ends with entropy at most this many times its start.
+    """
+
+    gain: float = 0.1
+    entropy_ratio: float = 1.3
 
 
 class Outcome(StrEnum):
@@ -36,7 +49,7 @@ class Outcome(StrEnum):
     FALSE_STOP = "false stop"
     MISSED = "missed"
     KEPT = "kept"
-    NOT_JUDGED = "not judged"  # fewer than two evaluations, so that good or bad is not known
+    NOT_JUDGED = "not judged"  # fewer than two evaluations and no explosion, so that good or bad is not known
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,9 @@ class Replayed:
         hours, hours_after: time of these steps, times GPUs where it had some.
         on_gpus: whether hours are GPU hours.
         first_pass, last_pass: pass@1 of the first and the last evaluation; None where there are not two.
-        gain: by how much the last has to lie above the first for a good run.
+        entropy_ratio: mean entropy of the last five steps over that of the first step, which no update precedes; None
+            where either is not a finite number.
+        line: what separates good from bad.
     """
 
     record: RunRecord
@@ -63,33 +78,43 @@ class Replayed:
     on_gpus: bool
     first_pass: float | None
     last_pass: float | None
-    gain: float
+    entropy_ratio: float | None
+    line: Line
+
+    @property
+    def is_good(self) -> bool | None:
+        """Whether the run ended well; None where neither its entropy nor its pass@1 tells."""
+        if self.entropy_ratio is not None and self.entropy_ratio > self.line.entropy_ratio:
+            return False
+        if self.first_pass is None or self.last_pass is None:
+            return None
+        return self.last_pass - self.first_pass >= self.line.gain
 
     @property
     def outcome(self) -> Outcome:
         """Whether a stop, or none, was right."""
-        if self.first_pass is None or self.last_pass is None:
+        good = self.is_good
+        if good is None:
             return Outcome.NOT_JUDGED
-        good = self.last_pass - self.first_pass >= self.gain
         if self.finding is None:
             return Outcome.KEPT if good else Outcome.MISSED
         return Outcome.FALSE_STOP if good else Outcome.TRUE_STOP
 
 
-def replay(runs: Runs, watches: Sequence[Watch], gain: float = GOOD_GAIN) -> list[Replayed]:
+def replay(runs: Runs, watches: Sequence[Watch], line: Line | None = None) -> list[Replayed]:
     """Every run under rules that all stop, whatever they are set to do.
 
     Args:
         runs: recorded, finished or not.
         watches: the rules.
-        gain: see `Replayed`.
+        line: what separates good from bad.
     """
     stopping = [replace(watch, action=Action.STOP) for watch in watches]
     records = histories(runs)
-    return [replay_run(record, records[record.id], stopping, gain) for record in runs.records]
+    return [replay_run(record, records[record.id], stopping, line or Line()) for record in runs.records]
 
 
-def replay_run(record: RunRecord, history: Sequence[StepRecord], watches: Sequence[Watch], gain: float) -> Replayed:
+def replay_run(record: RunRecord, history: Sequence[StepRecord], watches: Sequence[Watch], line: Line) -> Replayed:
     """One run under rules that stop."""
     last = history[-1].step if history else 0
     verdicts = judge.replay(watches, history, max(record.total_steps, last))
@@ -100,7 +125,19 @@ def replay_run(record: RunRecord, history: Sequence[StepRecord], watches: Sequen
     first, final = (passes[0], passes[-1]) if len(passes) > 1 else (None, None)
     gpus = _gpus(record)
     hours = [_hours(steps) * (gpus or 1) for steps in (training, after)]
-    return Replayed(record, finding, len(training), len(after), hours[0], hours[1], gpus > 0, first, final, gain)
+    return Replayed(
+        record,
+        finding,
+        len(training),
+        len(after),
+        hours[0],
+        hours[1],
+        gpus > 0,
+        first,
+        final,
+        _entropy_ratio(training),
+        line,
+    )
 
 
 def histories(runs: Runs) -> dict[str, list[StepRecord]]:
@@ -128,6 +165,11 @@ def _on_disk(record: RunRecord) -> list[StepRecord]:
     assert record.directory is not None  # noqa: S101  # the caller has looked
     began = record.config.get("fork.step")
     return read_history(RunDirectory(record.directory), began if isinstance(began, int) else -1)
+
+
+def _entropy_ratio(training: Sequence[StepRecord]) -> float | None:
+    first, last = (values_of(steps, metrics.ENTROPY.name) for steps in (training[:1], training[-_END_STEPS:]))
+    return sum(last) / len(last) / first[0] if first and last and first[0] > 0 else None
 
 
 def _hours(steps: Sequence[StepRecord]) -> float:

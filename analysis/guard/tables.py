@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from analysis.guard.replay import Outcome, Replayed
+from analysis.guard.replay import Line, Outcome, Replayed
 from qae.text import brief
 
-HEADER = ("run", "arm", "seed", "status", "steps", "rule", "step", "pass@1", "outcome", "steps saved")
+HEADER = ("run", "arm", "seed", "status", "steps", "rule", "step", "pass@1", "end / start", "outcome", "steps saved")
 # In the order in which a narrow terminal goes without them.
-LEAST = ("seed", "pass@1", "steps", "status", "steps saved", "arm", "step", "rule")
+LEAST = ("seed", "pass@1", "end / start", "steps", "status", "steps saved", "arm", "step", "rule")
 
 
 def row(item: Replayed) -> tuple[str, ...]:
@@ -24,6 +24,7 @@ def row(item: Replayed) -> tuple[str, ...]:
         finding.rule if finding else "",
         str(finding.step) if finding else "",
         f"{item.first_pass:.3f} → {item.last_pass:.3f}" if known else "",
+        f"{item.entropy_ratio:.2f}" if item.entropy_ratio is not None else "",
         str(item.outcome),
         str(item.steps_after) if finding else "",
     )
@@ -34,10 +35,13 @@ def sums(items: Sequence[Replayed]) -> str:
     counts = Counter(item.outcome for item in items)
     bad = counts[Outcome.TRUE_STOP] + counts[Outcome.MISSED]
     good = counts[Outcome.FALSE_STOP] + counts[Outcome.KEPT]
-    gain = items[0].gain if items else 0.0
+    line = items[0].line if items else Line()
+    good_ends = (
+        f"entropy at most {line.entropy_ratio:g} times its start and pass@1 at least {line.gain:g} above its first"
+    )
     stops = f"True stops: {counts[Outcome.TRUE_STOP]} of {bad} bad runs. False stops: {counts[Outcome.FALSE_STOP]}"
     parts = [
-        f"n = {len(items)} runs. A good run ends with pass@1 at least {gain:g} above its first evaluation.",
+        f"n = {len(items)} runs. A good run ends with {good_ends} evaluation.",
         f"{stops} of {good} good runs.",
         _saved(items),
     ]

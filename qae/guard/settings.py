@@ -41,22 +41,16 @@ class Watch:
 
 _Check = tuple[Callable[[float], bool], str]
 _COUNT: _Check = (lambda value: value >= 1 and value == int(value), "give a whole number of at least 1")
-_ABOVE_ONE: _Check = (lambda value: value >= 1, "give a number of at least 1, in multiples of the start")
-_PART: _Check = (lambda value: 0 < value < 1, "give a number between 0 and 1")
-_POSITIVE: _Check = (lambda value: value > 0, "give a number above 0")
+_POSITIVE: _Check = (lambda value: value > 0, "give a number above 0, in multiples of the start")
 _CHECKS: Mapping[str, _Check] = {
     "steps": _COUNT,
     "start_steps": _COUNT,
-    "ratio": _ABOVE_ONE,
-    "length_ratio": _ABOVE_ONE,
-    "slope": _POSITIVE,
-    "fraction": _PART,
-    "kept": _PART,
-    "pass_gain": (lambda value: -1 <= value <= 1, "give a number from -1 to 1"),
-    "grad_norm": _POSITIVE,
+    "ratio": _POSITIVE,
+    "advantage": (lambda value: value < 0, "give a number below 0, or null"),
+    "clip_drift": (lambda value: value > 0, "give a number above 0, or null"),
     "fork_k": (lambda value: 0 < value < 1, "give K of the run that goes on, between 0 and 1"),
 }
-_OPTIONAL = ("slope", "length_ratio", "fraction", "kept", "pass_gain", "grad_norm")
+_OPTIONAL = ("advantage", "clip_drift")
 
 
 def watches(section: object) -> tuple[Watch, ...]:

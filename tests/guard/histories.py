@@ -6,20 +6,11 @@ from qae import metrics
 from qae.guard.history import StepRecord, step_record
 from qae.guard.settings import Watch, watches
 
-PASS = metrics.pass_at(1).name
 SECTION: Mapping[str, Mapping[str, object]] = {
-    "explosion": {
-        "action": "stop",
-        "steps": 3,
-        "start_steps": 2,
-        "ratio": 1.5,
-        "slope": None,
-        "length_ratio": 1.1,
-        "pass_gain": 0.1,
-    },
-    "collapse": {"action": "stop", "steps": 3, "start_steps": 2, "fraction": 0.5, "kept": 0.1, "pass_gain": 0.1},
+    "explosion": {"action": "stop", "steps": 3, "start_steps": 2, "ratio": 1.5},
+    "drift": {"action": "stop", "steps": 2, "start_steps": 1, "ratio": 1.1, "advantage": -0.05, "clip_drift": 0.01},
     "dead_learning": {"action": "stop", "steps": 2},
-    "divergence": {"action": "stop", "steps": 2, "grad_norm": 10.0},
+    "divergence": {"action": "stop"},
 }
 
 
@@ -31,25 +22,21 @@ def only(rule: str, **changes: object) -> tuple[Watch, ...]:
 def history(
     entropy: Sequence[float | None],
     *,
-    length: Sequence[float] | None = None,
-    kept: Sequence[float] | None = None,
+    advantage: Sequence[float] | None = None,
+    clip_drift: Sequence[float] | None = None,
     zero: Sequence[float] | None = None,
     grad_norm: Sequence[float | None] | None = None,
-    passes: Mapping[int, float] | None = None,
 ) -> list[StepRecord]:
-    """Steps 1, 2, … with a value a step of each metric, after step 0 where pass@1 (by step) is given for it."""
+    """Steps 1, 2, … with a value per step of each metric."""
     columns = {
         metrics.ENTROPY.name: entropy,
-        metrics.LENGTH_MEAN.name: length,
-        metrics.GENERATED_KEPT.name: kept,
+        metrics.ADVANTAGE_TOKEN_MEAN.name: advantage,
+        metrics.CLIP_DRIFT.name: clip_drift,
         metrics.ZERO_FRACTION.name: zero,
         metrics.GRAD_NORM.name: grad_norm,
     }
-    evaluated = passes or {}
-    records = [step_record(0, {PASS: evaluated[0]})] if 0 in evaluated else []
+    records = []
     for i in range(len(entropy)):
         values: dict[str, object] = {name: column[i] for name, column in columns.items() if column is not None}
-        if i + 1 in evaluated:
-            values[PASS] = evaluated[i + 1]
         records.append(step_record(i + 1, values))
     return records

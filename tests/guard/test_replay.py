@@ -12,15 +12,15 @@ from tests.analysis.stores import write_run
 
 # Entropy and pass@1 of six steps: pass@1 at the steps 1 and 6.
 RUNS = {
-    "bad": ([1.0, 1.0, 1.5, 1.6, 1.7, 1.8], (0.3, 0.2)),
-    "good": ([1.0, 1.0, 1.5, 1.6, 1.7, 1.8], (0.3, 0.9)),
+    "bad": ([1.0, 1.0, 1.5, 1.6, 1.7, 1.8], (0.3, 0.9)),
+    "good": ([1.0, 1.0, 1.5, 1.6, 0.9, 0.8], (0.3, 0.9)),
     "calm": ([1.0, 1.0, 1.0, 1.0, 1.0, 1.0], (0.3, 0.25)),
     "learns": ([1.0, 1.0, 0.9, 0.8, 0.7, 0.6], (0.3, 0.8)),
 }
 THRESHOLDS = """
 guard:
-  explosion: {action: warn, steps: 2, start_steps: 2, ratio: 1.2, slope: null, length_ratio: null, pass_gain: null}
-  collapse: {action: stop, steps: 2, start_steps: 2, fraction: 0.1, kept: null, pass_gain: null}
+  explosion: {action: warn, steps: 2, start_steps: 2, ratio: 1.2}
+  dead_learning: null
 """
 
 
@@ -54,13 +54,14 @@ def test_a_replay_says_what_would_have_been_saved_and_lost(runs: Path) -> None:
     assert code == 0, output
     table, sums = output.split("\n\n")
     cells = {line.split()[0]: line for line in table.splitlines()[1:]}
-    assert cells["bad"].endswith("explosion  4     0.300 → 0.200  true stop   2")
-    assert cells["good"].endswith("explosion  4     0.300 → 0.900  false stop  2")
-    assert cells["calm"].endswith("0.300 → 0.250  missed")
-    assert cells["learns"].endswith("0.300 → 0.800  kept")
+    assert cells["bad"].endswith("explosion  4     0.300 → 0.900  1.52         true stop   2")
+    assert cells["good"].endswith("explosion  4     0.300 → 0.900  1.16         false stop  2")
+    assert cells["calm"].endswith("0.300 → 0.250  1.00         missed")
+    assert cells["learns"].endswith("0.300 → 0.800  0.80         kept")
     saved = "True stops save 2 of 24 steps (8%), 0.2 hours on CPUs"
+    good = "entropy at most 1.3 times its start and pass@1 at least 0.1 above its first evaluation"
     assert sums.splitlines() == [
-        "n = 4 runs. A good run ends with pass@1 at least 0.1 above its first evaluation.",
+        f"n = 4 runs. A good run ends with {good}.",
         "True stops: 1 of 2 bad runs. False stops: 1 of 2 good runs.",
         f"{saved}; false stops lose 2 of 24 steps (8%), 0.2 hours on CPUs.",
     ]
@@ -69,7 +70,7 @@ def test_a_replay_says_what_would_have_been_saved_and_lost(runs: Path) -> None:
 def test_thresholds_can_be_changed(runs: Path) -> None:
     _, output = replayed(runs, "--set", "explosion.ratio=1.55")
     assert "explosion  5 " in output
-    _, output = replayed(runs, "--set", "explosion=null", "--good-gain=-0.1")
+    _, output = replayed(runs, "--set", "explosion.ratio=9", "--good-gain=-0.1", "--bad-entropy=2")
     assert "True stops: 0 of 0 bad runs. False stops: 0 of 4 good runs." in output
     _, output = replayed(runs, "--markdown")
     assert output.startswith("| run | arm | seed | status |")
@@ -78,9 +79,9 @@ def test_thresholds_can_be_changed(runs: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "explosion.ratio=high"], "guard.explosion.ratio='high' cannot be used: give a number of at least 1"),
+        (["--set", "explosion.ratio=high"], "guard.explosion.ratio='high' cannot be used: give a number above 0"),
         (["--set", "explode.ratio=2"], "--set explode.ratio=2 cannot be used: write RULE.KEY=VALUE, with one of"),
-        (["--set", "explosion=null", "--set", "collapse=null"], "no rule is on"),
+        (["--set", "explosion=null"], "no rule is on"),
         (["--settings", "config.yaml"], "does not exist"),
     ],
 )

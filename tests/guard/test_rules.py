@@ -10,7 +10,7 @@ from qae import metrics
 from qae.guard.history import StepRecord, step_record
 from qae.guard.judge import Judge, Verdict, replay
 from qae.guard.settings import Action, Watch, watches
-from tests.guard.histories import PASS, SECTION, history, only
+from tests.guard.histories import SECTION, history, only
 
 ALL = watches(SECTION)
 _small = st.floats(0.01, 5)
@@ -18,12 +18,11 @@ _records = st.lists(
     st.fixed_dictionaries(
         {
             metrics.ENTROPY.name: st.one_of(_small, st.none()),
-            metrics.LENGTH_MEAN.name: st.floats(1, 100),
-            metrics.GENERATED_KEPT.name: st.floats(0, 1),
+            metrics.ADVANTAGE_TOKEN_MEAN.name: st.floats(-0.2, 0.2),
+            metrics.CLIP_DRIFT.name: st.one_of(st.floats(-0.02, 0.02), st.none()),
             metrics.ZERO_FRACTION.name: st.sampled_from([0.0, 0.5, 1.0]),
-            metrics.GRAD_NORM.name: st.floats(0, 20),
+            metrics.GRAD_NORM.name: st.one_of(st.floats(0, 20), st.none()),
         },
-        optional={PASS: st.floats(0, 1)},
     ),
     max_size=25,
 ).map(lambda rows: [step_record(step, row) for step, row in enumerate(rows, 1)])
@@ -35,15 +34,14 @@ def fired(watching: tuple[Watch, ...], steps: list[StepRecord]) -> list[tuple[st
     return [(finding.rule, finding.first_step, finding.step) for finding in found]
 
 
-@given(entropy=_small, length=st.floats(1, 500), kept=st.floats(0.2, 1), steps=st.integers(0, 60), accuracy=_small)
-def test_a_flat_history_never_fires(entropy: float, length: float, kept: float, steps: int, accuracy: float) -> None:
+@given(entropy=_small, steps=st.integers(0, 60))
+def test_a_flat_history_never_fires(entropy: float, steps: int) -> None:
     flat = history(
         [entropy] * steps,
-        length=[length] * steps,
-        kept=[kept] * steps,
+        advantage=[-0.1] * steps,
+        clip_drift=[0.02] * steps,
         zero=[0.8] * steps,
         grad_norm=[1.0] * steps,
-        passes=dict.fromkeys(range(0, steps + 1, 5), accuracy),
     )
     assert fired(ALL, flat) == []
 
@@ -71,74 +69,64 @@ def test_a_continued_run_is_judged_as_one_that_was_never_interrupted(
 @given(records=_records)
 def test_explosion_fires_where_its_definition_says(records: list[StepRecord]) -> None:
     rule = only("explosion")[0].rule
-    e, n = metrics.ENTROPY.name, metrics.LENGTH_MEAN.name
+    name = metrics.ENTROPY.name
     expected = False
     if len(records) >= 3:
         first, window = records[:2], records[-3:]
-        start, long = (sum(record.values[name] for record in first) / 2 for name in (e, n))
-        seen = [record.values[PASS] for record in records if PASS in record.values]
-        expected = (
-            all(record.values[e] > 1.5 * start for record in window)
-            and sum(record.values[n] for record in window) / 3 > 1.1 * long
-            and len(seen) > 1
-            and seen[-1] - seen[0] < 0.1
-        )
+        start = sum(record.values[name] for record in first) / 2
+        expected = all(record.values[name] > 1.5 * start for record in window)
     assert (rule.judge(records) is not None) == expected
 
 
 RISING = [1.0, 1.0, 1.2, 1.6, 1.7, 1.8, 1.9]
-LONGER = [10.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0]
 
 
 def test_explosion_names_its_window_and_its_numbers() -> None:
-    (verdict,) = replay(only("explosion"), history(RISING, length=LONGER, passes={0: 0.3, 5: 0.25}), 100)
+    (verdict,) = replay(only("explosion"), history(RISING), 100)
     finding = verdict.finding
     assert (finding.first_step, finding.step) == (4, 6)
-    assert finding.sentence == (
-        "entropy 1.80, 1.00 at the start; length 13.0, 10.0 at the start; pass@1 0.250, 0.300 at the start"
-    )
+    for number in ("1.80", "1.00"):
+        assert number in finding.sentence
     assert finding.evidence["entropy_lowest"] == 1.6
-    assert finding.evidence["entropy_slope"] == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(
-    ("length", "passes", "changes", "last"),
-    [
-        (LONGER, {0: 0.3, 4: 0.5}, {}, None),  # it gains
-        (LONGER, {0: 0.3, 4: 0.5}, {"pass_gain": None}, 6),
-        (LONGER, {0: 0.3}, {}, None),  # whether it gains is not known
-        (LONGER, {0: 0.3, 7: 0.3}, {}, 7),  # known late
-        ([10.0] * 7, {0: 0.3, 4: 0.3}, {}, None),  # responses do not grow
-        (LONGER, {0: 0.3, 4: 0.3}, {"ratio": 9.0}, None),
-        (LONGER, {0: 0.3, 4: 0.3}, {"ratio": 9.0, "slope": 0.2}, 5),
-        (LONGER, {0: 0.3, 4: 0.3}, {"steps": 4}, 7),
-    ],
+    ("changes", "last"),
+    [({}, 6), ({"ratio": 9.0}, None), ({"steps": 4}, 7), ({"ratio": 1.75}, None), ({"ratio": 1.65}, 7)],
 )
-def test_explosion_wants_all_that_it_asks_for(
-    length: list[float], passes: dict[int, float], changes: dict[str, object], last: int | None
-) -> None:
-    found = fired(only("explosion", **changes), history(RISING, length=length, passes=passes))
+def test_explosion_wants_every_step_of_its_window_above_the_level(changes: dict[str, object], last: int | None) -> None:
+    found = fired(only("explosion", **changes), history(RISING))
     assert [step for _, _, step in found] == ([] if last is None else [last])
 
 
-FALLING = [1.0, 1.0, 0.6, 0.4, 0.3, 0.2]
+PUSHED, NOT_PUSHED = [-0.1] * 7, [0.1] * 7
 
 
 @pytest.mark.parametrize(
-    ("steps", "changes", "expected"),
+    ("advantage", "clip_drift", "changes", "last"),
     [
-        (history(FALLING, passes={0: 0.3, 2: 0.3}), {}, (4, 6)),
-        (history(FALLING, passes={0: 0.3, 2: 0.6}), {}, None),  # a policy that has learnt may be sure
-        (history(FALLING, passes={0: 0.3, 2: 0.6}), {"pass_gain": None}, (4, 6)),
-        (history(FALLING, passes={0: 0.3, 2: 0.3}), {"fraction": None}, None),
-        (history([1.0] * 5, kept=[0.5, 0.09, 0.0, 0.05, 0.5], passes={0: 0.3, 2: 0.3}), {}, (2, 4)),
-        (history([1.0] * 5, kept=[0.5, 0.09, 0.0, 0.05, 0.5], passes={0: 0.3, 2: 0.3}), {"kept": None}, None),
-        (history([1.0] * 5, kept=[0.5, 0.09, 0.2, 0.05, 0.05], passes={0: 0.3, 2: 0.3}), {}, None),
+        (PUSHED, None, {}, 4),  # below the level of an explosion
+        (None, [0.02] * 7, {}, 4),
+        (PUSHED, [-0.02] * 7, {}, 4),
+        (NOT_PUSHED, [0.001] * 7, {}, None),  # entropy is up without its cause
+        ([0.1] * 4 + [-0.1] * 3, None, {}, 6),
+        (PUSHED, None, {"advantage": None}, None),
+        (PUSHED, None, {"ratio": 1.75}, 7),
+        (None, None, {}, None),
     ],
 )
-def test_collapse(steps: list[StepRecord], changes: dict[str, object], expected: tuple[int, int] | None) -> None:
-    found = fired(only("collapse", **changes), steps)
-    assert found == ([] if expected is None else [("collapse", *expected)])
+def test_drift_wants_entropy_above_its_start_and_one_cause(
+    advantage: list[float] | None, clip_drift: list[float] | None, changes: dict[str, object], last: int | None
+) -> None:
+    found = fired(only("drift", **changes), history(RISING, advantage=advantage, clip_drift=clip_drift))
+    assert [step for _, _, step in found] == ([] if last is None else [last])
+
+
+def test_drift_names_the_cause() -> None:
+    (verdict,) = replay(only("drift"), history(RISING, advantage=PUSHED), 100)
+    assert "-0.100" in verdict.finding.sentence
+    assert verdict.finding.evidence["advantage_highest"] == -0.1
+    assert "clip_drift" not in verdict.finding.evidence
 
 
 def test_dead_learning_counts_steps_in_a_row() -> None:
@@ -150,26 +138,22 @@ def test_dead_learning_counts_steps_in_a_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("norms", "changes", "expected"),
+    ("norms", "expected"),
     [
-        ([1.0, 11.0, 12.0, 1.0], {}, [("divergence", 2, 3)]),
-        ([1.0, 11.0, 1.0, 11.0], {}, []),
-        ([1.0, 11.0, 12.0, 1.0], {"grad_norm": None}, []),
-        ([1.0, None, 1.0], {"grad_norm": None}, [("divergence", 2, 2)]),  # JSON has null for what is not finite
-        ([1.0, math.inf, 1.0], {}, [("divergence", 2, 2)]),
+        ([1.0, 11.0, 12.0, 1.0], []),
+        ([1.0, None, 1.0], [("divergence", 2, 2)]),  # JSON has null for a number that is not finite
+        ([1.0, math.inf, 1.0], [("divergence", 2, 2)]),
     ],
 )
-def test_divergence(
-    norms: list[float | None], changes: dict[str, object], expected: list[tuple[str, int, int]]
-) -> None:
-    assert fired(only("divergence", **changes), history([1.0] * len(norms), grad_norm=norms)) == expected
+def test_divergence(norms: list[float | None], expected: list[tuple[str, int, int]]) -> None:
+    assert fired(only("divergence"), history([1.0] * len(norms), grad_norm=norms)) == expected
 
 
 def test_the_first_end_ends_the_replay_and_other_actions_do_not() -> None:
-    steps = history(FALLING, zero=[0.5, 0.5, 1.0, 1.0, 1.0, 1.0], passes={0: 0.3, 2: 0.3})
+    steps = history(RISING, zero=[0.5, 0.5, *[1.0] * 5])
     assert [rule for rule, _, _ in fired(ALL, steps)] == ["dead_learning"]
     warned = watches({**SECTION, "dead_learning": {"action": "warn", "steps": 2}})
-    assert [rule for rule, _, _ in fired(warned, steps)] == ["dead_learning", "collapse"]
+    assert [rule for rule, _, _ in fired(warned, steps)] == ["dead_learning", "explosion"]
 
 
 def test_the_last_step_ends_a_run_by_itself() -> None:

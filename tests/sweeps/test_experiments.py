@@ -19,7 +19,12 @@ from sweeps.parts import checked_parts, expand
 from tests.analysis import experiments
 from tests.configs import TREE
 
-OF_THE_TABULAR_WORLD = {"adaptive", "explosion", "sensitivity"}  # their axes are properties of that world
+OF_THE_TABULAR_WORLD = {
+    "adaptive",
+    "early_signs",
+    "explosion",
+    "sensitivity",
+}  # their axes are properties of that world
 
 
 @pytest.mark.parametrize("model", ["tabular", "tiny", "qwen3-8b-base"])

@@ -158,12 +158,11 @@ def test_verls_grpo_with_a_quantile_in_asynchronous_turns_goes_on_after_a_killed
 
 def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another_k(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    # At step 2 entropy is above the mean of both steps or below it, so that one of the two fires.
-    both = ("steps=1", "start_steps=2", "pass_gain=null", "action=fork", "fork_k=0.6")
-    rules = [f"guard.{rule}.{setting}" for rule in ("explosion", "collapse") for setting in both]
-    bounds = ("guard.explosion.ratio=1", "guard.collapse.fraction=0.99999999", "guard.collapse.kept=null")
+    # At step 2 entropy is above nothing.
+    rule = ("steps=1", "start_steps=2", "ratio=1e-9", "action=fork", "fork_k=0.6")
+    guarded = ("guard=entropy", "guard.drift=null", *(f"guard.explosion.{setting}" for setting in rule))
     of_run = ("trainer.total_training_steps=4", "trainer.save_freq=1")
-    settings = ("regularizer=gspo", *of_run, "guard=entropy", *rules, *bounds)
+    settings = ("regularizer=gspo", *of_run, *guarded)
     process = start(runs, *settings)
     wait_for(logged(runs, 1), "step 1")
     parent = only_run(runs)
