@@ -80,9 +80,13 @@ def _declared(*, of_development: bool) -> list[str]:
     """Names of the direct dependencies, those of the extras that people install among them."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *(each for extra in extras if extra != "dev" for each in extras[extra])]
-    wanted += [each for each in extras["dev"] if not each.startswith("qae-toolkit")] if of_development else []
-    return [re.split(r"[<>=~!\[ ]", requirement)[0] for requirement in wanted]
+    developers = ("dev", "install")
+    wanted = [
+        *project["dependencies"],
+        *(each for extra in extras if extra not in developers for each in extras[extra]),
+    ]
+    wanted += [each for extra in developers for each in extras[extra]] if of_development else []
+    return [re.split(r"[<>=~!\[ ]", each)[0] for each in wanted if not each.startswith("qae-toolkit")]
 
 
 def test_the_readme_gives_a_reason_for_every_direct_dependency() -> None:
