@@ -1,1 +1,1 @@
-"""Comparisons with what others use, in one run each; see README.md."""
+"""Comparisons with what others use, in one run each; see docs/performance.md."""

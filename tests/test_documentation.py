@@ -89,12 +89,12 @@ def _declared(*, of_development: bool) -> list[str]:
     return [re.split(r"[<>=~!\[ ]", each)[0] for each in wanted if not each.startswith("qae-toolkit")]
 
 
-def test_the_readme_gives_a_reason_for_every_direct_dependency() -> None:
-    table = (ROOT / "README.md").read_text().split("## Dependencies")[1]
+def test_a_page_gives_a_reason_for_every_direct_dependency() -> None:
+    table = (ROOT / "docs" / "dependencies.md").read_text()
     for name in _declared(of_development=True):
         is_stub = name.startswith("types-") or name.endswith("-stubs")
         word = "stubs" if is_stub else re.escape(name)
-        assert re.search(rf"(?<![\w-]){word}(?![\w-])", table), f"{name} is not in the README's table of dependencies"
+        assert re.search(rf"(?<![\w-]){word}(?![\w-])", table), f"{name} is not in docs/dependencies.md"
 
 
 def test_no_dependency_is_unused() -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -134,3 +135,36 @@ def test_make_refuses_a_python_that_the_lock_has_no_wheels_for(tmp_path: Path) -
         assert "3.14.0" in done.stdout + done.stderr
         assert "PYTHON=/path/to/python3.12" in done.stdout + done.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+def first_run_commands() -> list[str]:
+    page = (ROOT / "docs" / "gpu_first_run.md").read_text()
+    return re.findall(r"^    python (sweep\.py .*model=qwen3-8b-base .*)$", page, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("typed", first_run_commands(), ids=lambda typed: str(len(typed)))
+def test_the_commands_of_the_first_run_plan_and_their_script_is_one_for_sbatch(typed: str, tmp_path: Path) -> None:
+    command, _, cut = typed.partition(" | ")
+    if "sweep.dry_run=true" not in command:
+        command += " sweep.dry_run=true"
+    variables = {**os.environ, "QAE_RUNS": str(tmp_path / "runs"), "WANDB_MODE": "offline"}
+    planned = subprocess.run(
+        [sys.executable, *command.split()], cwd=ROOT, env=variables, capture_output=True, text=True, check=False
+    )
+    assert planned.returncode == 0, planned.stderr
+    assert "nothing was started" in planned.stdout
+    if cut:
+        script = tmp_path / "job.sh"
+        script.write_text(
+            subprocess.run(
+                ["sh", "-c", cut.partition(" > ")[0]], input=planned.stdout, capture_output=True, text=True, check=True
+            ).stdout
+        )
+        assert script.read_text().startswith("#!/bin/bash\n#SBATCH ")
+        assert script.read_text().splitlines()[-1].startswith("exec ")
+        subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+def test_the_first_run_page_has_its_commands() -> None:
+    assert len(first_run_commands()) == 3
+    assert sum("sbatch" in line for line in (ROOT / "docs" / "gpu_first_run.md").read_text().splitlines()) >= 2

@@ -94,7 +94,8 @@ def test_verls_own_yaml_takes_the_overrides_and_holds_the_values(model: str, reg
 def test_verl_itself_finds_every_regularizer_valid() -> None:
     """Its dataclasses and validate_config, in a process of its own: the import takes a quarter of a minute."""
     runs = [[f"model={MODELS[0]}", f"regularizer={r}", "algorithm.quantile_k=0.4"] for r in REGULARIZERS]
-    runs += [[f"model={model}"] for model in MODELS[1:]]
+    smaller = ("qwen3-8b-base-8gpus", "qwen3-8b-base-4gpus", "qwen3-random-400m")
+    runs += [[f"model={model}"] for model in (*MODELS[1:], *smaller)]
     code = (
         "import json, sys; from hydra import compose, initialize_config_dir; from tests.configs import verl_mapping\n"
         "from sweeps import verl_source; from sweeps.verl_overrides import verl_overrides\n"
