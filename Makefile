@@ -10,7 +10,7 @@ SIZE := $(if $(wildcard .venv/.gpu),about 11 GB: verl and vllm,$(if $(wildcard .
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup setup-gpu setup-light verl-record sweep slurm-demo test lint format lock scripts benchmark benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
+.PHONY: help setup setup-gpu setup-light verl-record sweep slurm-demo test lint format lock scripts benchmark benchmark-driver benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -79,6 +79,9 @@ scripts: setup ## write the shell scripts of verl's models again
 
 benchmark: setup ## our advantages against verl's
 	$(BIN)/python -m benchmarks.advantage
+
+benchmark-driver: setup ## what describing a batch of the paper's size costs verl's driver
+	$(BIN)/python -m benchmarks.driver
 
 benchmark-plan: setup ## planning 1,000 runs against Hydra's own multirun
 	$(BIN)/python -m benchmarks.plan

@@ -58,22 +58,30 @@ def advantage_diagnostics(
     }
 
 
-def entropy_by_sign(advantage_B: Tensor, entropy_B_T: Tensor, mask_B_T: Tensor) -> dict[str, float]:
+def token_sums(values_B_T: Tensor, mask_B_T: Tensor) -> Tensor:
+    """The sum over each response's tokens, (B,).
+
+    Args:
+        values_B_T: float (B, T); ignored where the mask is 0, NaN included.
+        mask_B_T: 1 for response tokens, else 0, (B, T).
+    """
+    # Not a product: padding may hold NaN or infinities, and 0 times these is NaN.
+    return values_B_T.masked_fill(mask_B_T == 0, 0.0).sum(1)
+
+
+def entropy_by_sign(advantage_B: Tensor, entropy_B: Tensor, tokens_B: Tensor) -> dict[str, float]:
     """Token-mean entropy of the responses of each advantage sign, with the class's share of tokens.
 
     The policy entropy is the sum of share times entropy over the three classes.
 
     Args:
         advantage_B: float (B,).
-        entropy_B_T: entropy at each position, nats, float (B, T); ignored where the mask is 0, NaN included.
-        mask_B_T: 1 for response tokens, else 0, (B, T).
+        entropy_B: entropy of each response's tokens, nats, summed, float (B,); see `token_sums`.
+        tokens_B: response tokens, (B,).
 
     Returns:
         the share of each class, and the entropy of those that have a token; empty without any token.
     """
-    tokens_B = mask_B_T.sum(1)
-    # Not a product: padding may hold NaN or infinities, and 0 times these is NaN.
-    entropy_B = entropy_B_T.masked_fill(mask_B_T == 0, 0.0).sum(1)
     result: dict[str, float] = {}
     if not tokens_B.any():
         return result

@@ -41,7 +41,7 @@ def high_entropy_tokens(ids_N: Tensor, entropy_N: Tensor, text: Callable[[int], 
     """
     if len(ids_N) == 0:
         return []
-    top = entropy_N.topk(max(1, int(_HIGH_ENTROPY_SHARE * len(entropy_N)))).indices
+    top = entropy_N.topk(max(1, int(_HIGH_ENTROPY_SHARE * len(entropy_N))), sorted=False).indices
     counts = torch.bincount(ids_N[top])
     entropy_sums = torch.bincount(ids_N[top], weights=entropy_N[top].double())
     listed = [int(token) for token in counts.argsort(descending=True, stable=True)[:_LISTED] if counts[token] > 0]
@@ -54,6 +54,20 @@ def high_entropy_tokens(ids_N: Tensor, entropy_N: Tensor, text: Callable[[int], 
         )
         for token in listed
     ]
+
+
+def count_words(ids_N: Tensor, words: Mapping[int, str]) -> dict[str, int]:
+    """How often each word was sampled, by any of the tokens that are it.
+
+    Args:
+        ids_N: sampled tokens, whole numbers (N,).
+        words: tokens that are a word, as `words_in_vocabulary` returns them.
+    """
+    counts = torch.bincount(ids_N, minlength=max(words, default=0) + 1)
+    found = dict.fromkeys(words.values(), 0)
+    for token, word in words.items():
+        found[word] += int(counts[token])
+    return found
 
 
 def words_in_vocabulary(vocabulary: Mapping[str, int]) -> dict[int, str]:

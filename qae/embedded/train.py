@@ -7,7 +7,13 @@ from qae import metrics
 from qae.advantage import GroupAdvantages, group_advantages
 from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig
-from qae.diagnostics import advantage_diagnostics, advantage_token_mean, entropy_by_sign, lengths_by_correctness
+from qae.diagnostics import (
+    advantage_diagnostics,
+    advantage_token_mean,
+    entropy_by_sign,
+    lengths_by_correctness,
+    token_sums,
+)
 from qae.embedded import checkpoint
 from qae.embedded.batch import Batch
 from qae.embedded.config import EmbeddedConfig
@@ -117,7 +123,9 @@ def _describe(
         metrics.LENGTH_MEAN.name: float(length_B.mean()),
         metrics.LENGTH_CLIP_RATIO.name: float((length_B == max_response_length).float().mean()),
         **advantage_diagnostics(batch.score_B, batch.group_B, baseline_B, advantage_B, rule.quantile_k),
-        **entropy_by_sign(advantage_B, responses.entropy_B_T, responses.mask_B_T),
+        **entropy_by_sign(
+            advantage_B, token_sums(responses.entropy_B_T, responses.mask_B_T), responses.mask_B_T.sum(1)
+        ),
         **advantage_token_mean(advantage_B, length_B),
         **lengths_by_correctness(length_B, batch.score_B > 0),
     }

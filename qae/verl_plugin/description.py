@@ -13,15 +13,13 @@ from qae.advantage import group_advantages, group_index
 from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig, QuantileOn
 from qae.diagnostics import advantage_diagnostics, advantage_token_mean, entropy_by_sign, lengths_by_correctness
+from qae.verl_plugin.outputs import Outputs, policy_entropy
 from qae.verl_plugin.sessions import Sessions
 
 
 def describe(
-    scores_B: Tensor,
+    outputs: Outputs,
     uid_B: npt.NDArray[np.object_],
-    advantage_B_T: Tensor,
-    entropy_B_T: Tensor,
-    mask_B_T: Tensor,
     config: AdvantageConfig,
     unshaped_B: Tensor | None = None,
     right_B: Tensor | None = None,
@@ -33,39 +31,33 @@ def describe(
     outputs, as verl's.
 
     Args:
-        scores_B: what the advantages were taken of, float (B,); no padding rows.
+        outputs: of the batch, without padding rows.
         uid_B: each output's prompt, object (B,).
-        advantage_B_T: as the trainer holds them, float (B, T); each output's is read at its first token.
-        entropy_B_T: nats, float (B, T).
-        mask_B_T: 1 for response tokens, (B, T).
         config: the rule that made the advantages; it gives the baselines.
         unshaped_B: scores before shaping, float (B,); None where they are not known. Their span is the unit of centred
             rewards, and under ``quantile_on=accuracy`` the quantile is taken of them.
         right_B: which outputs are right, bool (B,); None where the verifier does not say.
         sessions: which outputs belong together; None: each is a response of its own.
     """
+    scores_B, advantage_B, tokens_B = outputs.score_B, outputs.advantage_B, outputs.tokens_B
     sessions = sessions or Sessions.of_responses(len(scores_B))
     last_S = sessions.last_S
-    mask_B_T = mask_B_T.bool()
-    tokens_B = mask_B_T.sum(1)
     score_S, group_S, token_S = scores_B[last_S], group_index(uid_B[last_S.numpy()]), sessions.totals(tokens_B)
     span = _span(score_S if unshaped_B is None else unshaped_B[last_S])
     unshaped_S = None if unshaped_B is None or config.quantile_on is not QuantileOn.ACCURACY else unshaped_B[last_S]
     config = with_k_of_batch(config, score_S, group_S, token_S, unshaped_S)
     baseline_S = group_advantages(score_S, group_S, config, unshaped_S, token_S).baseline_B
-    advantage_B = advantage_B_T.gather(1, mask_B_T.int().argmax(1, keepdim=True))[:, 0]
-    entropy_B_T = _masked(entropy_B_T, mask_B_T)
     spoken_B = tokens_B > 0
     values = {
         **({} if config.adapted_k is None else {metrics.QUANTILE_K.name: config.adapted_k}),
         **advantage_diagnostics(score_S, group_S, baseline_S, advantage_B[last_S], config.quantile_k, span),
-        **entropy_by_sign(advantage_B, entropy_B_T, mask_B_T),
+        **entropy_by_sign(advantage_B, outputs.entropy_B, tokens_B),
         **advantage_token_mean(advantage_B, tokens_B),
         **({} if right_B is None else lengths_by_correctness(token_S, right_B[last_S])),
     }
     if bool(spoken_B.any()):
-        values[metrics.ENTROPY.name] = token_mean(entropy_B_T, mask_B_T)
-        values[metrics.ENTROPY_SEQUENCE.name] = float((entropy_B_T.sum(1)[spoken_B] / tokens_B[spoken_B]).mean())
+        values[metrics.ENTROPY.name] = policy_entropy(outputs.entropy_B, tokens_B)
+        values[metrics.ENTROPY_SEQUENCE.name] = float((outputs.entropy_B / tokens_B)[spoken_B].mean())
     return values
 
 
@@ -118,15 +110,6 @@ def generated_kept(trained: int, logged: Mapping[str, float]) -> float:
         for kind in ("evicted", "discarded_surplus")
     )
     return (trained + surplus) / (trained + surplus + evicted)
-
-
-def token_mean(values_B_T: Tensor, mask_B_T: Tensor) -> float:
-    """Mean over response tokens, of values (B, T) where the mask (B, T) is 1; NaN without a token."""
-    return float(_masked(values_B_T, mask_B_T.bool()).sum() / mask_B_T.sum())
-
-
-def _masked(values_B_T: Tensor, mask_B_T: Tensor) -> Tensor:
-    return values_B_T.float().masked_fill(~mask_B_T, 0.0)
 
 
 def unshaped(extra_fields: list[object]) -> Tensor | None:

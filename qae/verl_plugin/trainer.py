@@ -6,12 +6,10 @@ Everything is read from the transfer queue after verl has computed it; what is t
 import json
 import logging
 from functools import cached_property
-from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import transfer_queue as tq
 from torch import Tensor
@@ -25,20 +23,23 @@ from qae.config import AdvantageConfig, QuantileOn
 from qae.controller import EntropyBand
 from qae.evaluation import summarise
 from qae.run_directory import write_atomic
-from qae.token_statistics import high_entropy_tokens, words_in_vocabulary
+from qae.token_statistics import count_words, high_entropy_tokens, words_in_vocabulary
 from qae.verl_plugin import any_estimator, estimator
-from qae.verl_plugin.description import Update, describe, generated_kept, mean_of, rightness, token_mean, unshaped
+from qae.verl_plugin.description import Update, describe, generated_kept, mean_of, rightness, unshaped
+from qae.verl_plugin.outputs import Outputs, entropy_sums, policy_entropy
 from qae.verl_plugin.record import RecordingTracking, RunRecord, Tracking
 from qae.verl_plugin.sessions import Sessions
 from qae.verl_plugin.validation import Sample, ValidationTap, plain, problem_results, samples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from omegaconf import DictConfig
+    from tensordict import TensorDictBase
     from transfer_queue import KVBatchMeta
 
 _CONTROLLER_STATE = "quantile_controller.json"
+_ROWS_AT_A_TIME = 512
 _log = logging.getLogger(__name__)
 
 
@@ -109,10 +110,8 @@ class RecordingTrainer(PPOTrainer):
         return batch
 
     def _entropy(self, batch: "KVBatchMeta") -> float:
-        fields = ["response_mask", "entropy"]
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-        padded, real = data.to_padded_tensor(), _real(batch)
-        return token_mean(padded["entropy"][real], padded["response_mask"][real])
+        sums = [entropy_sums(data) for data in _in_parts(batch, ["response_mask", "entropy"])]
+        return policy_entropy(*(torch.cat(parts) for parts in zip(*sums, strict=True)))
 
     def _unshaped(self, batch: "KVBatchMeta") -> Tensor | None:
         data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
@@ -122,26 +121,15 @@ class RecordingTrainer(PPOTrainer):
         fields = ["uid", "responses", "response_mask", "rm_scores", "entropy", "advantages", "extra_fields"]
         if self.config.algorithm.use_kl_in_reward:
             fields.append("token_level_rewards")
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-        uid_B = np.array(data.pop("uid").tolist(), dtype=object)
-        real = _real(batch)
-        extra_B = list(compress(plain(data.pop("extra_fields")), real))
-        sessions = Sessions.of_keys(list(compress(batch.keys, real)))
-        padded = data.to_padded_tensor()
-        mask_B_T, entropy_B_T = padded["response_mask"][real].bool(), padded["entropy"][real]
-        rewards_B_T = padded["token_level_rewards"] if "token_level_rewards" in padded else padded["rm_scores"]
-        values = describe(
-            rewards_B_T[real].sum(1),
-            uid_B[real],
-            padded["advantages"][real],
-            entropy_B_T,
-            mask_B_T,
-            self._advantage,
-            unshaped(extra_B),
-            rightness(extra_B),
-            sessions,
-        )
-        return Update(values, len(sessions.last_S), padded["responses"][real][mask_B_T], entropy_B_T[mask_B_T])
+        parts, uid_B, extra_B = [], [], []
+        for data in _in_parts(batch, fields):
+            uid_B += data.pop("uid").tolist()
+            extra_B += plain(data.pop("extra_fields"))
+            parts.append(Outputs.of(data))
+        outputs, sessions = Outputs.joined(parts), Sessions.of_keys(_real_keys(batch))
+        uids = np.array(uid_B, dtype=object)
+        values = describe(outputs, uids, self._advantage, unshaped(extra_B), rightness(extra_B), sessions)
+        return Update(values, len(sessions.last_S), outputs.ids_N, outputs.entropy_N)
 
     def _record_updates(self, metrics: dict[str, float]) -> None:
         """The step's updates in its metrics and its line of tokens."""
@@ -155,7 +143,7 @@ class RecordingTrainer(PPOTrainer):
         self._record.tokens(
             self.global_steps,
             high_entropy_tokens(ids_N, entropy_N, lambda token: str(self.tokenizer.decode([token]))),
-            {word: int((ids_N == token).sum()) for token, word in self._markers.items()},
+            count_words(ids_N, self._markers),
             sum(update.responses for update in self._updates),
         )
 
@@ -229,6 +217,14 @@ def _advantage_of(config: "DictConfig") -> AdvantageConfig:
     return AdvantageConfig(norm_by_std=bool(algorithm.get("norm_adv_by_std_in_grpo", True)))
 
 
-def _real(batch: "KVBatchMeta") -> npt.NDArray[np.bool_]:
-    """Which rows are no padding, bool (B,)."""
-    return np.array([not tag.get("is_padding", False) for tag in batch.tags])
+def _real_keys(batch: "KVBatchMeta") -> list[str]:
+    """Keys of the rows that are no padding."""
+    return [key for key, tag in zip(batch.keys, batch.tags, strict=True) if not tag.get("is_padding", False)]
+
+
+def _in_parts(batch: "KVBatchMeta", fields: list[str]) -> "Iterator[TensorDictBase]":
+    """Fields of the rows that are no padding, some rows at a time: all of them would be held twice at once."""
+    keys = _real_keys(batch)
+    for first in range(0, len(keys), _ROWS_AT_A_TIME):
+        part = keys[first : first + _ROWS_AT_A_TIME]
+        yield tq.kv_batch_get(keys=part, partition_id=batch.partition_id, select_fields=fields)

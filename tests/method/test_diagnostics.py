@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from qae import metrics
 from qae.advantage import group_advantages
 from qae.config import AdvantageConfig
-from qae.diagnostics import advantage_diagnostics, entropy_by_sign
+from qae.diagnostics import advantage_diagnostics, entropy_by_sign, token_sums
 
 
 @settings(max_examples=80, deadline=None)
@@ -57,7 +57,7 @@ def test_policy_entropy_is_the_token_weighted_sum_over_signs(seed: int, rows: in
     advantage = torch.randn(rows, generator=generator) * (torch.rand(rows, generator=generator) < 0.5)
     entropy = torch.rand(rows, 9, generator=generator)
     mask = (torch.arange(9) < torch.randint(1, 10, (rows, 1), generator=generator)).float()
-    found = entropy_by_sign(advantage, entropy, mask)
+    found = entropy_by_sign(advantage, token_sums(entropy, mask), mask.sum(1))
     pairs = (
         (metrics.TOKEN_SHARE_POSITIVE, metrics.ENTROPY_POSITIVE),
         (metrics.TOKEN_SHARE_NEGATIVE, metrics.ENTROPY_NEGATIVE),
@@ -75,7 +75,9 @@ def test_policy_entropy_is_the_token_weighted_sum_over_signs(seed: int, rows: in
 def test_what_the_mask_hides_does_not_count(hidden: float, kind: torch.dtype) -> None:
     entropy = torch.tensor([[1.0, hidden], [2.0, 3.0], [hidden, hidden]])
     mask = torch.tensor([[1, 0], [1, 1], [0, 0]], dtype=kind)  # the last row is padding
-    assert entropy_by_sign(torch.tensor([1.0, -1.0, 0.0]), entropy, mask) == pytest.approx(
+    sums = token_sums(entropy, mask)
+    assert sums.tolist() == [1.0, 5.0, 0.0]
+    assert entropy_by_sign(torch.tensor([1.0, -1.0, 0.0]), sums, mask.sum(1)) == pytest.approx(
         {
             metrics.TOKEN_SHARE_POSITIVE.name: 1 / 3,
             metrics.ENTROPY_POSITIVE.name: 1.0,
@@ -87,7 +89,7 @@ def test_what_the_mask_hides_does_not_count(hidden: float, kind: torch.dtype) ->
 
 
 def test_nothing_is_defined_without_a_token_and_no_share_without_a_response() -> None:
-    assert entropy_by_sign(torch.tensor([1.0, 0.0]), torch.ones(2, 2), torch.zeros(2, 2)) == {}
+    assert entropy_by_sign(torch.tensor([1.0, 0.0]), torch.zeros(2), torch.zeros(2)) == {}
     nothing = torch.tensor([])
     with pytest.raises(ValueError, match="empty"):
         advantage_diagnostics(nothing, nothing.long(), nothing, nothing, 0.4)
@@ -97,7 +99,7 @@ def test_every_name_is_known() -> None:
     scores, groups = torch.tensor([1.0, 0.0, 0.0]), torch.zeros(3, dtype=torch.int64)
     result = group_advantages(scores, groups, AdvantageConfig(quantile_k=0.4))
     found = advantage_diagnostics(scores, groups, result.baseline_B, result.advantage_B, 0.4)
-    found |= entropy_by_sign(result.advantage_B, torch.ones(3, 2), torch.ones(3, 2))
+    found |= entropy_by_sign(result.advantage_B, torch.full((3,), 2.0), torch.full((3,), 2))
     assert set(found) <= set(metrics.METRICS)
     for name in metrics.METRICS:
         assert not any(part in name.split("/")[-1].split("_") for part in ("max", "min", "sum", "total"))

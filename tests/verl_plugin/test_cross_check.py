@@ -17,7 +17,7 @@ from verl.workers.config.actor import ActorConfig
 from qae import metrics
 from qae.advantage import group_advantages
 from qae.config import AdvantageConfig
-from qae.diagnostics import entropy_by_sign
+from qae.diagnostics import entropy_by_sign, token_sums
 from qae.embedded.losses import make_policy_loss
 from qae.tiny.config import TinyConfig
 from qae.tiny.model import Transformer
@@ -25,6 +25,7 @@ from qae.tiny.sampling import sample
 from qae.verl_plugin.description import describe
 from sweeps.verl_overrides import verl_overrides
 from tests.configs import tiny_mapping, verl_mapping
+from tests.verl_plugin.batches import outputs_of
 
 REGULARIZERS = (
     "clip_higher",
@@ -105,8 +106,9 @@ def test_advantages_and_entropies_by_sign_equal_the_plug_ins(quantile_k: float, 
         token_level_rewards=rewards_B_T, response_mask=mask_B_T, index=uid_B, config={"quantile_k": quantile_k}
     )
     assert torch.equal(advantage_B_T, ours_B[:, None] * mask_B_T)
-    values = describe(rewards_B_T.sum(1), uid_B, advantage_B_T, recorded["entropy"], mask_B_T, config)
-    expected = entropy_by_sign(ours_B, recorded["entropy"], mask_B_T)
+    outputs = outputs_of(rewards_B_T.sum(1), advantage_B_T, recorded["entropy"], mask_B_T)
+    values = describe(outputs, uid_B, config)
+    expected = entropy_by_sign(ours_B, token_sums(recorded["entropy"], mask_B_T), mask_B_T.sum(1))
     assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-6)
 
 

@@ -11,11 +11,12 @@ from qae import metrics
 from qae.advantage import group_advantages, group_index
 from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig, AdvantageRule, QuantileDefinition, QuantileOn
-from qae.diagnostics import advantage_diagnostics, entropy_by_sign
+from qae.diagnostics import advantage_diagnostics, entropy_by_sign, token_sums
 from qae.errors import ConfigError
 from qae.verl_plugin.description import describe, generated_kept, rightness, unshaped
 from qae.verl_plugin.estimator import Step, during
 from qae.verl_plugin.validation import Sample, problem_results
+from tests.verl_plugin.batches import outputs_of
 
 GROUPS, SIZE, TOKENS = 6, 8, 5
 
@@ -109,7 +110,7 @@ def test_a_balanced_k_needs_no_trainer_and_is_logged() -> None:
     chosen = with_k_of_batch(rule, score_B, group_index(uid_B), mask_B_T.sum(1))
     advantage_B_T = call(balanced, seed=6)
     assert torch.equal(advantage_B_T, call({"quantile_k": chosen.quantile_k}, seed=6))
-    values = describe(score_B, uid_B, advantage_B_T, torch.ones(mask_B_T.shape), mask_B_T, rule)
+    values = describe(outputs_of(score_B, advantage_B_T, torch.ones(mask_B_T.shape), mask_B_T), uid_B, rule)
     assert values[metrics.QUANTILE_K.name] == chosen.quantile_k
 
 
@@ -125,13 +126,15 @@ def test_the_trainers_metrics_equal_the_toolkits_functions(quantile_k: float) ->
     advantage_B_T = call({"quantile_k": quantile_k}, seed=3)
     entropy_B_T = torch.rand(mask_B_T.shape, generator=torch.Generator().manual_seed(4)) + 0.1
     clean_B = torch.where(rewards_B_T.sum(1) > 0, 1.0, -1.0)
-    values = describe(rewards_B_T.sum(1), uid_B, advantage_B_T, entropy_B_T, mask_B_T, config, clean_B)
+    outputs = outputs_of(rewards_B_T.sum(1), advantage_B_T, entropy_B_T, mask_B_T)
+    values = describe(outputs, uid_B, config, clean_B)
     expected = group_advantages(rewards_B_T.sum(1), group_index(uid_B), config)
     by_formula = advantage_diagnostics(
         rewards_B_T.sum(1), group_index(uid_B), expected.baseline_B, expected.advantage_B, quantile_k, span=2.0
     )
     assert by_formula.items() <= values.items()
-    assert entropy_by_sign(expected.advantage_B, entropy_B_T, mask_B_T).items() <= values.items()
+    by_sign = entropy_by_sign(expected.advantage_B, token_sums(entropy_B_T, mask_B_T), mask_B_T.sum(1))
+    assert {name: values[name] for name in by_sign} == pytest.approx(by_sign, rel=1e-6)
     token_mean = float((entropy_B_T * mask_B_T).sum() / mask_B_T.sum())
     assert values[metrics.ENTROPY.name] == pytest.approx(token_mean, rel=1e-6)
 
@@ -145,8 +148,8 @@ def test_centred_rewards_are_the_same_shares_whatever_a_right_answer_scores(quan
 
     def found(score_B: torch.Tensor, unshaped_B: torch.Tensor | None) -> list[float]:
         advantage_B_T = group_advantages(score_B, group_index(uid_B), rule).advantage_B[:, None] * mask_B_T
-        given = (score_B, uid_B, advantage_B_T, torch.ones(mask_B_T.shape), mask_B_T, rule, unshaped_B)
-        values = describe(*given)
+        outputs = outputs_of(score_B, advantage_B_T, torch.ones(mask_B_T.shape), mask_B_T)
+        values = describe(outputs, uid_B, rule, unshaped_B)
         return [values[share.name] for share in shares]
 
     of_zero_and_one = found(right_B, right_B)
@@ -169,7 +172,8 @@ def test_the_trainers_token_mean_and_lengths_are_those_of_the_batch(rule: Advant
     rewards_B_T, mask_B_T, uid_B = batch(5)
     score_B, right_B = rewards_B_T.sum(1), rewards_B_T.sum(1) > 0
     advantage_B_T = call({"advantage": rule.value}, seed=5)
-    given = (score_B, uid_B, advantage_B_T, torch.ones(mask_B_T.shape), mask_B_T, AdvantageConfig(rule=rule))
+    outputs = outputs_of(score_B, advantage_B_T, torch.ones(mask_B_T.shape), mask_B_T)
+    given = (outputs, uid_B, AdvantageConfig(rule=rule))
     values = describe(*given, right_B=right_B)
     each = [float(a) for a, taken in zip(advantage_B_T.flatten(), mask_B_T.flatten(), strict=True) if taken]
     assert values[metrics.ADVANTAGE_TOKEN_MEAN.name] == pytest.approx(sum(each) / len(each), rel=1e-4, abs=1e-6)

@@ -18,6 +18,7 @@ from qae.verl_plugin import session_keys
 from qae.verl_plugin.description import describe
 from qae.verl_plugin.estimator import Step, during
 from qae.verl_plugin.sessions import Sessions
+from tests.verl_plugin.batches import outputs_of
 
 # Right, right, wrong, wrong; the second and the fourth have two outputs, of which the first one may be anything.
 KEYS = ["p_0_0", "p_1_0", "p_1_1", "p_2_0", "p_3_0", "p_3_1"]
@@ -118,7 +119,8 @@ def test_metrics_count_sessions_and_tokens_of_all_outputs(k: float) -> None:
     advantage_B_T = advantages(data, KEYS, "qae", quantile_k=k)
     score_B, right_B, entropy_B_T = torch.tensor(SCORES), torch.tensor(RIGHT), torch.ones(mask_B_T.shape)
     rule, sessions = AdvantageConfig(quantile_k=k), Sessions.of_keys(KEYS)
-    values = describe(score_B, uid_B, advantage_B_T, entropy_B_T, mask_B_T, rule, score_B, right_B, sessions)
+    outputs = outputs_of(score_B, advantage_B_T, entropy_B_T, mask_B_T)
+    values = describe(outputs, uid_B, rule, score_B, right_B, sessions)
     mean = k < 0
     assert values[metrics.POSITIVE_FRACTION.name] == 0.5
     assert values[metrics.ZERO_FRACTION.name] == (0.0 if mean else 0.5)
