@@ -1,6 +1,6 @@
 """A batch of verl as far as its description needs it: sums of each output and flat tokens, without padding.
 
-At the paper's size a batch is 8,192 outputs of up to 20,480 tokens, and padded copies of its fields would be most of what
+At the paper's size a batch is 8,192 outputs of up to 20,480 tokens. Padded copies of its fields would be most of what
 the driver holds (docs/performance.md).
 """
 
@@ -88,7 +88,7 @@ def entropy_sums(data: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
 def _flat(field: Tensor) -> tuple[Tensor, Tensor]:
     """The values of all rows behind each other, and the length of each row."""
     if field.is_nested:
-        return field.values(), field.offsets().diff()  # type: ignore[no-untyped-call]  # torch's
+        return field.values(), field.offsets().diff()  # type: ignore[attr-defined]  # nested tensors'
     return field.reshape(-1), torch.full((field.shape[0],), field.shape[1], dtype=torch.int64)
 
 

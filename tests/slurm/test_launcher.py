@@ -36,7 +36,7 @@ WAIT_SECONDS = 300
 HOSTILE_FOLDER = "runs %j 'q' $(touch pwned) #x"
 HOSTILE_TEXT = "x'; $(touch pwned) \\\"#"
 LAUNCH = ("-m", "hydra/launcher=slurm", "site=local", *QUICK)
-FORKS_AT_STEP_4 = ("guard=entropy", "guard.collapse.action=fork", *AT_STEP_4)
+FORKS_AT_STEP_4 = ("guard=entropy", "guard.drift=null", "guard.explosion.action=fork", *AT_STEP_4)
 PLAIN = ("tracking=none", "sweep.parts=[]", "resources.memory=1G")
 
 # What sbatch is replaced by: the real one, and the launcher's death around it.

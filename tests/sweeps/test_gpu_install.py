@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from qae.errors import ConfigError
-from sweeps import verl_machine, verl_rules
+from sweeps import run_checks, verl_rules
 from tests.configs import verl_mapping
 
 ROOT = Path(__file__).parents[2]
@@ -99,20 +99,12 @@ def test_attention_that_cannot_spread_a_sequence_is_refused_where_one_is_spread(
         verl_rules.check(verl_mapping(*typed), exists=None)
 
 
-def test_a_machine_with_gpus_and_without_flash_attention_is_told_before_anything_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text('#!/bin/sh\nfor i in 0 1 2 3 4 5 6 7; do echo "GPU $i: NVIDIA H100"; done\n')
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    node = ("resources.nodes=1",)
-    with pytest.raises(ConfigError, match="flash-attn") as refused:
-        verl_machine.check(verl_mapping(*node))
-    assert refused.value.key == "attention"
-    verl_machine.check(verl_mapping(*node, "attention=sdpa"))
+def test_a_launch_from_an_environment_that_lacks_a_package_of_the_run_is_refused() -> None:
+    run_checks.check_installed(verl_mapping("model=qwen3-random-tiny"))
+    with pytest.raises(ConfigError, match="vllm is not installed in this environment: `make setup-gpu`"):
+        run_checks.check_installed(verl_mapping())
+    with pytest.raises(ConfigError, match=r"sglang is not installed .* verl's image"):
+        run_checks.check_installed(verl_mapping("actor_rollout_ref.rollout.name=sglang"))
 
 
 def test_make_refuses_a_python_that_the_lock_has_no_wheels_for(tmp_path: Path) -> None:
