@@ -9,6 +9,10 @@ LOCK := $(if $(wildcard .venv/.gpu),requirements-gpu.lock,$(if $(wildcard .venv/
 SIZE := $(if $(wildcard .venv/.gpu),about 11 GB: verl and vllm,$(if $(wildcard .venv/.light),about .6 GB,about 6 GB: torch and verl))
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
+define CHECK_PYTHON
+$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
+	f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
+endef
 
 .PHONY: help setup setup-gpu setup-light verl-record sweep slurm-demo test lint format lock scripts benchmark benchmark-driver benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
 
@@ -116,8 +120,7 @@ clean: ## remove the environment and caches; runs/ stays
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 .venv/.ready: $(LOCK) pyproject.toml $(wildcard .venv/.gpu .venv/.light) | $(UV)
-	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
-		f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
+	@$(CHECK_PYTHON)
 	@echo "Setting up .venv from $(LOCK) ($(SIZE)) …"
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	$(UV) pip sync --quiet $(if $(wildcard .venv/.light),,--compile-bytecode) --python $(BIN)/python --require-hashes $(LOCK)
@@ -125,7 +128,6 @@ clean: ## remove the environment and caches; runs/ stays
 	@touch $@
 
 .uv/bin/uv:
-	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
-		f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
+	@$(CHECK_PYTHON)
 	@$(PYTHON) -m venv .uv || { echo "python3-venv is missing: install it (Debian: apt-get install python3-venv)"; exit 1; }
 	.uv/bin/python -m pip install --quiet uv

@@ -18,7 +18,7 @@ from slurm import client
 from slurm.batches import BatchStore
 from slurm.client import SlurmError
 from slurm.follow import Follower
-from slurm.request import Request, grouped, pace_of, request_of
+from slurm.request import Request, grouped, pace_of
 from slurm.script import Array
 from slurm.states import Phase
 from slurm.submit import Submission, Submitter, patiently
@@ -67,12 +67,12 @@ class SlurmExecutor:
 
     def check(self, runs: Sequence[PlannedRun]) -> None:
         """Refuse requests that sbatch could not use, and files that jobs would not find."""
-        grouped(runs)
-        for run in runs:
-            if request_of(run.config).container is None:
-                run_checks.check_installed(run.config)
-            if self._snapshot:
-                _check_paths(run.config)
+        for request, group in grouped(runs).items():
+            for run in group:
+                if request.container is None:
+                    run_checks.check_installed(run.config)
+                if self._snapshot:
+                    _check_paths(run.config)
 
     def describe(self, plan: Plan) -> Sequence[str]:
         """What will be submitted, as what, and with which scripts."""

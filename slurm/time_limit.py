@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 LEAST_WARNING_SECONDS = 120
 _MOST_WARNING_SECONDS = 65_535  # sbatch(1), --signal
-_STEP_MARGIN = (
-    2.0  # an estimate is right to a factor of two (docs/gpu_hours.md), and a step with a validation is longer
-)
+# An estimate is right to a factor of two (docs/gpu_hours.md), and a step with a validation is longer.
+_STEP_MARGIN = 2.0
 _CHECKPOINT_SECONDS = 300
 _ROUNDED_TO_SECONDS = 300  # so that runs whose steps differ a little share a job array
 _FEW_STEPS = 3

@@ -1,6 +1,7 @@
 """What a configuration is checked for before it is a run, whoever trains it."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,6 +40,7 @@ def check_installed(config: Mapping[str, object]) -> None:
             raise ConfigError("backend", config.get("backend"), fix)
 
 
+@cache
 def _is_installed(name: str) -> bool:
     """By its distribution, or by a module of its name where somebody put it on the path."""
     try:

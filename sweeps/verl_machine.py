@@ -9,6 +9,7 @@ from typing import cast
 from qae.checks import value_of
 from qae.errors import ConfigError
 
+ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"
 LOCAL_RAY = "local"  # as RAY_ADDRESS: start one, whatever runs on this machine
 _OF_A_MACHINE = ("num_cpus", "num_gpus", "object_store_memory")
 _CPU_MODEL = "rehearse on this machine with model=qwen3-random-tiny, or launch where the GPUs are"
@@ -74,7 +75,7 @@ def on_cpu(config: Mapping[str, object]) -> bool:
 
 def flash_attention(config: Mapping[str, object]) -> bool:
     """Whether verl loads the model with flash attention of the package flash-attn, its default under FSDP."""
-    chosen = value_of(config, "actor_rollout_ref.model.override_config.attn_implementation")
+    chosen = value_of(config, ATTENTION)
     return (
         value_of(config, "model_engine") in (None, "dp") and str(chosen or "flash_attention_2") == "flash_attention_2"
     )

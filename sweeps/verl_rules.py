@@ -11,7 +11,7 @@ from pathlib import Path
 
 from qae.checks import boolean, is_number, is_whole, whole_number
 from qae.errors import ConfigError
-from sweeps import verl_learning, verl_modes, verl_source
+from sweeps import verl_learning, verl_machine, verl_modes, verl_source
 from sweeps.verl_overrides import engine, verl_values
 
 # Keys of ours in verl's `algorithm` section: the estimator reads them.
@@ -24,7 +24,6 @@ LOSS_AGGREGATIONS = ("token-mean", "token-sum", "seq-mean-token-sum", "seq-mean-
 KL_ESTIMATORS = ("kl", "k1", "abs", "mse", "k2", "low_var_kl", "k3", "full")
 
 _A, _R = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
-_ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"
 # Sections that verl hands on to other libraries, or reads key by key: any key may stand there.
 _OPEN = (
     "reward.reward_kwargs",
@@ -235,10 +234,10 @@ def _lengths(run: Run) -> None:
             f"{_A}.ulysses_sequence_parallel_size={replica} needs it to be true",
         )
         # verl/models/transformers/monkey_patch.py: the ranks of a sequence meet in flash attention, and nowhere else.
-        attention = str(run.get(_ATTENTION) or "flash_attention_2")
+        attention = str(run.get(verl_machine.ATTENTION) or "flash_attention_2")
         run.require(
             attention.startswith("flash_attention"),
-            _ATTENTION,
+            verl_machine.ATTENTION,
             f"{_A}.ulysses_sequence_parallel_size={replica} would train on parts of sequences; attention=sdpa sets 1",
         )
 

@@ -5,7 +5,7 @@ the driver holds (docs/performance.md).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -39,31 +39,26 @@ class Outputs:
             data: ``responses``, ``response_mask``, ``entropy``, ``advantages`` and ``rm_scores``, and in its place
                 ``token_level_rewards`` where that is there; each nested with a row an output, or padded (B, T).
         """
-        mask_M, lengths_B = _flat(data["response_mask"])
-        row_M = torch.arange(len(lengths_B)).repeat_interleave(lengths_B)
-        taken_M = mask_M.bool()
-        row_N = row_M[taken_M]
-        tokens_B = torch.bincount(row_N, minlength=len(lengths_B))
-        entropy_N = _flat(data["entropy"])[0][taken_M].float()
-        reward_M, _ = _flat(data["token_level_rewards" if "token_level_rewards" in data else "rm_scores"])
-        advantage_N = _flat(data["advantages"])[0][taken_M]
+        tokens = _Tokens.of(data["response_mask"])
+        tokens_B, entropy_N = tokens.counts(), tokens.taken(data["entropy"]).float()
+        advantage_N = tokens.taken(data["advantages"])
         spoken_B = tokens_B > 0
-        advantage_B = advantage_N.new_zeros(len(lengths_B))
+        advantage_B = advantage_N.new_zeros(tokens.rows)
         advantage_B[spoken_B] = advantage_N[(tokens_B.cumsum(0) - tokens_B)[spoken_B]]
+        rewards = data["token_level_rewards" if "token_level_rewards" in data else "rm_scores"]
         return cls(
-            score_B=_sums(reward_M, row_M, len(lengths_B)).float(),
+            score_B=_sums(_flat(rewards)[0], tokens.row_M, tokens.rows).float(),
             advantage_B=advantage_B,
             tokens_B=tokens_B,
-            entropy_B=_sums(entropy_N, row_N, len(lengths_B)),
-            ids_N=_flat(data["responses"])[0][taken_M].int(),
+            entropy_B=tokens.sums(entropy_N),
+            ids_N=tokens.taken(data["responses"]).int(),
             entropy_N=entropy_N,
         )
 
     @classmethod
     def joined(cls, parts: Sequence["Outputs"]) -> "Outputs":
         """The outputs of all parts, in order."""
-        names = ("score_B", "advantage_B", "tokens_B", "entropy_B", "ids_N", "entropy_N")
-        return cls(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+        return cls(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(cls)))
 
 
 def policy_entropy(entropy_B: Tensor, tokens_B: Tensor) -> float:
@@ -78,11 +73,40 @@ def policy_entropy(entropy_B: Tensor, tokens_B: Tensor) -> float:
 
 def entropy_sums(data: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """`Outputs.entropy_B` and `Outputs.tokens_B` of fields that have ``response_mask`` and ``entropy``."""
-    mask_M, lengths_B = _flat(data["response_mask"])
-    taken_M = mask_M.bool()
-    row_N = torch.arange(len(lengths_B)).repeat_interleave(lengths_B)[taken_M]
-    entropy_N = _flat(data["entropy"])[0][taken_M].float()
-    return _sums(entropy_N, row_N, len(lengths_B)), torch.bincount(row_N, minlength=len(lengths_B))
+    tokens = _Tokens.of(data["response_mask"])
+    return tokens.sums(tokens.taken(data["entropy"]).float()), tokens.counts()
+
+
+@dataclass(frozen=True)
+class _Tokens:
+    """Which of M positions are response tokens, and of which output each is.
+
+    Attributes:
+        taken_M: whether a position is a response token, bool (M,).
+        row_M: the output of each position, int64 (M,).
+        row_N: the output of each response token, int64 (N,).
+        rows: outputs.
+    """
+
+    taken_M: Tensor
+    row_M: Tensor
+    row_N: Tensor
+    rows: int
+
+    @classmethod
+    def of(cls, mask: Tensor) -> "_Tokens":
+        mask_M, lengths_B = _flat(mask)
+        taken_M, row_M = mask_M.bool(), torch.arange(len(lengths_B)).repeat_interleave(lengths_B)
+        return cls(taken_M, row_M, row_M[taken_M], len(lengths_B))
+
+    def taken(self, field: Tensor) -> Tensor:
+        return _flat(field)[0][self.taken_M]
+
+    def counts(self) -> Tensor:
+        return torch.bincount(self.row_N, minlength=self.rows)
+
+    def sums(self, values_N: Tensor) -> Tensor:
+        return _sums(values_N, self.row_N, self.rows)
 
 
 def _flat(field: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,7 +30,7 @@ def compute_advantage_for_multi_trajectories(
     norm_adv_by_std_in_grpo: bool = True,  # verl's signature
     config: object = None,
 ) -> "DataProto":
-    """verl's; our estimator knows the sessions meanwhile."""
+    """Verl's function; while it runs, our estimator knows the sessions."""
     chosen = estimator_for(adv_estimator, config)
     with during_sessions(Sessions.of_keys(batch_keys)) if chosen == NAME else nullcontext():
         return _verls(data, batch_keys, chosen, gamma, lam, num_repeat, norm_adv_by_std_in_grpo, config)

@@ -13,7 +13,7 @@ from sweeps.verl_cache import PREFIX
 
 _GPUS_WHERE_NOTHING_SAYS = 8  # verl's own default
 _IMAGE = "train in verl's image, the package index has no set that fits (docs/gpu_install.md)"
-_INSTALL = {"vllm": "`make setup-gpu`", "sglang": _IMAGE, "megatron": _IMAGE}
+_INSTALL = {"vllm": "`make setup-gpu` (docs/gpu_install.md)", "sglang": _IMAGE, "megatron": _IMAGE}
 _MODEL = "actor_rollout_ref.model.path"
 
 
@@ -68,7 +68,7 @@ class VerlTrainer(Trainer):
         if self.gpus(config):
             engine = str(value_of(config, "actor_rollout_ref.rollout.name") or "vllm")
             extra = engine if engine in ("vllm", "sglang") else "vllm"
-            found[engine] = f"{_INSTALL[extra]} (docs/gpu_install.md)"
+            found[engine] = _INSTALL[extra]
             if verl_machine.flash_attention(config):
                 found["flash-attn"] = "install it as docs/gpu_install.md says, or do without at a cost: attention=sdpa"
             if value_of(config, "model_engine") == "megatron":
