@@ -13,6 +13,7 @@ SECTIONS = frozenset(
         "sweep",
         "search",
         "guard",
+        "checkpoints",
         "hydra",
         "ray_kwargs",
         "transfer_queue",

@@ -141,6 +141,11 @@ class RunDirectory:
         return self.path / "checkpoints"
 
     @property
+    def best_checkpoint(self) -> Path:
+        """The checkpoint of the best validation, where the run keeps it."""
+        return self.path / "best_checkpoint"
+
+    @property
     def logs(self) -> Path:
         """What each attempt printed."""
         return self.path / "logs"

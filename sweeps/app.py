@@ -24,7 +24,19 @@ if TYPE_CHECKING:
     from sweeps.executor import Executor
     from sweeps.launch import Outcome
 
-_NOT_AXES = ("sweep.", "tracking", "resources", "slurm.", "site=", "guard", "hydra", "experiment", "labels.", "search.")
+_NOT_AXES = (
+    "sweep.",
+    "checkpoints.",
+    "tracking",
+    "resources",
+    "slurm.",
+    "site=",
+    "guard",
+    "hydra",
+    "experiment",
+    "labels.",
+    "search.",
+)
 # A single run as composed, and the node of its launcher; it is launched after Hydra has returned, which would add a
 # line of its own to errors.
 _single: list[tuple[list[str], DictConfig, DictConfig]] = []

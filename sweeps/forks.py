@@ -1,7 +1,5 @@
 """Forks: a run that the guard ended goes on from an earlier checkpoint with another K, as a run of its own."""
 
-import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,7 +12,7 @@ from omegaconf import OmegaConf
 from qae.guard import decisions
 from qae.json_lines import read_jsonl
 from qae.run_directory import JsonlWriter, Record, RunDirectory, RunState, RunStatus
-from sweeps import trainers
+from sweeps import best, trainers
 from sweeps.identity import run_id
 from sweeps.store import ManifestRun, RunStore
 
@@ -143,25 +141,8 @@ def _fill(fork: RunDirectory, config: Mapping[str, object], parent: RunDirectory
             writer.append(*cast("list[Record]", lines))
     fork.checkpoints.mkdir()
     try:
-        _copy(checkpoint, fork.checkpoints / checkpoint.name)
+        best.copy(checkpoint, fork.checkpoints / checkpoint.name)
     except OSError as error:
         raise NoForkError(f"its checkpoint {checkpoint.name} cannot be copied ({error.strerror})") from error
     total = trainers.of(config).total_steps(config)
     fork.write_state(RunState(RunStatus.PLANNED, step=step, total_steps=total))
-
-
-def _copy(source: Path, target: Path) -> None:
-    """The same files under another name where the file system can, else copies; checkpoints are never written over."""
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=_link_or_copy)
-    else:
-        _link_or_copy(str(source), str(target))
-
-
-def _link_or_copy(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copy2(source, target)

@@ -22,6 +22,7 @@ from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from qae.text import encodable
 from sweeps import forks, provenance, reasons, run_checks, tracking, trainers
+from sweeps.best import BestCheckpoint
 from sweeps.guard import Guard
 from sweeps.locking import AlreadyRunningError, exclusive, leased
 from sweeps.reasons import ExitReason
@@ -228,6 +229,7 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
         progress.tracked(tracker)
         guard = Guard(config, directory, state.total_steps, tracker)
         progress.note(guard.reason)
+        best = BestCheckpoint(config, directory)
 
         def on_step(step: int, values: Mapping[str, float]) -> None:
             progress.step(step, values)
@@ -235,12 +237,14 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
             progress.tracked(tracker)
             guard.step(step, values)
             progress.note(guard.reason)
+            best.step(step, values)
 
         def should_stop() -> bool:
             return bool(stop_requests) or guard.ending is not None or directory.requested_end() is not None
 
         # One that was killed between the guard's decision and its end has nothing left to train.
         step = state.step if guard.ending else _train(config, directory, state.step, on_step, should_stop, place)
+        best.look()
     except Exception as error:
         status = _failed(error, config, directory, state.attempt, progress, stop_requests)
         with suppress(OSError):  # the log lies on the disk that may be full

@@ -9,7 +9,7 @@ from typing import cast
 
 from qae.checks import value_of, whole_number
 from qae.wandb_environment import Mode
-from sweeps import tracking, trainers
+from sweeps import best, tracking, trainers
 from sweeps.identity import DATA_FILES
 
 GIB = 2**30
@@ -102,7 +102,7 @@ def _wandb(config: Mapping[str, object]) -> Mode | None:
 
 
 def disk_bytes(config: Mapping[str, object]) -> int:
-    """Of a run's checkpoints: those that are kept, and the one that is being written."""
+    """Of a run's checkpoints: those that are kept, the best one where it is, and the one that is being written."""
     if not trainers.of(config).gpus(config):
         return _RUN_BYTES_WITHOUT_GPUS
     each = int(_parameters(config) * _CHECKPOINT_BYTES_A_PARAMETER) or _CHECKPOINT_BYTES_OF_UNKNOWN_MODEL
@@ -112,7 +112,7 @@ def disk_bytes(config: Mapping[str, object]) -> int:
         steps = _whole(config, "trainer.total_training_steps")
         saves = isinstance(frequency, int) and frequency > 0
         kept = math.ceil(steps / cast("int", frequency)) if saves else 0
-    return each * (kept + 1)
+    return each * (kept + 1 + (best.wanted(config) is not None))
 
 
 def memory_bytes(config: Mapping[str, object]) -> int:

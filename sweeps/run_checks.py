@@ -9,7 +9,7 @@ from pathlib import Path
 from qae.checks import is_whole
 from qae.config import AdvantageConfig
 from qae.errors import ConfigError
-from sweeps import guard, trainers
+from sweeps import best, guard, trainers
 
 
 def check(config: Mapping[str, object], exists: Callable[[Path], bool] = Path.exists) -> None:
@@ -51,7 +51,7 @@ def _is_installed(name: str) -> bool:
 
 
 def check_method(config: Mapping[str, object]) -> None:
-    """Refuse a seed, a rule or a guard that no trainer could use.
+    """Refuse a seed, a method, a guard or a choice of checkpoint that no trainer could use.
 
     Raises:
         ConfigError: names the key, the value and the fix.
@@ -62,3 +62,4 @@ def check_method(config: Mapping[str, object]) -> None:
     algorithm = config.get("algorithm")
     AdvantageConfig.from_mapping(algorithm if isinstance(algorithm, Mapping) else {})
     guard.check(config)
+    best.check(config)

@@ -51,7 +51,7 @@ WITHOUT_EFFECT: Mapping[str, str] = {
 OF_A_CONTINUED_RUN = frozenset({"trainer.val_before_train"})
 # Keys that the command changes and honours: each run gets a folder of its own, modules are added.
 HONOURED = frozenset({"trainer.rollout_data_dir", "trainer.validation_data_dir", MODULES})
-_SECTIONS = ("resources", "search", "slurm", "sweep", "tracking")
+_SECTIONS = ("checkpoints", "resources", "search", "slurm", "sweep", "tracking")
 # Any name may stand in the first three; the launch writes the last one.
 _OPEN = ("search.constraints", "slurm.attempts", "slurm.options", f"tracking.{LAUNCH_MODE}")
 

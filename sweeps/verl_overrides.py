@@ -10,7 +10,20 @@ from sweeps import toolkit_keys, verl_source
 
 # Sections of ours; everything else is verl's.
 OURS = frozenset(
-    {"labels", "backend", "seed", "tabular", "tiny", "resources", "slurm", "tracking", "guard", "fork", "sweep"}
+    {
+        "labels",
+        "backend",
+        "seed",
+        "tabular",
+        "tiny",
+        "resources",
+        "slurm",
+        "tracking",
+        "guard",
+        "checkpoints",
+        "fork",
+        "sweep",
+    }
     | {"search", "hydra"}
 )
 # What verl calls a seed; `seed` sets those that the configuration leaves open. Data order, mini-batches, engine, vLLM.

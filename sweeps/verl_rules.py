@@ -353,6 +353,12 @@ def _steps(run: Run) -> None:
         "trainer.total_training_steps",
         "give a whole number above 0; plan, progress and resuming count them",
     )
+    saving = f"{_A}.checkpoint.async_save"
+    run.require(
+        not run.get(saving),
+        saving,
+        "after a kill nobody could tell whether a checkpoint that is written beside the training is whole; set false",
+    )
 
 
 _RULES: tuple[Callable[[Run], None], ...] = (

@@ -83,6 +83,7 @@ def test_a_value_with_which_nothing_is_learnt_is_refused(
         ("trainer.val_only", True),
         ("trainer.critic_warmup", 301),
         ("trainer.max_actor_ckpt_to_keep", 0),
+        (f"{A}.checkpoint.async_save", True),
         ("data.train_max_samples", 100),
         (f"{A}.optim.clip_grad", 0),
         (f"{A}.optim.lr_warmup_steps_ratio", 1.5),

@@ -16,6 +16,7 @@ from qae import metrics
 from qae.config import AdvantageConfig
 from qae.guard import decisions
 from qae.run_directory import RunDirectory, RunStatus, read_evaluations, read_metrics
+from sweeps import best, verl_checkpoints
 from sweeps.job import Exit, log_path
 from sweeps.verl_checkpoints import resume_step
 from tests.configs import verl_mapping
@@ -111,6 +112,20 @@ def check_metrics(row: Mapping[str, object]) -> None:
     assert sum(float(str(row[share.name])) for share in shares) == pytest.approx(1)
 
 
+def check_best(directory: RunDirectory, among: Sequence[int]) -> None:
+    """The checkpoint of the best of these validations is kept, whole."""
+    values = {
+        row["step"]: float(str(row["val/overall/pass@1"]))
+        for row in read_metrics(directory).records
+        if row["step"] in among
+    }
+    expected = min(values, key=lambda step: (-values[step], int(str(step))))
+    kept = best.read(directory)
+    assert kept is not None
+    assert (kept.step, kept.value) == (expected, values[expected])
+    assert list(verl_checkpoints.complete(directory.best_checkpoint)) == [expected]
+
+
 def test_verls_grpo_with_a_quantile_in_asynchronous_turns_goes_on_after_a_killed_worker(tmp_path: Path) -> None:
     """The estimator's name and the turns are verl's, K is kept by an entropy band, and Ctrl-C ends it."""
     runs = tmp_path / "runs"
@@ -162,7 +177,7 @@ def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another
     rule = ("steps=1", "start_steps=2", "ratio=1e-9", "action=fork", "fork_k=0.6")
     guarded = ("guard=entropy", "guard.drift=null", *(f"guard.explosion.{setting}" for setting in rule))
     of_run = ("trainer.total_training_steps=4", "trainer.save_freq=1")
-    settings = ("regularizer=gspo", *of_run, *guarded)
+    settings = ("regularizer=gspo", "checkpoints.keep_best=pass_at_1", *of_run, *guarded)
     process = start(runs, *settings)
     wait_for(logged(runs, 1), "step 1")
     parent = only_run(runs)
@@ -213,6 +228,8 @@ def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another
         assert row[metrics.ENTROPY_LOSS_MEAN.name] == pytest.approx(own, rel=BFLOAT16)
     check_evaluations(parent, (0, 2))
     check_evaluations(fork, (2, 4))
+    check_best(parent, among=(2,))
+    check_best(fork, among=(2, 4))
     for directory in (parent, fork):
         assert not directory.lease.exists()
         assert not directory.stop_request.exists()
