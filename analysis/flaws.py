@@ -6,70 +6,27 @@ all, every command says in one sentence a kind that there are some.
 
 import reprlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
+from analysis.flaw import Flaw, Kind
 from analysis.naming import K, k_is_unreadable
+from analysis.runs import Runs
 from qae import numbers
-
-if TYPE_CHECKING:
-    from analysis.runs import Runs
 
 SHOWN_STEPS = 6
 _SHOWN_TOTALS = 4
 _TOTAL_STEPS = "trainer.total_training_steps"
 
 
-class Kind(StrEnum):
-    """What can be wrong."""
-
-    UNFINISHED = "unfinished"
-    MISSING_STEPS = "missing steps"
-    SUPERSEDED = "rewritten steps"
-    ORDER = "order of attempts"
-    UNREADABLE = "unreadable"
-    VALUES = "values that could not be used"
-    INFINITE = "infinite values"
-    STEPS = "steps that could not be used"
-    SAMPLES = "samples that could not be judged"
-    SETTINGS = "settings that could not be read"
-    DUPLICATE = "same computation twice"
-    IDENTITY = "arms and seeds"
-    VERSIONS = "versions differ"
-    NOTE = "left out"
-
-
-@dataclass(frozen=True)
-class Flaw:
-    """One thing that is wrong with a run's numbers.
-
-    Attributes:
-        kind: what.
-        run: the run's id.
-        text: a sentence.
-        count: how many values, rows, steps or samples it concerns.
-        what: the metric or key that it is about, or "".
-        steps: where a metric's value is missing, which is why no number stands there.
-    """
-
-    kind: Kind
-    run: str
-    text: str
-    count: int = 1
-    what: str = ""
-    steps: tuple[int, ...] = ()
-
-
-def of(runs: "Runs") -> list[Flaw]:
+def of(runs: Runs) -> list[Flaw]:
     """All flaws of some runs: what their source has found, infinite values, and settings that could not be read."""
     return [*runs.flaws, *_infinite(runs), *_settings(runs)]
 
 
-def undefined_steps(runs: "Runs", name: str) -> dict[str, tuple[int, ...]]:
+def undefined_steps(runs: Runs, name: str) -> dict[str, tuple[int, ...]]:
     """By run, the steps at which a metric was logged and is no number."""
     return {
         flaw.run: flaw.steps for flaw in runs.flaws if flaw.kind is Kind.VALUES and flaw.what == name and flaw.steps
@@ -111,7 +68,7 @@ def _sentence(kind: Kind, flaws: Sequence[Flaw]) -> str:
     return f"{kind}, {where}: {', '.join(totals)}. Run {flaws[0].run}, for one: {flaws[0].text}"
 
 
-def _infinite(runs: "Runs") -> list[Flaw]:
+def _infinite(runs: Runs) -> list[Flaw]:
     values = runs.metrics["value"].to_numpy(dtype=np.float64)
     rows = np.flatnonzero(np.isinf(values))
     if not rows.size:
@@ -130,7 +87,7 @@ def _infinite(runs: "Runs") -> list[Flaw]:
     ]
 
 
-def _settings(runs: "Runs") -> list[Flaw]:
+def _settings(runs: Runs) -> list[Flaw]:
     found = []
     for record in runs.records:
         if k_is_unreadable(record.config):

@@ -19,7 +19,7 @@ from qae.text import brief
 
 Config = Mapping[str, object]
 
-# Of a fork of a run that a guard ended (sweeps/forks.py); which run it was is no more a difference than a seed is.
+# Of a fork of a run that a guard ended (sweeps/worker/forks.py). Which run it was is no difference, as a seed is none.
 OF_FORK = ("fork.run", "fork.step", "fork.parent_k")
 _SEED = "seed"
 _LARGEST = 2**63 - 1  # frames hold no larger whole numbers

@@ -4,18 +4,16 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from analysis.flaw import Flaw
 from analysis.identity import DEFAULT, ArmRule
 from qae.run_directory import NOTHING_TO_LEARN, RunStatus
 from qae.text import brief
-
-if TYPE_CHECKING:
-    from analysis.flaws import Flaw
 
 Result = TypeVar("Result")
 
@@ -118,7 +116,7 @@ class Runs:
     notes: tuple[str, ...] = ()
     arm_notes: tuple[str, ...] = ()
     rule: ArmRule = DEFAULT
-    flaws: "tuple[Flaw, ...]" = ()
+    flaws: tuple[Flaw, ...] = ()
     _remembered: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from sweeps.tree import TREE
+from sweeps.composition.tree import TREE
 
 ROOT = Path(__file__).parents[1]
 _APP = f"""

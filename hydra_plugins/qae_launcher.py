@@ -1,4 +1,4 @@
-"""`hydra/launcher=local`: runs side by side on this machine; the logic is in `sweeps.local`."""
+"""`hydra/launcher=local`: runs side by side on this machine; the logic is in `sweeps.launching.local`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
-    from sweeps.executor import Executor
+    from sweeps.launching.executor import Executor
 
 
 @dataclass
@@ -48,7 +48,7 @@ class SweepLauncher(Launcher):
         from hydra.core.utils import JobReturn, JobStatus, setup_globals
 
         from sweeps.app import launch
-        from sweeps.compose import compose_jobs
+        from sweeps.composition.compose import compose_jobs
 
         setup_globals()
         composed = compose_jobs(self._context.config_loader, self._config, job_overrides)
@@ -64,6 +64,6 @@ class LocalLauncher(SweepLauncher):
 
     def executor(self, config: "Mapping[str, object]") -> "Executor":
         """As many workers as `resources.parallel` says."""
-        from sweeps.local import LocalExecutor, side_by_side
+        from sweeps.launching.local import LocalExecutor, side_by_side
 
         return LocalExecutor(side_by_side(config))

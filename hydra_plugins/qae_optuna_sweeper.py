@@ -34,9 +34,9 @@ class OptunaSweeper(LaunchingSweeper):
         from qae import terminal
         from qae.errors import ConfigError
         from sweeps import app
-        from sweeps.compose import compose_jobs, resolved
-        from sweeps.parts import settled
-        from sweeps.ranges import parser
+        from sweeps.composition.compose import compose_jobs, resolved
+        from sweeps.composition.parts import settled
+        from sweeps.composition.ranges import parser
         from sweeps.search.command import search
 
         if not isinstance(self._launcher, SweepLauncher):

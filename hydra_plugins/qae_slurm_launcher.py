@@ -10,7 +10,7 @@ from hydra_plugins.qae_launcher import SweepLauncher
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sweeps.executor import Executor
+    from sweeps.launching.executor import Executor
 
 
 @dataclass

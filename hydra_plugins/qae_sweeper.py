@@ -1,4 +1,4 @@
-"""`hydra/sweeper=parts`: the union of products that `sweep.parts` lists; the logic is in `sweeps.parts`.
+"""`hydra/sweeper=parts`: the union of products that `sweep.parts` lists; the logic is in `sweeps.composition.parts`.
 
 What it shares with `hydra/sweeper=optuna` is here too: both make the launcher that the configuration names.
 """
@@ -49,9 +49,9 @@ class PartsSweeper(LaunchingSweeper):
         """Launch every job of the sweep."""
         from omegaconf import OmegaConf
 
-        from sweeps import ranges
-        from sweeps.arguments import repeated
-        from sweeps.parts import checked_parts, expand, settled
+        from sweeps.composition import ranges
+        from sweeps.composition.arguments import repeated
+        from sweeps.composition.parts import checked_parts, expand, settled
 
         loader = self._context.config_loader
         parser = ranges.parser(loader)

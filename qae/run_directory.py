@@ -60,8 +60,8 @@ class RunState:
         latest: last known values of the few metrics that lists of runs show, by metric name.
         job: Slurm's id of the job that has it or had it last, ``1234_5``; None where no Slurm runs it.
         node: Slurm's name of the node of that job.
-        exit_reason: why the last attempt that ended early did (`sweeps.reasons.ExitReason`); None before, and once
-            the run is done.
+        exit_reason: why the last attempt that ended early did (`sweeps.worker.reasons.ExitReason`); None before,
+            and once the run is done.
         reasons: how many attempts ended early, by reason.
         settled: `reasons` when the run was last given up; a retry counts anew from there.
         stuck_step: step at which the last attempt ended that crashed, or ran out of time before its first step; the
@@ -149,6 +149,10 @@ class RunDirectory:
     def logs(self) -> Path:
         """What each attempt printed."""
         return self.path / "logs"
+
+    def log(self, attempt: int) -> Path:
+        """What an attempt printed; the first one is 1."""
+        return self.logs / f"attempt-{attempt}.log"
 
     @property
     def lock(self) -> Path:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from qae.checks import whole_number_or_null
 from qae.errors import ConfigError
 from qae.run_directory import RunState
-from sweeps.reasons import ExitReason
+from sweeps.worker.reasons import ExitReason
 
 # Attempts that may end so before the run is given up; None: as many as it takes. One means that trying again is futile.
 DEFAULTS: Mapping[ExitReason, int | None] = MappingProxyType(

@@ -15,7 +15,7 @@ import orjson
 from qae.run_directory import RunDirectory, write_atomic
 from slurm.client import QueuedJob
 from slurm.states import JobState, Phase
-from sweeps.store import StoreError
+from sweeps.run_store.store import StoreError
 
 _PREFIX = "qae-"
 

@@ -16,7 +16,7 @@ from submitit.helpers import clean_env
 from submitit.slurm.slurm import read_job_id
 
 from slurm.states import JobState, Phase
-from sweeps.executor import ExecutorError
+from sweeps.launching.executor import ExecutorError
 
 _ANSWER_SECONDS = 120.0
 _UNAVAILABLE = re.compile(

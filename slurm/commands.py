@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from qae.command_line import MistakeError, root_option, say
-from sweeps.run_commands import selected, where_option
+from sweeps.commands.runs import selected, where_option
 
 if TYPE_CHECKING:
     from slurm.client import QueuedJob
-    from sweeps.executor import Executor
-    from sweeps.selection import StoredRun
-    from sweeps.status import InQueue
+    from sweeps.commands.status import InQueue
+    from sweeps.launching.executor import Executor
+    from sweeps.run_store.selection import StoredRun
 
 _WATCH_SECONDS = 2.0
 # A run that says queued for longer, and whose job squeue does not list, waits for nothing; clocks differ by less.
@@ -42,7 +42,7 @@ def status(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, watc
     Squeue is asked once for all commands of the same few seconds, and only where the store has Slurm jobs.
     """
     from qae import terminal
-    from sweeps import status as standing
+    from sweeps.commands import status as standing
 
     if watch:
         _watch(targets, where, root)
@@ -72,7 +72,7 @@ def status(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, watc
 def cancel(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, everything: bool) -> None:
     """Cancel the jobs of the named runs, and stop those that run on this machine; `qae resume` continues them."""
     from slurm import client
-    from sweeps import tables
+    from sweeps.launching import tables
 
     if not (targets or where or everything):
         raise MistakeError("name sweeps or runs, or choose some with --where; --all stops every run of the store")
@@ -95,7 +95,7 @@ def cancel(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, ever
 def throttle(number: int, targets: tuple[str, ...], root: Path) -> None:
     """Let NUMBER runs of each job array in the queue go side by side from now on; 0: all that there is room for."""
     from slurm import client
-    from sweeps import tables
+    from sweeps.launching import tables
 
     runs = selected(root, targets)
     jobs = _jobs(root)
@@ -117,7 +117,7 @@ def retry(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, faile
     They go on from their checkpoints.
     """
     from qae.run_directory import RunStatus
-    from sweeps.reasons import ExitReason
+    from sweeps.worker.reasons import ExitReason
 
     if not (targets or where or failed or oom):
         raise MistakeError("name sweeps or runs, or choose some with --failed, --oom or --where")
@@ -140,7 +140,7 @@ def resume(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, ever
     """Continue the runs that were interrupted, cancelled or never started, and let held jobs start."""
     from qae.run_directory import RunStatus
     from slurm import client
-    from sweeps import tables
+    from sweeps.launching import tables
 
     if not (targets or where or everything):
         raise MistakeError("name sweeps or runs, or choose some with --where; --all continues every run of the store")
@@ -163,7 +163,7 @@ def _launch(runs: "Sequence[StoredRun]", root: Path) -> None:
     Raises:
         SystemExit: with the launch's status, where that is not 0.
     """
-    from sweeps.identity import run_id
+    from sweeps.run_store.identity import run_id
 
     if not runs:
         click.echo("No run is to be started.")
@@ -187,11 +187,11 @@ def _launch_group(runs: "Sequence[StoredRun]", sweep: str, root: Path, *, by_slu
     from qae import streams, terminal
     from qae.errors import ConfigError
     from slurm.executor import SlurmExecutor
-    from sweeps.executor import ExecutorError
-    from sweeps.launch import launch_jobs, watching
-    from sweeps.local import LocalExecutor, side_by_side
-    from sweeps.plan import Job
-    from sweeps.store import StoreError
+    from sweeps.launching.executor import ExecutorError
+    from sweeps.launching.launch import launch_jobs, watching
+    from sweeps.launching.local import LocalExecutor, side_by_side
+    from sweeps.launching.plan import Job
+    from sweeps.run_store.store import StoreError
 
     settings = {
         "name": sweep, "root": str(root.expanduser().resolve()), "dry_run": False, "retry": True, "wait": False,
@@ -221,7 +221,7 @@ def _jobs(root: Path) -> "Mapping[str, QueuedJob]":
 
 def _ask_slurm(ask: Callable[[], _Answer]) -> _Answer:
     from slurm.client import SlurmError
-    from sweeps.store import StoreError
+    from sweeps.run_store.store import StoreError
 
     try:
         return ask()
@@ -234,8 +234,8 @@ def _in_queue(root: Path, runs: "Sequence[StoredRun]") -> "tuple[Mapping[str, In
     from slurm.client import SlurmError
     from slurm.queue_cache import jobs_of
     from slurm.states import Phase
-    from sweeps.status import InQueue, queued_for
-    from sweeps.store import StoreError
+    from sweeps.commands.status import InQueue, queued_for
+    from sweeps.run_store.store import StoreError
 
     try:
         jobs = jobs_of(root.expanduser().resolve())
@@ -259,7 +259,7 @@ def _watch(targets: Sequence[str], where: Sequence[str], root: Path) -> None:
     from rich.text import Text
 
     from qae import terminal
-    from sweeps import status as standing
+    from sweeps.commands import status as standing
 
     console = terminal.console()
     try:
@@ -287,7 +287,7 @@ def _note_cancelled(run: "StoredRun") -> None:
     from dataclasses import replace
 
     from qae.run_directory import RunStatus
-    from sweeps.locking import AlreadyRunningError, exclusive
+    from sweeps.run_store.locking import AlreadyRunningError, exclusive
 
     waiting = (RunStatus.QUEUED, RunStatus.PREEMPTED)
     if run.state.status not in waiting:

@@ -1,4 +1,4 @@
-"""A Slurm cluster as a place to run: see `sweeps.executor.Executor`."""
+"""A Slurm cluster as a place to run: see `sweeps.launching.executor.Executor`."""
 
 import shlex
 import signal
@@ -22,18 +22,21 @@ from slurm.request import Request, grouped, pace_of
 from slurm.script import Array
 from slurm.states import Phase
 from slurm.submit import Submission, Submitter, patiently
-from sweeps import checkout, forks, run_checks, snapshot, tables, trainers
-from sweeps.executor import Execution, Feed, no_more
-from sweeps.plan import Action, Plan, PlannedRun
-from sweeps.progress import Progress
-from sweeps.store import RunStore
+from sweeps import trainers
+from sweeps.launching import tables
+from sweeps.launching.executor import Execution, Feed, no_more
+from sweeps.launching.plan import Action, Plan, PlannedRun
+from sweeps.launching.progress import Progress
+from sweeps.run_store import checkout, snapshot
+from sweeps.run_store.store import RunStore
+from sweeps.worker import forks, run_checks
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PLAN_PATIENCE_SECONDS = 60.0
 
 
 class SlurmExecutor:
-    """Runs as elements of job arrays; see `sweeps.executor.Executor`.
+    """Runs as elements of job arrays; see `sweeps.launching.executor.Executor`.
 
     Args:
         config: of the sweep's first job, resolved; `sweep` and `slurm.show_scripts` are taken from it.

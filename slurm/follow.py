@@ -9,11 +9,11 @@ from slurm import client
 from slurm.batches import BatchStore
 from slurm.client import QueuedJob, SlurmError
 from slurm.states import JobState
-from sweeps.executor import Feed, no_more
-from sweeps.forks import parent_of
-from sweeps.locking import is_locked
-from sweeps.plan import PlannedRun, fresh_with_forks
-from sweeps.watch import Watch
+from sweeps.launching.executor import Feed, no_more
+from sweeps.launching.plan import PlannedRun
+from sweeps.launching.watch import Watch, fresh_with_forks
+from sweeps.run_store.locking import is_locked
+from sweeps.worker.forks import parent_of
 
 # squeue is asked soon after something has changed and ever more rarely while nothing does.
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 2.0, 30.0, 1.5

@@ -21,9 +21,10 @@ from qae import home
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from slurm import attempts, ray_cluster
 from slurm.own_job import OwnJob
-from sweeps.job import Exit, Place, exit_code, run_with_fork, stop_requests
-from sweeps.locking import LEASE_SECONDS, AlreadyRunningError, exclusive
-from sweeps.reasons import ExitReason
+from sweeps.run_store.locking import LEASE_SECONDS, AlreadyRunningError, exclusive
+from sweeps.worker.job import Exit, exit_code, run_with_fork, stop_requests
+from sweeps.worker.place import Place
+from sweeps.worker.reasons import ExitReason
 
 # A node that fell silent may hold the run's lease for so long; its job is started on another one at once.
 _PATIENCE_SECONDS = LEASE_SECONDS + 30.0

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sweeps.reasons import ExitReason
+from sweeps.worker.reasons import ExitReason
 
 # Between TERM and KILL lie thirty seconds on most clusters; a controller that is restarting must not use them up.
 _ANSWER_SECONDS = 8.0

@@ -21,8 +21,9 @@ from typing import IO
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
 from slurm import ray_node
-from sweeps import trainers, verl_machine
+from sweeps import trainers
 from sweeps.trainers import Lost
+from sweeps.verl import machine as verl_machine
 
 _FLAGS = {"num_cpus": "--num-cpus", "num_gpus": "--num-gpus", "object_store_memory": "--object-store-memory"}
 _START_SECONDS = 240.0  # a cold file system reads Ray's packages for a minute or two
@@ -76,7 +77,7 @@ class RayCluster:
 def machines(
     config: Mapping[str, object], directory: RunDirectory, should_stop: Callable[[], bool]
 ) -> Iterator[Lost | None]:
-    """Ray for a run whose trainer wants it: over the nodes of this job, or its own on one. See `sweeps.job.Place`.
+    """Ray for a run whose trainer wants it, over the nodes of this job or on one node (`sweeps.worker.place.Place`).
 
     While it lasts, RAY_ADDRESS and the cluster's token are in this process's environment.
 

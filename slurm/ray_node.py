@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from sweeps import verl_machine
+from sweeps.verl import machine as verl_machine
 
 HEAD = "head"
 

@@ -14,7 +14,7 @@ from qae.errors import ConfigError
 from slurm import attempts, time_limit
 from slurm.time_limit import Pace
 from sweeps import trainers
-from sweeps.plan import PlannedRun
+from sweeps.launching.plan import PlannedRun
 
 # What the launcher itself says of every array.
 _OURS = ("job-name", "array", "output", "error", "open-mode", "requeue", "no-requeue", "parsable", "wrap", "test-only")

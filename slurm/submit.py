@@ -19,8 +19,8 @@ from slurm.batches import Batch, BatchStore, new_id
 from slurm.client import Limits, QueueFullError, SlurmError, UnavailableError
 from slurm.request import Request, grouped
 from slurm.script import Array
-from sweeps.locking import AlreadyRunningError, exclusive, is_locked, leased
-from sweeps.plan import PlannedRun
+from sweeps.launching.plan import PlannedRun
+from sweeps.run_store.locking import AlreadyRunningError, exclusive, is_locked, leased
 
 # A controller that restarts is back within minutes; a launcher that died on another machine has let go by then.
 PATIENCE_SECONDS = 300.0

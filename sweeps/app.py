@@ -14,15 +14,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qae.errors import ConfigError
-from sweeps import arguments, toolkit_keys
-from sweeps.compose import resolved
-from sweeps.executor import ExecutorError
-from sweeps.store import StoreError
-from sweeps.tree import EXPERIMENT, TREE, did_you_mean, groups, is_group, known_keys
+from sweeps.composition import arguments, toolkit_keys
+from sweeps.composition.compose import resolved
+from sweeps.composition.tree import EXPERIMENT, TREE, did_you_mean, groups, is_group, known_keys
+from sweeps.launching.executor import ExecutorError
+from sweeps.run_store.store import StoreError
 
 if TYPE_CHECKING:
-    from sweeps.executor import Executor
-    from sweeps.launch import Outcome
+    from sweeps.launching.executor import Executor
+    from sweeps.launching.launch import Outcome
 
 _NOT_AXES = (
     "sweep.",
@@ -98,8 +98,8 @@ def launch(
         name: the sweep's name instead of the configured one.
     """
     from qae import terminal
-    from sweeps.launch import launch_jobs
-    from sweeps.plan import Job
+    from sweeps.launching.launch import launch_jobs
+    from sweeps.launching.plan import Job
 
     jobs = []
     for overrides, values in composed:

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from qae import home, streams
-from sweeps.data_commands import data
+from sweeps.commands.runs import gc, logs
+from sweeps.data.commands import data
 from sweeps.doctor.command import doctor
-from sweeps.run_commands import gc, logs
 
 _ENTRY_POINTS = "qae.commands"
 
@@ -65,9 +65,10 @@ def verl_command(overrides: tuple[str, ...], *, script: bool) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     from qae.errors import ConfigError
-    from sweeps import run_checks, verl_overrides
     from sweeps.app import compose_run, explain
-    from sweeps.trainers.verl import check_command, named_by_run_id
+    from sweeps.verl import overrides as verl_overrides
+    from sweeps.verl.trainer import check_command, named_by_run_id
+    from sweeps.worker import run_checks
 
     try:
         config = compose_run(overrides)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qae.run_directory import RunStatus
-from sweeps.store import RunStore
+from sweeps.run_store.store import RunStore
 from tests.analysis.stores import write_sweep
 from tests.configs import QUICK
 from tests.strangers import QAE, ROOT, SWEEP

@@ -15,7 +15,7 @@ from analysis import comparison, table
 from analysis.advice import advise
 from analysis.guard import tables as guard_tables
 from qae import terminal, text
-from sweeps import status
+from sweeps.commands import status
 
 NUMBER = st.floats(0, 10_000, allow_nan=False).map(lambda value: f"{value:.3f}")
 INTERVAL = st.tuples(NUMBER, NUMBER, NUMBER).map(lambda one: f"{one[0]}\n[{one[1]}, {one[2]}]")

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from analysis import flaws
 from analysis.figures import measuring
+from analysis.flaw import Kind
 from analysis.runs import ArmName, Runs
 from analysis.wording import seeds_an_arm, span
 from qae.metrics import Metric
@@ -216,7 +217,7 @@ def sizes(runs: Runs, source: str) -> str:
 
 def _broken(runs: Runs) -> str:
     """What a reader must know of lines that break: runs with infinite or missing values."""
-    found = {flaw.run for flaw in flaws.of(runs) if flaw.kind in (flaws.Kind.INFINITE, flaws.Kind.VALUES)}
+    found = {flaw.run for flaw in flaws.of(runs) if flaw.kind in (Kind.INFINITE, Kind.VALUES)}
     if not found:
         return ""
     return (

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import orjson
 
 from analysis import flaws, identity
-from analysis.flaws import SHOWN_STEPS, Kind, listed_steps
+from analysis.flaw import Kind
+from analysis.flaws import SHOWN_STEPS, listed_steps
 from analysis.runs import RunRecord, Runs
 from analysis.wording import counted_lines
 from qae import numbers

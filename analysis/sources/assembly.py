@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from analysis.flaws import Flaw, with_run
+from analysis.flaw import Flaw
+from analysis.flaws import with_run
 from analysis.naming import identify
 from analysis.runs import EVALUATION_COLUMNS, RunRecord, Runs
 from analysis.sources.lost import Lost, of_lost

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
-from analysis.flaws import Flaw, Kind, at_steps, shown
+from analysis.flaw import Flaw, Kind
+from analysis.flaws import at_steps, shown
 from qae import metrics, numbers
 
 

@@ -1,4 +1,4 @@
-"""Lists of the runs that sweeps made: ``sweeps/<name>.json`` in a run store, as `sweeps.store` writes them."""
+"""Manifests, the lists of runs of a sweep: ``sweeps/<name>.json`` in a run store, by `sweeps.run_store.store`."""
 
 import json
 from collections.abc import Mapping

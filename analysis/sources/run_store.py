@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 
 from analysis.configuration import flatten
-from analysis.flaws import Flaw
+from analysis.flaw import Flaw
 from analysis.naming import identify
 from analysis.runs import EVALUATION_COLUMNS, METRIC_COLUMNS, RunRecord, Runs
 from analysis.sources.folders import dead_link, entries, is_folder, real

@@ -14,7 +14,8 @@ import pandas as pd
 import yaml
 
 from analysis.configuration import flatten
-from analysis.flaws import Flaw, Kind, rewritten, shown
+from analysis.flaw import Flaw, Kind
+from analysis.flaws import rewritten, shown
 from analysis.runs import EVALUATION_COLUMNS, Runs
 from analysis.sources import verl_dumps
 from analysis.sources.assembly import LoadedRun, assemble

@@ -16,7 +16,8 @@ from urllib.request import getproxies, proxy_bypass
 import pandas as pd
 
 from analysis.configuration import flatten
-from analysis.flaws import Flaw, rewritten
+from analysis.flaw import Flaw
+from analysis.flaws import rewritten
 from analysis.runs import Runs
 from analysis.sources import cache, wandb_names
 from analysis.sources.assembly import LoadedRun, assemble

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from analysis.configuration import flatten
-from analysis.flaws import Flaw, Kind
+from analysis.flaw import Flaw, Kind
 from analysis.identity import own_seeds
 from analysis.naming import K, k_is_unreadable, k_of, rule_of
 from analysis.runs import Runs

@@ -8,7 +8,8 @@ attempt that continues from another's steps came after it. Whatever had to be gu
 import itertools
 from collections.abc import Sequence
 
-from analysis.flaws import Flaw, Kind, listed_steps
+from analysis.flaw import Flaw, Kind
+from analysis.flaws import listed_steps
 from analysis.sources.wandb_segment import Segment
 
 # Clocks of two machines may differ by so many seconds without a word.

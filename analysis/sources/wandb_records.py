@@ -15,7 +15,8 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 
-from analysis.flaws import Flaw, rewritten
+from analysis.flaw import Flaw
+from analysis.flaws import rewritten
 from analysis.sources.lost import Lost, lost_values
 from analysis.sources.tidy import metric_frame
 from analysis.sources.wandb_steps import steps_of

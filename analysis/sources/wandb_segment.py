@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.flaws import Flaw
+from analysis.flaw import Flaw
 from analysis.sources.lost import Lost
 from analysis.sources.wandb_records import Description
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.flaws import Flaw, Kind
+from analysis.flaw import Flaw, Kind
 from analysis.flaws import shown as shown_value
 from qae.numbers import LARGEST_STEP
 

@@ -1,4 +1,4 @@
 """Has a machine what a run needs? `probes` gathers facts, the other modules judge them, `command` reports.
 
-`sweeps.needs` says what the run needs.
+`sweeps.launching.needs` says what the run needs.
 """

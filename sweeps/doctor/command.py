@@ -19,7 +19,7 @@ from qae import terminal
 
 if TYPE_CHECKING:
     from sweeps.doctor.findings import Finding
-    from sweeps.needs import Needs
+    from sweeps.launching.needs import Needs
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 # Attributes of a folder on NFS are cached for so long at most, by its default.
@@ -63,7 +63,7 @@ def doctor(
     """
     from qae.errors import ConfigError
     from sweeps.doctor import probes
-    from sweeps.needs import Needs
+    from sweeps.launching.needs import Needs
 
     try:
         needs = Needs.of(_composed(overrides))
@@ -116,7 +116,7 @@ def _composed(overrides: Sequence[str]) -> Mapping[str, object]:
     from omegaconf.errors import OmegaConfBaseException
 
     from sweeps.app import explain
-    from sweeps.tree import TREE
+    from sweeps.composition.tree import TREE
 
     try:
         with initialize_config_dir(str(TREE), version_base="1.3"):

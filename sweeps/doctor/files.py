@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sweeps import arithmetic, data_files
+from sweeps.data import arithmetic
+from sweeps.data import files as data_files
 from sweeps.doctor.findings import Finding, Level
-from sweeps.needs import Needs, size
+from sweeps.launching.needs import Needs, size
 
 _NETWORK_FILE_SYSTEMS = (
     "nfs",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweeps.doctor.findings import Finding, Level
-from sweeps.needs import GIB, Needs, size
+from sweeps.launching.needs import GIB, Needs, size
 
 _RECIPE_GPU_MIB = 70_000  # the recipes are for GPUs of 80 GB
 _BUSY_GPU_MIB = 2_000

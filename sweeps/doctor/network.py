@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweeps.doctor.findings import Finding, Level
-from sweeps.needs import Needs
+from sweeps.launching.needs import Needs
 
 RAY_PORTS = {6379: "Ray's head node", 8265: "Ray's dashboard"}
 

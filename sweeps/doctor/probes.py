@@ -17,13 +17,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from qae import wandb_environment
-from sweeps.data_sets import COLUMNS, HUB_SETS
+from sweeps.data.sets import COLUMNS, HUB_SETS
 from sweeps.doctor import files, hardware, network, software
 from sweeps.doctor.files import DataFile, FileSystem, Model
 from sweeps.doctor.findings import Finding
 from sweeps.doctor.hardware import Gpu, Torch
 from sweeps.doctor.network import RAY_PORTS, Network
-from sweeps.needs import Needs
+from sweeps.launching.needs import Needs
 
 _NETWORK_SECONDS = 3.0
 _SMI_SECONDS = 30.0

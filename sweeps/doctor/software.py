@@ -7,7 +7,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from sweeps.doctor.findings import Finding, Level
-from sweeps.needs import Needs
+from sweeps.launching.needs import Needs
 
 _OLDEST_PYTHON = (3, 11)
 _OLDEST_VERL = (0, 9, 1)

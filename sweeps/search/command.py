@@ -15,22 +15,23 @@ from qae import literal, streams
 from qae.checks import boolean
 from qae.errors import ConfigError
 from qae.text import file_name
-from sweeps import tables, tracking
 from sweeps.app import axes
-from sweeps.confirm import Confirmation
-from sweeps.executor import Execution, Executor
-from sweeps.identity import identity
-from sweeps.launch import Outcome, not_tracked, watching
-from sweeps.local import side_by_side
-from sweeps.parts import chosen, settled
-from sweeps.plan import Plan
+from sweeps.composition.parts import chosen, settled
+from sweeps.launching import tables
+from sweeps.launching.confirm import Confirmation
+from sweeps.launching.executor import Execution, Executor
+from sweeps.launching.launch import Outcome, not_tracked, watching
+from sweeps.launching.local import side_by_side
+from sweeps.launching.plan import Plan
+from sweeps.run_store.identity import identity
+from sweeps.run_store.store import RunStore, checked_name
 from sweeps.search import samplers, space, warm_start
 from sweeps.search.loop import SearchLoop
 from sweeps.search.planner import Compose, Planner
 from sweeps.search.settings import SearchSettings
 from sweeps.search.space import Parameter
 from sweeps.search.study import Definition, SharedStudy, owner
-from sweeps.store import RunStore, checked_name
+from sweeps.worker import tracking
 
 _DEFAULT_NAME = "default"
 

@@ -1,7 +1,7 @@
 """The search itself: asked several times a second for runs, it tells what ended and asks for new settings.
 
-It is the feed of a launch (`sweeps.executor.Feed`), so it searches on any place to run. Results are read from run
-directories; nothing that a trial needs is in this process alone.
+It is the feed of a launch (`sweeps.launching.executor.Feed`), so it searches on any place to run. Results are read from
+run directories; nothing that a trial needs is in this process alone.
 """
 
 import time
@@ -13,14 +13,14 @@ from optuna.trial import TrialState
 from qae.errors import ConfigError
 from qae.run_directory import RunState, RunStatus
 from qae.search_record import TrialNote
-from sweeps import tables
-from sweeps.plan import Action, PlannedRun
+from sweeps.launching import tables
+from sweeps.launching.plan import Action, PlannedRun
+from sweeps.launching.watch import Watch
 from sweeps.search import judging
 from sweeps.search.measures import MeasureError, last_pass
 from sweeps.search.planner import Planner
 from sweeps.search.settings import PrunerName, SearchSettings
 from sweeps.search.study import Asked, SharedStudy
-from sweeps.watch import Watch
 
 # Once all trials are asked for, only those of a process that was killed are left to ask for.
 _PAUSE_SECONDS = 5.0

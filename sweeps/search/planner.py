@@ -4,9 +4,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sweeps import tracking
-from sweeps.plan import Job, Plan, PlannedRun, make_plan
-from sweeps.store import RunStore, label
+from sweeps.launching.plan import Job, Plan, PlannedRun, make_plan
+from sweeps.run_store.store import RunStore, label
+from sweeps.worker import tracking
 
 Compose = Callable[[Sequence[Sequence[str]]], Sequence[Mapping[str, object]]]
 

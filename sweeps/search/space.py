@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from qae.checks import is_whole
 from qae.errors import ConfigError
 from qae.operational import is_operational
-from sweeps.ranges import RangeError, listed, numbers
+from sweeps.composition.ranges import RangeError, listed, numbers
 
 Value: TypeAlias = int | float | str | bool | None
 _TAGS = ("log", "int")

@@ -20,7 +20,7 @@ from qae import search_record
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
 from qae.search_record import StudyNote, TrialNote
-from sweeps.locking import exclusive, is_locked, leased
+from sweeps.run_store.locking import exclusive, is_locked, leased
 from sweeps.search import journal, samplers
 from sweeps.search.settings import SamplerName, SearchSettings
 from sweeps.search.space import Parameter, Value

@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution
 
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunStatus
-from sweeps.identity import identity
+from sweeps.run_store.identity import identity
 from sweeps.search import judging
 from sweeps.search.measures import MeasureError
 from sweeps.search.planner import Planner

@@ -10,9 +10,9 @@ from qae.embedded.config import EmbeddedConfig
 from qae.errors import ConfigError
 from qae.tabular.config import TabularConfig
 from qae.tiny.config import TinyConfig
+from sweeps.composition.toolkit_keys import OURS
+from sweeps.composition.tree import did_you_mean, known_keys
 from sweeps.trainers.protocol import Attempt, Config, Trainer
-from sweeps.tree import did_you_mean, known_keys
-from sweeps.verl_overrides import OURS
 
 _CHECKPOINT = re.compile(r"step-(\d+)\.pt")  # qae.embedded.checkpoint
 

@@ -10,15 +10,15 @@ from functools import cache
 from importlib import import_module, metadata
 
 from qae.errors import ConfigError
+from sweeps.composition.tree import did_you_mean
 from sweeps.trainers.protocol import Trainer
-from sweeps.tree import did_you_mean
 
 GROUP = "qae.trainers"
 _KEY = "backend"
 _OURS: Mapping[str, tuple[str, str]] = {
     "tabular": ("sweeps.trainers.embedded", "TabularTrainer"),
     "tiny": ("sweeps.trainers.embedded", "TinyTrainer"),
-    "verl": ("sweeps.trainers.verl", "VerlTrainer"),
+    "verl": ("sweeps.verl.trainer", "VerlTrainer"),
 }
 
 

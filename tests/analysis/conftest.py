@@ -6,7 +6,7 @@ import pytest
 
 from analysis.runs import Runs
 from analysis.sources import run_store
-from sweeps.identity import run_id
+from sweeps.run_store.identity import run_id
 from tests.analysis.experiments import runs_of
 from tests.analysis.recorder import record
 from tests.analysis.stores import write_configured

@@ -9,8 +9,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from sweeps.compose import compose_jobs
-from sweeps.parts import checked_parts, expand
+from sweeps.composition.compose import compose_jobs
+from sweeps.composition.parts import checked_parts, expand
 from tests.configs import TREE
 
 Config = dict[str, object]

@@ -62,7 +62,7 @@ def kill_with_children() -> None:
 
 def main() -> None:
     """Record."""
-    from sweeps import tracking
+    from sweeps.worker import tracking
 
     parser = argparse.ArgumentParser()
     parser.add_argument("run", type=Path)

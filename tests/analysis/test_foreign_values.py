@@ -14,7 +14,7 @@ from analysis.advice.commands import advise
 from analysis.commands import compare
 from analysis.commands import table as table_command
 from analysis.figures import draw
-from analysis.flaws import Flaw, Kind
+from analysis.flaw import Flaw, Kind
 from analysis.report import quality
 from analysis.runs import Runs
 from analysis.sources import run_store

@@ -27,7 +27,7 @@ from analysis.sources import run_store
 from qae import text
 from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus, Scalar
 from slurm.commands import status
-from sweeps.run_commands import logs
+from sweeps.commands.runs import logs
 from tests.analysis.stores import (
     config,
     evaluation_line,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from analysis import commands, notebook, sources
 from analysis.configuration import comparable, flatten
-from analysis.flaws import Kind
+from analysis.flaw import Kind
 from analysis.identity import DEFAULT, OF_FORK, ArmRule
 from analysis.naming import Named, identify
 from analysis.report import quality

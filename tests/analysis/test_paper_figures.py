@@ -25,7 +25,7 @@ from analysis.runs import Runs
 from analysis.sources import run_store
 from qae import metrics, theory
 from qae.run_directory import NOTHING_TO_LEARN, RunDirectory, RunState, RunStatus
-from sweeps.identity import run_id
+from sweeps.run_store.identity import run_id
 from tests.analysis.experiments import runs_of
 
 Values: TypeAlias = npt.NDArray[np.float64]

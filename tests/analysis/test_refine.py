@@ -21,8 +21,8 @@ from analysis.statistics.intervals import FloatArray
 from qae import metrics
 from qae.run_directory import JsonlWriter, RunState, RunStatus
 from sweeps.app import compose_run
-from sweeps.identity import run_id
-from sweeps.store import ManifestRun, RunStore
+from sweeps.run_store.identity import run_id
+from sweeps.run_store.store import ManifestRun, RunStore
 from tests.analysis.stores import step_line, write_manifest, write_sweep
 from tests.configs import QUICK
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from analysis import comparison, figures, table
 from analysis.figures import paper
-from analysis.flaws import Kind
+from analysis.flaw import Kind
 from analysis.report import contents, quality
 from analysis.report.commands import report
 from analysis.sources import run_store

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import sources
-from analysis.flaws import Kind
+from analysis.flaw import Kind
 from analysis.runs import Runs
 from analysis.sources.folders import files_below
 from analysis.sources.tidy import concatenated, continued, from_rows, metric_frame

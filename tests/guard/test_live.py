@@ -18,18 +18,19 @@ from qae.guard.decisions import Decision
 from qae.guard.history import read_history
 from qae.guard.settings import watches
 from qae.run_directory import RunDirectory, RunStatus, read_metrics
-from sweeps import app, forks, guard, run_checks
-from sweeps.identity import run_id
-from sweeps.job import run_job
-from sweeps.local import LocalExecutor
-from sweeps.plan import Action, Job, Plan, forks_of, make_plan
-from sweeps.store import ManifestRun, RunStore
-from sweeps.tracking import NoTracker
-from sweeps.watch import Watch
+from sweeps import app
+from sweeps.launching.local import LocalExecutor
+from sweeps.launching.plan import Action, Job, Plan, make_plan
+from sweeps.launching.watch import Watch, forks_of
+from sweeps.run_store.identity import run_id
+from sweeps.run_store.store import ManifestRun, RunStore
+from sweeps.worker import forks, guard, run_checks
+from sweeps.worker.attempt import run_job
+from sweeps.worker.tracking import NoTracker
 from tests.configs import QUICK, embedded_mapping, verl_mapping
 
 ROOT = Path(__file__).parents[2]
-WORKER = "import sys; from sweeps.job import run_in_worker; run_in_worker(sys.argv[1], 's', 0)"
+WORKER = "import sys; from sweeps.worker.job import run_in_worker; run_in_worker(sys.argv[1], 's', 0)"
 # Fires at step 3 of any run: entropy is above nothing.
 AT_STEP_3 = (
     "guard.explosion.steps=3",

@@ -16,9 +16,9 @@ from analysis.sources import run_store
 from notebooks import execute
 from qae.run_directory import RunDirectory, RunStatus, read_metrics
 from sweeps.app import compose_run
-from sweeps.identity import run_id
-from sweeps.job import run_job
-from sweeps.store import RunStore
+from sweeps.run_store.identity import run_id
+from sweeps.run_store.store import RunStore
+from sweeps.worker.attempt import run_job
 from tests.analysis.wandb_server import ENTITY, WandbServer
 from tests.configs import QUICK
 

@@ -6,7 +6,7 @@ from qae.errors import ConfigError
 from qae.run_directory import RunState, RunStatus
 from slurm import attempts
 from slurm.own_job import OwnJob
-from sweeps.reasons import ExitReason
+from sweeps.worker.reasons import ExitReason
 
 
 def ended(reason: ExitReason, count: int, *, step: int = 7, stuck: int | None = None, settled: int = 0) -> RunState:

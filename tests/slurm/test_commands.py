@@ -22,13 +22,13 @@ from qae.run_directory import RunDirectory, RunState, RunStatus, read_metrics
 from slurm.executor import SlurmExecutor
 from slurm.queue_cache import jobs_of
 from sweeps.cli import main
-from sweeps.identity import run_id
-from sweeps.job import run_job
-from sweeps.launch import launch_jobs
-from sweeps.locking import exclusive
-from sweeps.plan import Job
-from sweeps.reasons import ExitReason
-from sweeps.store import ManifestRun, RunStore
+from sweeps.launching.launch import launch_jobs
+from sweeps.launching.plan import Job
+from sweeps.run_store.identity import run_id
+from sweeps.run_store.locking import exclusive
+from sweeps.run_store.store import ManifestRun, RunStore
+from sweeps.worker.attempt import run_job
+from sweeps.worker.reasons import ExitReason
 from tests.configs import LONG_STEPS, embedded_mapping
 from tests.slurm import matrix
 from tests.slurm.conftest import Cluster

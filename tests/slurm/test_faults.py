@@ -20,11 +20,11 @@ from pathlib import Path
 import pytest
 
 from qae.run_directory import RunDirectory, RunState, RunStatus, read_metrics
-from sweeps.identity import run_id
-from sweeps.job import Exit
-from sweeps.locking import standing
-from sweeps.reasons import ExitReason
-from sweeps.store import RunStore
+from sweeps.run_store.identity import run_id
+from sweeps.run_store.locking import standing
+from sweeps.run_store.store import RunStore
+from sweeps.worker.job import Exit
+from sweeps.worker.reasons import ExitReason
 from tests.configs import LONG_STEPS, embedded_mapping
 from tests.slurm import matrix
 from tests.slurm.conftest import Cluster

@@ -21,7 +21,7 @@ from analysis import study
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from slurm import client
 from slurm.batches import Batch, BatchStore
-from sweeps.store import RunStore
+from sweeps.run_store.store import RunStore
 from tests.configs import QUICK
 from tests.guard.test_live import AT_STEP_4
 from tests.slurm import matrix

@@ -19,7 +19,7 @@ import pytest
 
 from qae import metrics
 from qae.run_directory import RunDirectory, RunState, RunStatus, read_metrics
-from sweeps.verl_checkpoints import resume_step
+from sweeps.verl.checkpoints import resume_step
 from tests.slurm import ray_probe
 from tests.slurm.conftest import local_cluster
 from tests.slurm.test_faults import CODE, slurm, slurm_field, slurm_state

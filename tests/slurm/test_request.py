@@ -12,8 +12,8 @@ from qae.run_directory import RunDirectory, RunState
 from slurm.client import Limits
 from slurm.request import Container, Request, Runtime, grouped, request_of
 from slurm.submit import _chunks
-from sweeps import needs
-from sweeps.plan import Action, PlannedRun
+from sweeps.launching import needs
+from sweeps.launching.plan import Action, PlannedRun
 from tests.configs import TREE, embedded_mapping, verl_mapping
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from slurm import time_limit
 from slurm.request import pace_of, request_of
 from slurm.time_limit import Pace
-from sweeps.plan import Job, PlannedRun, make_plan
-from sweeps.store import RunStore
+from sweeps.launching.plan import Job, PlannedRun, make_plan
+from sweeps.run_store.store import RunStore
 from tests.configs import embedded_mapping, verl_mapping
 
 HALF_AN_HOUR = Pace(1_800, gpus=32, save_freq=3)

@@ -57,7 +57,7 @@ def test_composing_and_planning_import_nothing_heavy(arguments: list[str], tmp_p
 
 def test_the_compose_path_imports_in_under_a_second() -> None:
     code = (
-        "import time, hydra; start = time.process_time(); import sweeps.app, sweeps.launch;"
+        "import time, hydra; start = time.process_time(); import sweeps.app, sweeps.launching.launch;"
         "print(time.process_time() - start)"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qae.errors import ConfigError
-from sweeps.arguments import MistypedError, axis_hint, read, repeated, unreadable
-from sweeps.tree import groups, is_group, known_keys, nearest, options
+from sweeps.composition.arguments import MistypedError, axis_hint, read, repeated, unreadable
+from sweeps.composition.tree import groups, is_group, known_keys, nearest, options
 
 K = "algorithm.quantile_k"
 

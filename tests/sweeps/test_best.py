@@ -10,12 +10,12 @@ import pytest
 from qae import metrics
 from qae.errors import ConfigError
 from qae.run_directory import JsonlWriter, RunDirectory, RunStatus, read_metrics
-from sweeps import best, run_checks
-from sweeps.best import BestCheckpoint
-from sweeps.identity import run_id
-from sweeps.job import run_job
-from sweeps.needs import disk_bytes
-from sweeps.store import RunStore
+from sweeps.launching.needs import disk_bytes
+from sweeps.run_store.identity import run_id
+from sweeps.run_store.store import RunStore
+from sweeps.worker import best, run_checks
+from sweeps.worker.attempt import run_job
+from sweeps.worker.best import BestCheckpoint
 from tests.configs import QUICK, embedded_mapping
 
 PASS_AT_1 = metrics.pass_at(1).name

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from sweeps.compose import Config, compose_jobs, resolved
+from sweeps.composition.compose import Config, compose_jobs, resolved
 from tests.configs import TREE
 
 # What a tree may hold: groups, one at a package, values that hang on others over several steps, lists, text.

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 from qae.errors import ConfigError
-from sweeps.confirm import Confirmation
-from sweeps.plan import Job, Plan, make_plan
-from sweeps.store import RunStore
+from sweeps.launching.confirm import Confirmation
+from sweeps.launching.plan import Job, Plan, make_plan
+from sweeps.run_store.store import RunStore
 from tests.configs import verl_mapping
 
 

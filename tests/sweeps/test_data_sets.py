@@ -16,9 +16,10 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeps import arithmetic, data_files
 from sweeps.cli import main
-from sweeps.data_sets import (
+from sweeps.data import arithmetic
+from sweeps.data import files as data_files
+from sweeps.data.sets import (
     COLUMNS,
     DAPO,
     DAPO_TEMPLATE,

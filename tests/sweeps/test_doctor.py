@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from qae.errors import ConfigError
-from sweeps.data_sets import EVALUATION_SETS, Problem, to_table
+from sweeps.data.sets import EVALUATION_SETS, Problem, to_table
 from sweeps.doctor import files, hardware, network, probes, software
 from sweeps.doctor.command import SlurmOptions, srun_command
 from sweeps.doctor.files import DataFile, FileSystem, Model
 from sweeps.doctor.findings import Finding, Level
 from sweeps.doctor.hardware import Gpu, Torch
 from sweeps.doctor.network import Network
-from sweeps.needs import GIB, Needs
+from sweeps.launching.needs import GIB, Needs
 from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
 
 ROOT = Path(__file__).parents[2]

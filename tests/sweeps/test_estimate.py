@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from qae.run_directory import JsonlWriter, RunState, RunStatus
-from sweeps.estimate import Assumptions, corrections, gpu_hours, model, step_gpu_seconds
-from sweeps.identity import run_id
-from sweeps.plan import Job, make_plan
-from sweeps.store import RunStore
+from sweeps.launching.estimate import corrections, gpu_hours, model
+from sweeps.launching.plan import Job, make_plan
+from sweeps.run_store.identity import run_id
+from sweeps.run_store.store import RunStore
+from sweeps.verl.cost import Assumptions, step_gpu_seconds
 from tests.configs import embedded_mapping, verl_mapping
 
 BASE = verl_mapping("sweep.dry_run=true")

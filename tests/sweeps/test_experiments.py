@@ -14,8 +14,8 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from qae.checks import value_of
-from sweeps.compose import compose_jobs
-from sweeps.parts import checked_parts, expand
+from sweeps.composition.compose import compose_jobs
+from sweeps.composition.parts import checked_parts, expand
 from tests.analysis import experiments
 from tests.configs import TREE
 

@@ -14,8 +14,8 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from sweeps.compose import compose_jobs
-from sweeps.identity import run_id
+from sweeps.composition.compose import compose_jobs
+from sweeps.run_store.identity import run_id
 from tests.analysis import experiments
 from tests.configs import TREE
 

@@ -15,7 +15,8 @@ from packaging.utils import canonicalize_name
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from qae.errors import ConfigError
-from sweeps import run_checks, verl_rules
+from sweeps.verl.rules import checking as verl_rules
+from sweeps.worker import run_checks
 from tests.configs import verl_mapping
 
 ROOT = Path(__file__).parents[2]

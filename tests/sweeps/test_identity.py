@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qae import operational
-from sweeps.identity import NEUTRAL, identity, run_id
+from sweeps.run_store.identity import NEUTRAL, identity, run_id
 from tests.configs import embedded_mapping, verl_mapping
 
 BASE = embedded_mapping()

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from qae.run_directory import RunDirectory, RunState, RunStatus, read_metrics
-from sweeps.identity import run_id
-from sweeps.job import Exit
-from sweeps.locking import AlreadyRunningError, exclusive, is_locked
-from sweeps.store import RunStore, StoreError
+from sweeps.run_store.identity import run_id
+from sweeps.run_store.locking import AlreadyRunningError, exclusive, is_locked
+from sweeps.run_store.store import RunStore, StoreError
+from sweeps.worker.job import Exit
 from tests.configs import QUICK, embedded_mapping
 
 ROOT = Path(__file__).parents[2]
 WORKER = """
 import sys
-from sweeps.job import run_in_worker
+from sweeps.worker.job import run_in_worker
 try:
     run_in_worker(sys.argv[1], "s", int(sys.argv[2]))
 finally:
@@ -30,7 +30,8 @@ RAY_FAILS = """
 import sys
 from contextlib import contextmanager
 from sweeps import trainers
-from sweeps.job import Place, run_in_worker
+from sweeps.worker.job import run_in_worker
+from sweeps.worker.place import Place
 starts = []
 @contextmanager
 def machines(*_):
@@ -44,7 +45,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from qae.run_directory import RunDirectory
-from sweeps.locking import exclusive
+from sweeps.run_store.locking import exclusive
 with exclusive(RunDirectory(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(60)
@@ -190,7 +191,7 @@ def test_whoever_looks_does_not_keep_others_out(tmp_path: Path) -> None:
     with exclusive(directory):
         pass
     looking = "import sys; from pathlib import Path; from qae.run_directory import RunDirectory\n"
-    looking += "from sweeps.locking import is_locked\nwhile True: is_locked(RunDirectory(Path(sys.argv[1])))"
+    looking += "from sweeps.run_store.locking import is_locked\nwhile True: is_locked(RunDirectory(Path(sys.argv[1])))"
     process = subprocess.Popen([sys.executable, "-c", looking, str(tmp_path)], cwd=ROOT)
     try:
         time.sleep(0.5)

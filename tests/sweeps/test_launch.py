@@ -13,7 +13,7 @@ import pytest
 
 from qae import metrics
 from qae.run_directory import RunDirectory, RunState, RunStatus, read_evaluations, read_metrics
-from sweeps.store import RunStore
+from sweeps.run_store.store import RunStore
 from tests.configs import QUICK
 
 ROOT = Path(__file__).parents[2]

@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from qae.errors import ConfigError
-from sweeps import oddities, run_checks
-from sweeps.plan import Job, make_plan
-from sweeps.store import RunStore
+from sweeps.launching import oddities
+from sweeps.launching.plan import Job, make_plan
+from sweeps.run_store.store import RunStore
+from sweeps.worker import run_checks
 from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
 
 A, R = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"

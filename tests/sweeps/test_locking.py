@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qae.run_directory import RunDirectory
-from sweeps.locking import LEASE_SECONDS, AlreadyRunningError, exclusive, is_locked, leased
+from sweeps.run_store.locking import LEASE_SECONDS, AlreadyRunningError, exclusive, is_locked, leased
 
 
 def held_by(directory: RunDirectory, host: str, age: float) -> None:
@@ -41,7 +41,7 @@ def test_a_damaged_lease_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_the_lease_is_there_while_the_run_goes_and_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.locking._RENEW_SECONDS", 0.02)
+    monkeypatch.setattr("sweeps.run_store.locking._RENEW_SECONDS", 0.02)
     directory = RunDirectory(tmp_path / "run")
     with leased(directory):
         first = json.loads(directory.lease.read_text())

@@ -4,8 +4,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from qae.errors import ConfigError
-from sweeps import parts as sweep_parts
-from sweeps.parts import checked_parts, settled
+from sweeps.composition import parts as sweep_parts
+from sweeps.composition.parts import checked_parts, settled
 
 PARTS: list[dict[str, list[object]]] = [{"algorithm.quantile_k": [-1, 0.2]}, {"regularizer": ["clip_symmetric"]}]
 

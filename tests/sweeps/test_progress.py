@@ -8,8 +8,8 @@ from rich.console import Console
 
 from qae import metrics
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from sweeps.plan import Action, PlannedRun
-from sweeps.progress import Progress
+from sweeps.launching.plan import Action, PlannedRun
+from sweeps.launching.progress import Progress
 
 PASS = metrics.pass_at(1).name
 

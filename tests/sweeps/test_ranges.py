@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qae.errors import ConfigError
-from sweeps.identity import run_id
-from sweeps.ranges import listed, parser
+from sweeps.composition.ranges import listed, parser
+from sweeps.run_store.identity import run_id
 from tests.configs import embedded_mapping
 
 PARSER = parser()

@@ -5,9 +5,9 @@ import errno
 import pytest
 
 from qae.errors import ConfigError
-from sweeps import reasons
-from sweeps.reasons import ExitReason
 from sweeps.trainers import TrainerKilledError
+from sweeps.worker import reasons
+from sweeps.worker.reasons import ExitReason
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from qae.run_directory import RunDirectory, RunState, RunStatus, read_metrics
 from sweeps.cli import main
-from sweeps.reasons import ExitReason
-from sweeps.store import RunStore
+from sweeps.run_store.store import RunStore
+from sweeps.worker.reasons import ExitReason
 from tests.configs import QUICK
 from tests.processes import python
 

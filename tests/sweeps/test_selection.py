@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from qae.run_directory import RunState, RunStatus
-from sweeps.identity import run_id
-from sweeps.selection import SelectionError, select
-from sweeps.store import ManifestRun, RunStore
+from sweeps.run_store.identity import run_id
+from sweeps.run_store.selection import SelectionError, select
+from sweeps.run_store.store import ManifestRun, RunStore
 from tests.configs import embedded_mapping
 
 OVERRIDES = (

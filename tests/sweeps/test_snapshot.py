@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qae.errors import ConfigError
-from sweeps import snapshot
+from sweeps.run_store import snapshot
 
 
 def git(folder: Path, *arguments: str) -> str:

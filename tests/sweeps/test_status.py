@@ -15,9 +15,7 @@ from click.testing import CliRunner
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from sweeps.cli import main
-from sweeps.locking import exclusive
-from sweeps.selection import StoredRun
-from sweeps.status import (
+from sweeps.commands.status import (
     HEADER,
     InQueue,
     as_json,
@@ -29,6 +27,8 @@ from sweeps.status import (
     summary,
     table,
 )
+from sweeps.run_store.locking import exclusive
+from sweeps.run_store.selection import StoredRun
 
 NOW = 1000.0
 RUNNING = RunState(

@@ -15,7 +15,7 @@ from qae.run_directory import (
     read_evaluations,
     read_metrics,
 )
-from sweeps.store import ManifestRun, RunStore, axes, label
+from sweeps.run_store.store import ManifestRun, RunStore, axes, label
 
 
 def test_of_lines_for_the_same_step_the_last_one_counts(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from qae import wandb_environment
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
-from sweeps import tracking, verl_run
-from sweeps.identity import run_id
-from sweeps.store import RunStore
+from sweeps.run_store.identity import run_id
+from sweeps.run_store.store import RunStore
+from sweeps.verl import run as verl_run
+from sweeps.worker import tracking
 from tests.configs import QUICK, embedded_mapping
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qae.run_directory import RunStatus
-from sweeps.store import RunStore
+from sweeps.run_store.store import RunStore
 from tests.configs import LONG_STEPS
 
 ROOT = Path(__file__).parents[2]

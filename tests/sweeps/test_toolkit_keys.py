@@ -9,10 +9,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
-from sweeps import toolkit_keys, verl_run
-from sweeps.plan import Job, make_plan
-from sweeps.store import RunStore
-from sweeps.verl_overrides import verl_overrides
+from sweeps.composition import toolkit_keys
+from sweeps.launching.plan import Job, make_plan
+from sweeps.run_store.store import RunStore
+from sweeps.verl import run as verl_run
+from sweeps.verl.overrides import verl_overrides
 from tests.configs import embedded_mapping, verl_mapping
 
 
@@ -33,7 +34,10 @@ def test_every_key_that_the_command_sets_is_in_the_table(tmp_path: Path) -> None
     assert set(set_by_the_command(config, 4, tmp_path)) == listed
 
 
-OF_HYDRA = {"hydra.run.dir", "hydra.output_subdir"}  # `sweeps.arguments` refuses them, before Hydra reads them
+OF_HYDRA = {
+    "hydra.run.dir",
+    "hydra.output_subdir",
+}  # `sweeps.composition.arguments` refuses them, before Hydra reads them
 OF_VERL = sorted({*toolkit_keys.VERL, *toolkit_keys.WITHOUT_EFFECT} - OF_HYDRA)
 
 

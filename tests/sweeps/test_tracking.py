@@ -13,8 +13,8 @@ import pytest
 
 from qae import metrics
 from qae.run_directory import RunDirectory, read_metrics
-from sweeps import tracking
-from sweeps.store import RunStore
+from sweeps.run_store.store import RunStore
+from sweeps.worker import tracking
 from tests.configs import QUICK
 
 ROOT = Path(__file__).parents[2]

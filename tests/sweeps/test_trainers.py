@@ -19,11 +19,11 @@ from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus, read_evaluations, read_metrics
 from slurm.request import request_of
 from sweeps import trainers
-from sweeps.identity import run_id
-from sweeps.local import side_by_side
-from sweeps.plan import Job, make_plan
-from sweeps.store import RunStore
-from sweeps.tables import plan_table
+from sweeps.launching.local import side_by_side
+from sweeps.launching.plan import Job, make_plan
+from sweeps.launching.tables import plan_table
+from sweeps.run_store.identity import run_id
+from sweeps.run_store.store import RunStore
 from sweeps.trainers.protocol import Trainer
 from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
 from tests.processes import ROOT, python
@@ -236,7 +236,7 @@ def test_plans_of_our_own_trainers_read_no_entry_points(monkeypatch: pytest.Monk
 
 _RUNS = """
 import sys
-from sweeps.job import run_in_worker
+from sweeps.worker.job import run_in_worker
 run_in_worker(sys.argv[1], "s", 0)
 """
 

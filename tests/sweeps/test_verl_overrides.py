@@ -21,9 +21,13 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from qae.errors import ConfigError
-from sweeps import run_checks, toolkit_keys, verl_modes, verl_rules, verl_source
 from sweeps.cli import main
-from sweeps.verl_overrides import quoted, shell_command, verl_overrides, verl_values
+from sweeps.composition.grammar import quoted
+from sweeps.verl import modes as verl_modes
+from sweeps.verl import source as verl_source
+from sweeps.verl.overrides import shell_command, verl_overrides, verl_values
+from sweeps.verl.rules import checking as verl_rules
+from sweeps.worker import run_checks
 from tests.configs import TREE, verl_mapping
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +102,7 @@ def test_verl_itself_finds_every_regularizer_valid() -> None:
     runs += [[f"model={model}"] for model in (*MODELS[1:], *smaller)]
     code = (
         "import json, sys; from hydra import compose, initialize_config_dir; from tests.configs import verl_mapping\n"
-        "from sweeps import verl_source; from sweeps.verl_overrides import verl_overrides\n"
+        "from sweeps.verl import source as verl_source; from sweeps.verl.overrides import verl_overrides\n"
         "from verl.trainer.ppo.utils import need_critic, need_reference_policy\n"
         "from verl.utils.config import validate_config\n"
         "for run in json.loads(sys.argv[1]):\n"
@@ -119,9 +123,10 @@ def test_verl_itself_finds_every_regularizer_valid() -> None:
 
 def test_rules_and_command_import_neither_torch_nor_verl() -> None:
     code = (
-        "import sys; from tests.configs import verl_mapping; from sweeps import run_checks, verl_overrides\n"
+        "import sys; from tests.configs import verl_mapping; from sweeps.verl import overrides\n"
+        "from sweeps.worker import run_checks\n"
         "config = verl_mapping('model=qwen3-30b-a3b-base', 'sweep.dry_run=true')\n"
-        "run_checks.check(config); verl_overrides.shell_command(config)\n"
+        "run_checks.check(config); overrides.shell_command(config)\n"
         "print([name for name in ('torch', 'verl', 'ray', 'transformers') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
@@ -256,9 +261,9 @@ def test_every_trainer_of_verl_has_a_recording_one_that_verls_rules_let_through(
     verl_rules.check(verl_mapping(*APART, "data.train_batch_size=128"), exists=None)
     for mode in ("sync", "qae_sync", "colocate_async", "qae_colocate_async"):
         verl_rules.check(verl_mapping(f"{MODE}={mode}"), exists=None)
-    toolkit_keys.check_verl(verl_mapping(f"{MODE}=qae_colocate_async"))
+    verl_modes.check(verl_mapping(f"{MODE}=qae_colocate_async"))
     with pytest.raises(ConfigError, match=r"'qae_separate_async' .* GPUs .*; set qae_colocate_async"):
-        toolkit_keys.check_verl(verl_mapping(*APART, "data.train_batch_size=128"))
+        verl_modes.check(verl_mapping(*APART, "data.train_batch_size=128"))
 
 
 def test_what_other_recipes_use_is_let_through() -> None:

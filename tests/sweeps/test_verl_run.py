@@ -10,10 +10,10 @@ import pytest
 
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
-from sweeps import verl_machine
-from sweeps.verl_cache import with_cached
-from sweeps.verl_checkpoints import resume_step
-from sweeps.verl_run import command, environment
+from sweeps.verl import machine as verl_machine
+from sweeps.verl.cache import with_cached
+from sweeps.verl.checkpoints import resume_step
+from sweeps.verl.run import command, environment
 from tests.configs import verl_mapping
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from analysis.sources import wandb_names
 from qae import wandb_limits
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from sweeps import tracking
-from sweeps.store import checked_name
+from sweeps.run_store.store import checked_name
+from sweeps.worker import tracking
 from tests.method.test_text import TEXTS
 from tests.sweeps.test_tracking import records
 

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from qae.text import aligned
-from sweeps.locking import exclusive
-from sweeps.plan import Action, PlannedRun
-from sweeps.tables import count, duration, progress_table, sweep_line
-from sweeps.watch import Watch, seconds_left, sweep_seconds_left
+from sweeps.launching.plan import Action, PlannedRun
+from sweeps.launching.tables import count, duration, progress_table, sweep_line
+from sweeps.launching.watch import Watch, seconds_left, sweep_seconds_left
+from sweeps.run_store.locking import exclusive
 
 NOW = 1000.0
 

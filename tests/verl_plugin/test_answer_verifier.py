@@ -11,8 +11,8 @@ from verl.trainer.ppo.reward import get_custom_reward_fn
 from verl.utils.reward_score import default_compute_score, math_dapo
 
 from qae.verl_plugin.answer_verifier import compute_score
-from sweeps.data_sets import DAPO, EVALUATION_SETS
-from sweeps.verl_overrides import verl_overrides
+from sweeps.data.sets import DAPO, EVALUATION_SETS
+from sweeps.verl.overrides import verl_overrides
 from tests.configs import verl_mapping
 
 SOURCES = (DAPO.data_source, *(one.data_source for one in EVALUATION_SETS))

@@ -16,9 +16,10 @@ from qae import metrics
 from qae.config import AdvantageConfig
 from qae.guard import decisions
 from qae.run_directory import RunDirectory, RunStatus, read_evaluations, read_metrics
-from sweeps import best, verl_checkpoints
-from sweeps.job import Exit, log_path
-from sweeps.verl_checkpoints import resume_step
+from sweeps.verl import checkpoints as verl_checkpoints
+from sweeps.verl.checkpoints import resume_step
+from sweeps.worker import best
+from sweeps.worker.job import Exit
 from tests.configs import verl_mapping
 
 ROOT = Path(__file__).parents[2]
@@ -184,12 +185,12 @@ def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another
     command = [
         sys.executable,
         "-c",
-        "import sys; from sweeps.job import run_in_worker; run_in_worker(sys.argv[1], 's', 9)",
+        "import sys; from sweeps.worker.job import run_in_worker; run_in_worker(sys.argv[1], 's', 9)",
     ]
     second = subprocess.run([*command, str(parent.path)], cwd=ROOT, check=False, timeout=60)
     assert second.returncode == Exit.RUNS_ELSEWHERE
     before = read_metrics(parent).records
-    (driver,) = processes("sweeps.verl_driver", runs)
+    (driver,) = processes("sweeps.verl.driver", runs)
     os.kill(driver, signal.SIGKILL)
     code, output = finish(process)
     assert code == 1, output
@@ -220,7 +221,7 @@ def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another
     (late,) = decisions.read(fork).values()
     assert (late.step, late.action, late.overruled) == (3, "stop", True)
     assert state.reason is None
-    assert "'quantile_k': 0.6" in log_path(fork, 1).read_text()  # what verl says that it runs with
+    assert "'quantile_k': 0.6" in fork.log(1).read_text()  # what verl says that it runs with
 
     for row in [*rows[1:], *read_metrics(fork).records[1:]]:
         check_metrics(row)

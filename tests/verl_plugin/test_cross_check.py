@@ -23,7 +23,7 @@ from qae.tiny.config import TinyConfig
 from qae.tiny.model import Transformer
 from qae.tiny.sampling import sample
 from qae.verl_plugin.description import describe
-from sweeps.verl_overrides import verl_overrides
+from sweeps.verl.overrides import verl_overrides
 from tests.configs import tiny_mapping, verl_mapping
 from tests.verl_plugin.batches import outputs_of
 

@@ -23,7 +23,7 @@ from qae.verl_plugin import random_model
 from qae.verl_plugin.record import RUN_DIRECTORY
 from qae.verl_plugin.trainer import RecordingTrainer
 from qae.verl_plugin.validation import samples
-from sweeps.verl_overrides import verl_overrides
+from sweeps.verl.overrides import verl_overrides
 from tests.configs import verl_mapping
 
 pytestmark = pytest.mark.slow

@@ -23,22 +23,24 @@ from rich.console import Console
 
 from qae import search_record
 from sweeps import trainers
-from sweeps.executor import Execution, Feed, no_more
-from sweeps.job import Exit, run_in_worker
-from sweeps.launch import Outcome
-from sweeps.plan import Plan, PlannedRun
+from sweeps.launching.executor import Execution, Feed, no_more
+from sweeps.launching.launch import Outcome
+from sweeps.launching.plan import Plan, PlannedRun
 from sweeps.search.command import search
+from sweeps.worker.job import Exit, run_in_worker
 from tests.configs import QUICK, embedded_mapping
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["sweeps.warm", *trainers.of(embedded_mapping()).preload(embedded_mapping()), __name__])
+SERVER.set_forkserver_preload(
+    ["sweeps.worker.warm", *trainers.of(embedded_mapping()).preload(embedded_mapping()), __name__]
+)
 _FORK = multiprocessing.get_context("fork")
 SHORT = (*QUICK, "trainer.total_training_steps=2", "trainer.test_freq=1", "tracking=none")
 
 
 @dataclass(frozen=True)
 class ForkExecutor:
-    """A place to run: a forked process a run; see `sweeps.executor.Executor`."""
+    """A place to run: a forked process a run; see `sweeps.launching.executor.Executor`."""
 
     parallel: int = 2
 

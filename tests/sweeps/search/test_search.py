@@ -16,7 +16,7 @@ from qae import search_record
 from qae.errors import ConfigError
 from qae.run_directory import RunStatus
 from qae.search_record import TrialNote
-from sweeps.store import RunStore
+from sweeps.run_store.store import RunStore
 from tests.sweeps.search.searching import SERVER, load, run_search, search_here
 
 SPACE = "algorithm.quantile_k=interval(0.1,0.9)"

@@ -1,0 +1,85 @@
+"""The configuration tree: its groups and keys, for checks and suggestions."""
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import OmegaConf
+
+TREE = Path(__file__).parents[1] / "conf"
+# The group that no defaults list has: its options are added with a plus.
+EXPERIMENT = "experiment"
+
+
+def is_group(name: str) -> bool:
+    """Whether the tree has a group of that name."""
+    return bool(name) and (TREE / name).is_dir()
+
+
+# What people call keys.
+_ALIASES = {
+    "k": "algorithm.quantile_k",
+    "lr": "actor_rollout_ref.actor.optim.lr",
+    "learning_rate": "actor_rollout_ref.actor.optim.lr",
+    "n": "actor_rollout_ref.rollout.n",
+    "group_size": "actor_rollout_ref.rollout.n",
+    "temperature": "actor_rollout_ref.rollout.temperature",
+    "batch_size": "data.train_batch_size",
+    "steps": "trainer.total_training_steps",
+    "seeds": "seed",
+}
+
+
+@cache
+def options(group: str) -> tuple[str, ...]:
+    """Names of a group's options."""
+    return tuple(sorted(path.stem for path in (TREE / group).glob("*.yaml")))
+
+
+@cache
+def groups() -> tuple[str, ...]:
+    """Names of all groups."""
+    return tuple(sorted({path.parent.relative_to(TREE).as_posix() for path in TREE.glob("*/*.yaml")}))
+
+
+@cache
+def chosen_groups() -> frozenset[str]:
+    """Groups of which every run has an option: those of the main defaults list."""
+    defaults = cast("list[object]", OmegaConf.to_container(OmegaConf.load(TREE / "config.yaml").defaults))
+    return frozenset(str(name) for entry in defaults if isinstance(entry, dict) for name in entry)
+
+
+@cache
+def known_keys() -> tuple[str, ...]:
+    """Dotted keys of the whole tree, sections among them."""
+    found: set[str] = set()
+    for path in TREE.rglob("*.yaml"):
+        content = OmegaConf.to_container(OmegaConf.load(path))
+        found |= set(_dotted(content)) if isinstance(content, dict) else set()
+    return tuple(sorted(found))
+
+
+def nearest(word: str, choices: Sequence[str]) -> str | None:
+    """The choice that a word was meant to be: one that ends in it, else one that looks like it."""
+    if (alias := _ALIASES.get(word.lower())) in choices:
+        return alias
+    tails = [choice for choice in choices if choice.rpartition(".")[2] == word.rpartition(".")[2]]
+    if tails and word not in choices:
+        return max(tails, key=lambda choice: difflib.SequenceMatcher(None, word, choice).ratio())
+    close = difflib.get_close_matches(word, [choice for choice in choices if choice != word], n=1)
+    return close[0] if close else None
+
+
+def did_you_mean(word: str, choices: Sequence[str]) -> str:
+    """The beginning of a hint, or nothing."""
+    found = nearest(word, choices)
+    return f"did you mean {found}? " if found else ""
+
+
+def _dotted(content: Mapping[Any, object], prefix: str = "") -> Iterator[str]:
+    for key, value in content.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from _dotted(value, f"{prefix}{key}.")
