@@ -16,6 +16,7 @@ from qae import metrics
 from qae.config import AdvantageConfig
 from qae.guard import decisions
 from qae.run_directory import RunDirectory, RunStatus, read_evaluations, read_metrics
+from sweeps.run_store.locking import is_locked
 from sweeps.verl import checkpoints as verl_checkpoints
 from sweeps.verl.checkpoints import resume_step
 from sweeps.worker import best
@@ -180,7 +181,7 @@ def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another
     of_run = ("trainer.total_training_steps=4", "trainer.save_freq=1")
     settings = ("regularizer=gspo", "checkpoints.keep_best=pass_at_1", *of_run, *guarded)
     process = start(runs, *settings)
-    wait_for(logged(runs, 1), "step 1")
+    wait_for(lambda: any(is_locked(RunDirectory(path.parent)) for path in runs.glob("*/config.yaml")), "the worker")
     parent = only_run(runs)
     command = [
         sys.executable,
@@ -189,9 +190,11 @@ def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another
     ]
     second = subprocess.run([*command, str(parent.path)], cwd=ROOT, check=False, timeout=60)
     assert second.returncode == Exit.RUNS_ELSEWHERE
-    before = read_metrics(parent).records
+    # At once, so that step 2 and the guard's decision are the second driver's.
+    wait_for(logged(runs, 1), "step 1")
     (driver,) = processes("sweeps.verl.driver", runs)
     os.kill(driver, signal.SIGKILL)
+    before = read_metrics(parent).records
     code, output = finish(process)
     assert code == 1, output
     assert "killed by SIGKILL" in output

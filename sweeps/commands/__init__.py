@@ -1,0 +1,1 @@
+"""Commands of `qae` over the run store."""

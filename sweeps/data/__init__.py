@@ -1,0 +1,1 @@
+"""The data sets that verl's models train and are evaluated on."""

@@ -1,0 +1,1 @@
+"""From composed jobs to results: plan, executors, progress, what it costs."""
