@@ -72,7 +72,7 @@ lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
 		--no-emit-index-url --constraint requirements.lock --output-file requirements-trl.lock
 
 verl-record: setup ## write what a plan knows of verl where it is not installed
-	$(BIN)/python -c 'import orjson; from sweeps import verl_source as v; \
+	$(BIN)/python -c 'import orjson; from sweeps.verl import source as v; \
 		v.RECORD.write_bytes(orjson.dumps(v.recorded(v.installed()), option=orjson.OPT_INDENT_2))'
 
 scripts: setup ## write the shell scripts of verl's models again

@@ -89,10 +89,6 @@ class RunState:
     stuck_step: int | None = None
     tracking: str | None = None
 
-    def with_(self, **changes: object) -> "RunState":
-        """A copy with some fields changed."""
-        return replace(self, **changes)  # type: ignore[arg-type]  # names and types are dataclass-checked
-
 
 @dataclass(frozen=True)
 class RunDirectory:

@@ -27,18 +27,6 @@ def quantile_negative_weight(p: npt.ArrayLike, k: float) -> FloatArray:
     return np.where(is_hard(p_, k), 0.0, _odds_root(1 - p_))
 
 
-def pos_mask_weights(p: npt.ArrayLike, k: float) -> tuple[FloatArray, FloatArray]:
-    """Weights on right and wrong responses with positives masked on easy prompts; eq. 7."""
-    p_ = _rates(p)
-    return quantile_positive_weight(p_, k), _odds_root(1 - p_)
-
-
-def neg_mask_weights(p: npt.ArrayLike, k: float) -> tuple[FloatArray, FloatArray]:
-    """Weights on right and wrong responses with negatives masked on hard prompts; eq. 8."""
-    p_ = _rates(p)
-    return _odds_root(p_), quantile_negative_weight(p_, k)
-
-
 def is_hard(p: npt.ArrayLike, k: float) -> npt.NDArray[np.bool_]:
     """Whether the K-quantile of a prompt's rewards is 0: p <= 1 - K, safe against rounding of 1 - K; eq. 4."""
     return np.asarray(1 - _rates(p) >= _quantile(k) - 1e-9)

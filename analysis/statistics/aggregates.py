@@ -44,23 +44,6 @@ class Resampling:
     tasks: bool = False
 
 
-@dataclass(frozen=True)
-class Profile:
-    """Share of scores above each threshold, with pointwise intervals.
-
-    Attributes:
-        thresholds: ascending or not, as given.
-        value, low, high: float, a number a threshold.
-        confidence: nominal coverage at each threshold.
-    """
-
-    thresholds: FloatArray
-    value: FloatArray
-    low: FloatArray
-    high: FloatArray
-    confidence: float
-
-
 def aggregate(scores_R_T: npt.ArrayLike, which: Aggregate, *, gamma: float = 1.0) -> float:
     """An aggregate of scores, float (runs, tasks); `gamma` is the score from which the optimality gap is 0."""
     scores = table_of_values(scores_R_T)
@@ -111,45 +94,6 @@ def aggregate_intervals(
         )
         for name, low, high in zip(wanted, *ends, strict=True)
     }
-
-
-def performance_profile(
-    scores_R_T: npt.ArrayLike,
-    thresholds: Sequence[float] | FloatArray,
-    *,
-    of_task_means: bool = False,
-    resampling: Resampling = Resampling(),
-    confidence: float = CONFIDENCE,
-    resamples: int = 2000,
-    seed: int = 0,
-) -> Profile:
-    """Share of scores above each threshold (rliable's score distribution), or of the tasks' mean scores.
-
-    Args:
-        scores_R_T: float (runs, tasks).
-        thresholds: at which the profile is evaluated.
-        of_task_means: average runs first (rliable's average score distribution).
-        resampling: what a draw resamples.
-        confidence: nominal coverage at each threshold, not of the whole curve.
-        resamples: draws.
-        seed: of the resampling.
-
-    Raises:
-        ValueError: scores are missing or not finite, or there is no resample.
-    """
-    scores, taus = table_of_values(scores_R_T), np.asarray(thresholds, dtype=np.float64)
-    draws = _Draws(scores, resampling, resamples, seed)
-    below = np.searchsorted(draws.ordered, taus, side="right")
-    blocks = []
-    for block in draws:
-        if of_task_means:
-            blocks.append((draws.task_means(block)[:, :, None] > taus).mean(axis=1))
-        else:
-            blocks.append(1 - draws.cumulative(block)[:, below] / scores.size)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(np.concatenate(blocks), [tail, 1 - tail], axis=0)
-    of = scores.mean(axis=0) if of_task_means else scores
-    return Profile(taus, (of.ravel()[:, None] > taus).mean(axis=0), low, high, confidence)
 
 
 @dataclass(frozen=True)

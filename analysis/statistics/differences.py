@@ -176,28 +176,20 @@ def seeds_needed(of: Difference, level: float = 1 - CONFIDENCE, power: float = P
     """
     if min(of.seeds) < 2:
         return None
-    return _needed(of, level, power, of_problems=False)
+    return _needed(of, level, power)
 
 
-def problems_needed(of: Difference, level: float = 1 - CONFIDENCE, power: float = POWER) -> int | None:
-    """Problems like these at which, with the same seeds, the seen difference would be separated; None as above."""
-    return _needed(of, level, power, of_problems=True) if of.problems > 1 else None
-
-
-def _needed(of: Difference, level: float, power: float, *, of_problems: bool) -> int | None:
-    now = np.array([_equal_size(of.seeds), of.problems])
-    parts = np.array([of.spread.seed_variance, of.spread.problem_variance])
-    sizes = np.arange(2, _MOST_NEEDED + 1)
-    seeds = np.full(sizes.shape, now[0]) if of_problems else sizes
-    problems = sizes if of_problems else np.full(sizes.shape, now[1])
-    from_seeds, from_problems = parts[0] * now[0] / seeds, parts[1] * now[1] / problems
+def _needed(of: Difference, level: float, power: float) -> int | None:
+    seeds = np.arange(2, _MOST_NEEDED + 1)
+    from_seeds = of.spread.seed_variance * _equal_size(of.seeds) / seeds
+    from_problems = of.spread.problem_variance
     seed_dof = np.maximum((seeds - 1) * (1 if of.paired else 2), 1)
     total = from_seeds + from_problems
     with np.errstate(divide="ignore", invalid="ignore"):
-        dof = total**2 / (from_seeds**2 / seed_dof + from_problems**2 / np.maximum(problems - 1, 1))
+        dof = total**2 / (from_seeds**2 / seed_dof + from_problems**2 / max(of.problems - 1, 1))
         reach = (stdtrit(dof, 1 - level / 2) + stdtrit(dof, power)) * np.sqrt(total)
     enough = np.flatnonzero(abs(of.value) >= reach)
-    return int(sizes[enough[0]]) if enough.size else None
+    return int(seeds[enough[0]]) if enough.size else None
 
 
 def _equal_size(seeds: tuple[int, int]) -> float:

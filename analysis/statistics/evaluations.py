@@ -60,22 +60,6 @@ def pass_at_k_estimate(counts: pd.DataFrame, step: int, k: int) -> Estimate | No
     return _Coded.of(counts[counts["step"] == step]).estimate(k)
 
 
-def pass_at_every_k(counts: pd.DataFrame, step: int) -> pd.DataFrame:
-    """Mean pass@k at a step for every k up to the fewest samples of a problem.
-
-    Args:
-        counts: `whole_evaluations` of an arm's runs.
-        step: global step of the evaluation.
-
-    Returns:
-        index k; columns value, low, high, seeds; empty where nothing was evaluated.
-    """
-    rows = counts[counts["step"] == step]
-    ks = range(1, int(rows["n"].min()) + 1) if len(rows) else range(0)
-    coded = _Coded.of(rows)
-    return _table({k: coded.estimate(k) for k in ks}).rename_axis("k")
-
-
 def pass_at_k_curve(counts: pd.DataFrame, k: int) -> pd.DataFrame:
     """pass@k over steps.
 

@@ -1,36 +1,14 @@
-"""What a number did over the steps of a run: peak, area, time to a threshold, explosion and collapse, smoothing."""
+"""What a number did over the steps of a run: peak, area, explosion and collapse."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 
 from analysis.statistics.intervals import FloatArray
 
-
-class Alignment(StrEnum):
-    """Which steps of runs of unequal length are kept."""
-
-    COMMON = "common"  # from the last first step to the first last step: every row rests on all runs
-    LONGEST = "longest"  # all; a run is missing beyond its ends, so the mean may jump where one ends
-    HOLD = "hold"  # all; a run that has ended keeps its last value, which is a guess
-
-
-@dataclass(frozen=True)
-class Smoothed:
-    """A smooth line together with what it was made from: whoever draws one has the other at hand.
-
-    Attributes:
-        raw: as given.
-        smooth: same index and columns; NaN where `raw` is.
-        window: the most values that a smooth one is the mean of.
-    """
-
-    raw: pd.DataFrame
-    smooth: pd.DataFrame
-    window: int
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -96,24 +74,6 @@ class Detection:
     collapsed_at: int | None
 
 
-def smoothed(series: pd.DataFrame, window: int) -> Smoothed:
-    """Centred means of up to `window` values, each column by itself.
-
-    The window shrinks evenly on both sides towards the ends, where the smooth line meets the raw one: it neither lags
-    nor bends towards the middle. Missing values are skipped.
-
-    Args:
-        series: a row a step, a column a run.
-        window: odd, at least 1.
-
-    Raises:
-        ValueError: an even window, or one below 1.
-    """
-    if window < 1 or window % 2 == 0:
-        raise ValueError(f"window={window} must be odd and at least 1")
-    return Smoothed(series, series.apply(lambda column: _centred_means(column, window // 2)), window)
-
-
 def shape(values: "pd.Series[float]") -> Shape:
     """Peak and area of a trajectory, index step; missing values are skipped.
 
@@ -128,19 +88,6 @@ def shape(values: "pd.Series[float]") -> Shape:
         area = float(np.trapezoid(numbers, steps))
     level = area / float(steps[-1] - steps[0]) if len(steps) > 1 else float(numbers[0])
     return Shape(float(numbers[highest]), int(steps[highest]), area, level)
-
-
-def time_to(values: "pd.Series[float]", threshold: float) -> int | None:
-    """The first step at or beyond a threshold, seen from the first value; None where it is never reached.
-
-    A run that starts below is followed up, one that starts above down. None of a run that was cut short means "not by
-    its last step": leave such runs in the count, not in a mean of times.
-    """
-    steps, numbers = _known(values)
-    if not len(steps):
-        return None
-    beyond = numbers >= threshold if numbers[0] <= threshold else numbers <= threshold
-    return int(steps[beyond.argmax()]) if beyond.any() else None
 
 
 def detect(values: "pd.Series[float]", rule: Rule | None = None) -> Detection:
@@ -160,56 +107,9 @@ def detect(values: "pd.Series[float]", rule: Rule | None = None) -> Detection:
     )
 
 
-def aligned(series: pd.DataFrame, alignment: Alignment = Alignment.COMMON) -> pd.DataFrame:
-    """Runs of unequal length on one range of steps; gaps inside a run stay gaps.
-
-    Args:
-        series: index step, ascending; a column a run.
-        alignment: which steps are kept.
-
-    Returns:
-        columns as given, but for runs without any value under COMMON, which would leave no step.
-    """
-    if alignment is Alignment.LONGEST:
-        return series
-    if alignment is Alignment.HOLD:
-        ended = series.bfill().isna()
-        return series.where(~ended, series.ffill())
-    runs = series.dropna(axis="columns", how="all")
-    if runs.empty:
-        return runs
-    there = runs.notna().to_numpy()
-    first = int(there.argmax(axis=0).max())
-    end = len(runs) - int(there[::-1].argmax(axis=0).max())
-    return runs.iloc[first:end]
-
-
 def _known(values: "pd.Series[float]") -> tuple[FloatArray, FloatArray]:
     """Steps and values that are there."""
     there = values.dropna()
     steps: FloatArray = there.index.to_numpy(dtype=np.float64)
     numbers: FloatArray = np.asarray(there, dtype=np.float64)
     return steps, numbers
-
-
-def _centred_means(column: "pd.Series[float]", half: int) -> "pd.Series[float]":
-    there = column.dropna()
-    size = len(there)
-    position = np.arange(size)
-    reach = np.minimum(np.minimum(position, size - 1 - position), half)
-    numbers = there.to_numpy(dtype=np.float64)
-    finite = np.isfinite(numbers)
-    # Sums are differences of running sums of deviations, so that a large level costs no digits.
-    level = float(numbers[finite].mean()) if finite.any() else 0.0
-    sums = _window_sums(np.where(finite, numbers - level, 0.0), position, reach)
-    means = level + sums / (2 * reach + 1)
-    # A window with an infinite value has no mean, and the line breaks there; running sums would lose all after it.
-    means[_window_sums((~finite).astype(np.float64), position, reach) > 0] = np.nan
-    means[~finite] = numbers[~finite]
-    return pd.Series(means, index=there.index).reindex(column.index)
-
-
-def _window_sums(values: FloatArray, position: npt.NDArray[np.int64], reach: npt.NDArray[np.int64]) -> FloatArray:
-    running = np.concatenate([[0.0], np.cumsum(values)])
-    sums: FloatArray = running[position + reach + 1] - running[position - reach]
-    return sums

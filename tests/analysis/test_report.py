@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -41,7 +42,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run_id in run_ids:
         write_provenance(RunDirectory(folder / run_id), {"versions": {"verl": "0.9.1", "torch": "2.9.0"}})
     state = RunDirectory(folder / "mean-1").read_state()
-    RunDirectory(folder / "mean-1").write_state(state.with_(status=RunStatus.FAILED))
+    RunDirectory(folder / "mean-1").write_state(replace(state, status=RunStatus.FAILED))
     return folder
 
 
@@ -191,7 +192,7 @@ def test_the_configuration_has_a_row_for_each_of_what_is_more(tmp_path: Path) ->
 
 def test_a_run_that_failed_comes_with_its_reason(tmp_path: Path) -> None:
     directory = write_run(tmp_path, "a", status=RunStatus.FAILED)
-    directory.write_state(directory.read_state().with_(reason="CUDA is out of memory."))
+    directory.write_state(replace(directory.read_state(), reason="CUDA is out of memory."))
     assert findings(tmp_path, Kind.UNFINISHED) == ["a (mean, seed 0): failed at step 6 of 6: CUDA is out of memory."]
 
 

@@ -95,7 +95,7 @@ def test_a_stop_is_final_until_it_is_overruled(store: RunStore) -> None:
     assert read_metrics(directory).records[-1]["step"] == 3
     assert [run.action for run in plan(store, config).runs] == [Action.SKIP_STOPPED]
     # Killed between the decision and the end: it ends without another step or decision.
-    directory.write_state(state.with_(status=RunStatus.RUNNING))
+    directory.write_state(replace(state, status=RunStatus.RUNNING))
     written = directory.guard.read_bytes()
     assert run_job(directory, "s", []) is RunStatus.STOPPED_BY_GUARD
     assert directory.guard.read_bytes() == written
@@ -165,7 +165,7 @@ def test_a_fork_goes_on_from_before_the_evidence_in_the_same_process(store: RunS
     assert [run.id for run in store.manifest("s").runs] == [directory.run_id, fork.run_id]
     # A launch finds both, and a fork that was interrupted goes on as any run does.
     assert [run.action for run in plan(store, config).runs] == [Action.SKIP_STOPPED, Action.SKIP_DONE]
-    fork.write_state(fork.read_state().with_(status=RunStatus.PREEMPTED))
+    fork.write_state(replace(fork.read_state(), status=RunStatus.PREEMPTED))
     for retry in (False, True):
         parent_run, forked = plan(store, config, retry=retry).runs
         assert (parent_run.action, forked.action) == (Action.SKIP_STOPPED, Action.RESUME)
@@ -214,7 +214,7 @@ def test_a_decision_after_which_the_run_ended_by_itself_is_taken_back_with_its_f
     assert not fork.path.exists()
     # What a fork of the same id has computed before is not thrown away.
     forks.make(config, directory, 4, 0.6)
-    fork.write_state(fork.read_state().with_(attempt=1))
+    fork.write_state(replace(fork.read_state(), attempt=1))
     decisions.append(directory, replace(only_decision(directory), overruled=False))
     guard.Guard(config, directory, 6, NoTracker()).come_too_late()
     assert only_decision(directory).overruled

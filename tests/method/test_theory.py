@@ -37,16 +37,6 @@ def test_weights_are_what_the_advantages_of_a_group_add_up_to(k: float) -> None:
         assert (centred == 0).mean() == pytest.approx(float(theory.zero_advantage_share(p, k)))
 
 
-def test_masks_are_the_quantile_on_one_side_and_unmasked_on_the_other() -> None:
-    p = np.array([0.25, 0.75])
-    positive, negative = theory.pos_mask_weights(p, 0.4)
-    assert positive[1] == 0
-    assert (negative > 0).all()
-    positive, negative = theory.neg_mask_weights(p, 0.4)
-    assert negative[0] == 0
-    assert (positive > 0).all()
-
-
 def test_sparsity_of_the_papers_group_size() -> None:
     rates = np.array([1, 9, 10, 15]) / 16
     np.testing.assert_allclose(theory.zero_advantage_share(rates, 0.4), [0.9375, 0.4375, 0.625, 0.9375])

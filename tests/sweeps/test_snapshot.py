@@ -101,7 +101,7 @@ def test_data_in_the_checkout_is_refused_by_name(code: Path, tmp_path: Path) -> 
 
 
 def test_the_umask_decides_who_may_read(code: Path, tmp_path: Path) -> None:
-    script = "import os, sys; os.umask(0o077)\nfrom pathlib import Path\nfrom sweeps import snapshot\n"
+    script = "import os, sys; os.umask(0o077)\nfrom pathlib import Path\nfrom sweeps.run_store import snapshot\n"
     script += "print(snapshot.take(Path(sys.argv[1]), Path(sys.argv[2])))"
     command = [sys.executable, "-c", script, str(tmp_path / "runs"), str(code)]
     copy = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
@@ -114,7 +114,7 @@ def test_jobs_record_the_commit_of_the_copy_that_they_run_from(tmp_path: Path) -
     copy = snapshot.take(tmp_path / "runs")
     script = (
         "import sys; from pathlib import Path; from qae.run_directory import RunDirectory; import sweeps\n"
-        "from sweeps import provenance\n"
+        "from sweeps.run_store import provenance\n"
         "provenance.record_attempt(RunDirectory(Path(sys.argv[1])), 1, 1, ()); print(sweeps.__file__)"
     )
     environment = {**os.environ, "PYTHONPATH": str(copy)}

@@ -186,7 +186,7 @@ def test_the_client_records_here_whatever_it_would_refuse(switches: Mapping[str,
     run = tmp_path / "run"
     run.mkdir()
     code = (
-        "import sys, pathlib\nfrom qae.run_directory import RunDirectory\nfrom sweeps import tracking\n"
+        "import sys, pathlib\nfrom qae.run_directory import RunDirectory\nfrom sweeps.worker import tracking\n"
         "t = tracking.start({'backend': 'tiny', 'tracking': {'backend': 'wandb', 'mode': 'auto'}},"
         " RunDirectory(pathlib.Path(sys.argv[1])), 's')\nt.log(1, {'a': 1.0})\nt.finish(failed=False)\n"
     )

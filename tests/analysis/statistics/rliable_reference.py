@@ -20,7 +20,6 @@ def main() -> None:
     generator = np.random.default_rng(0)
     # Steps of .05 give ties within and between the methods; 35 scores have no whole quarter.
     first, second = (np.round(generator.beta(2, shape, (runs, 7)) * 20) / 20 for shape, runs in ((2, 5), (3, 6)))
-    thresholds = np.linspace(0, 1, 11)
     np.random.seed(0)  # rliable draws from numpy's global generator
     aggregates = {
         "IQM": metrics.aggregate_iqm,
@@ -36,8 +35,6 @@ def main() -> None:
         _, ends = library.get_interval_estimates({"": first}, every, reps=RESAMPLES, task_bootstrap=task_bootstrap)
         return dict(zip(aggregates, ends[""].T.tolist(), strict=True))
 
-    profiles, profile_ends = library.create_performance_profile({"": first}, thresholds, reps=RESAMPLES)
-    means, _ = library.create_performance_profile({"": first}, thresholds, use_score_distribution=False, reps=10)
     p_values = np.round(generator.random(8) ** 4, 4)
     reference = {
         "versions": {name: importlib.metadata.version(name) for name in ("rliable", "scipy", "statsmodels")},
@@ -47,10 +44,6 @@ def main() -> None:
         "gamma": 0.6,
         "aggregates": {name: float(function(first)) for name, function in aggregates.items()},
         "intervals": {"runs": intervals(task_bootstrap=False), "runs and tasks": intervals(task_bootstrap=True)},
-        "thresholds": thresholds.tolist(),
-        "profile": profiles[""].tolist(),
-        "profile of task means": means[""].tolist(),
-        "profile intervals": profile_ends[""].tolist(),
         "probability of improvement": float(metrics.probability_of_improvement(first, second)),
         "p values": p_values.tolist(),
         "holm": multipletests(p_values, method="holm")[1].tolist(),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.statistics import Aggregate, Resampling, aggregate, aggregate_intervals, performance_profile
+from analysis.statistics import Aggregate, Resampling, aggregate, aggregate_intervals
 from analysis.statistics.intervals import FloatArray
 
 RLIABLE = json.loads(Path(__file__).with_name("rliable_reference.json").read_text())
@@ -92,31 +92,6 @@ def test_nothing_varies_where_all_scores_are_equal(resampling: Resampling) -> No
         assert (estimate.low, estimate.value, estimate.high) == pytest.approx((expected,) * 3), which
 
 
-def test_profiles_are_rliables() -> None:
-    found = performance_profile(SCORES, RLIABLE["thresholds"], resamples=RESAMPLES)
-    assert found.value.tolist() == pytest.approx(RLIABLE["profile"], abs=1e-12)
-    low, high = np.array(RLIABLE["profile intervals"])
-    # Shares of 35 scores: an end may fall on either of two neighbours.
-    np.testing.assert_allclose(found.low, low, atol=1.01 / SCORES.size)
-    np.testing.assert_allclose(found.high, high, atol=1.01 / SCORES.size)
-    of_means = performance_profile(SCORES, RLIABLE["thresholds"], of_task_means=True, resamples=10)
-    assert of_means.value.tolist() == pytest.approx(RLIABLE["profile of task means"], abs=1e-12)
-
-
-@pytest.mark.parametrize("resampling", KINDS, ids=str)
-@pytest.mark.parametrize("of_task_means", [False, True])
-def test_bands_of_profiles_are_those_of_resamples_written_out(resampling: Resampling, of_task_means: bool) -> None:
-    scores, thresholds = np.random.default_rng(5).random((8, 25)), np.array([0.8, 0.2, 0.5])
-    found = performance_profile(scores, thresholds, of_task_means=of_task_means, resampling=resampling, resamples=4_000)
-    direct = Direct.of(scores, resampling, 4_000).scores
-    drawn = direct.mean(axis=1, keepdims=True) if of_task_means else direct
-    above = (drawn[..., None] > thresholds).mean(axis=(1, 2))
-    low, high = np.quantile(above, [0.025, 0.975], axis=0)
-    np.testing.assert_allclose(found.low, low, atol=0.041)
-    np.testing.assert_allclose(found.high, high, atol=0.041)
-    assert found.thresholds.tolist() == thresholds.tolist()
-
-
 def test_a_seed_makes_intervals_reproducible_and_another_moves_them() -> None:
     once, again, other = (aggregate_intervals(SCORES, resamples=200, seed=seed) for seed in (1, 1, 2))
     assert once == again
@@ -127,4 +102,4 @@ def test_what_cannot_be_resampled_is_refused() -> None:
     with pytest.raises(ValueError, match="resamples=0"):
         aggregate_intervals(SCORES, resamples=0)
     with pytest.raises(ValueError, match="values must be finite"):
-        performance_profile([[0.1, np.nan]], [0.5])
+        aggregate_intervals([[0.1, np.nan]])

@@ -67,18 +67,6 @@ def test_pass_at_k_is_absent_where_samples_are_too_few() -> None:
     assert statistics.pass_at_k_curve(frame.iloc[:0], 1).empty
 
 
-def test_every_k_up_to_the_samples_has_its_estimate() -> None:
-    frame = counts({("a", 0): [0, 1, 3, 8], ("b", 0): [1, 1, 4, 7], ("a", 5): [8, 8, 8, 8]})
-    curve = statistics.pass_at_every_k(frame, 0)
-    assert curve.index.tolist() == list(range(1, 9))
-    for k, row in curve.iterrows():
-        assert row["value"] == pytest.approx(statistics.pass_at_k_matrix(frame, 0, int(str(k))).mean(), abs=1e-12)
-        assert row["low"] <= row["value"] <= row["high"]
-    assert curve["value"].is_monotonic_increasing
-    assert curve.loc[8, "value"] == pytest.approx(7 / 8)  # 8 of 8 draws: all but the problem that is never solved
-    assert statistics.pass_at_every_k(frame, 3).empty
-
-
 def test_counts_from_files_give_the_same_pass_at_k(tmp_path: Path) -> None:
     runs = run_store.load(tmp_path, [write_run(tmp_path, "a", {"seed": 3}).run_id])
     curve = statistics.pass_at_k_curve(runs.counts(next(iter(runs.arms))), 16)
