@@ -50,7 +50,7 @@ def _echo(form: str, markdown: str, frame: "pd.DataFrame", notes: Iterable[str])
         click.echo(spelled.to_json(orient="records", indent=2))
 
 
-@click.command()
+@click.command(short_help="The result table of a sweep.")
 @click.argument("sweep", required=False, metavar="[SWEEP|SOURCE]")
 @_form_options("an arm")
 @arm_options
@@ -72,7 +72,7 @@ def table(sweep: str | None, form: str | None, root: Path, rule: "ArmRule") -> N
         _echo(form, tables.markdown(results), tables.frame(results), results.notes)
 
 
-@click.command()
+@click.command(short_help="Differences between arms, with intervals that hold together.")
 @click.argument("sweep", required=False, metavar="[SWEEP|SOURCE]")
 @click.option("--against", metavar="ARM", help="Compare every other arm with this one, by its name in `qae table`.")
 @click.option("--measure", "names", multiple=True, help="pass@4, 'peak entropy', …; several times.")
@@ -126,7 +126,7 @@ def compare(
         _echo(form, comparison.markdown(found), comparison.records(found), runs.all_notes)
 
 
-@click.command()
+@click.command(short_help="Draw figures.")
 @click.argument("words", nargs=-1, metavar="[SWEEP|SOURCE] [NAME]...")
 @click.option("--sweep", "chosen", metavar="SWEEP|SOURCE", help="Draw from these runs, figures of the paper too.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder (default: ROOT/figures/SOURCE, or …/paper).")
@@ -185,7 +185,7 @@ def figures(
         raise MistakeError("no figure could be drawn from these runs")
 
 
-@click.command()
+@click.command(short_help="Draw every figure and table of the paper, and their page.")
 @click.option(
     "--out", "page", type=click.Path(path_type=Path), default=Path("docs/gallery.md"), show_default=True, help="Page."
 )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from analysis.runs import Runs
 
 
-@click.command()
+@click.command(short_help="Metrics of runs as one tidy table.")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.parquet or FILE.csv.")
 @click.option("--filter", "condition", help="For W&B: a filter in its form, as JSON.")
@@ -45,7 +45,7 @@ def export(sources: tuple[str, ...], out: Path, condition: str | None, validatio
     say(f"{out}: {len(frame):,} rows of {count} {'run' if count == 1 else 'runs'}")
 
 
-@click.command()
+@click.command(short_help="Fetch the runs of a W&B project into the local cache.")
 @click.argument("project", metavar="ENTITY/PROJECT")
 @click.option("--filter", "condition", help="A filter in W&B's form, as JSON.")
 def pull(project: str, condition: str | None) -> None:
@@ -73,7 +73,7 @@ def pull(project: str, condition: str | None) -> None:
     )
 
 
-@click.command()
+@click.command(short_help="Bring runs to W&B, each step once.")
 @click.argument("names", nargs=-1, metavar="[SWEEP|RUN]...")
 @root_option
 def sync(names: tuple[str, ...], root: Path) -> None:

@@ -10,7 +10,7 @@ from analysis.wording import hint
 from qae.command_line import MistakeError, root_option
 
 
-@click.command()
+@click.command(short_help="The best settings of a search, with intervals.")
 @click.argument("name", required=False)
 @click.option("--top", type=click.IntRange(min=1), default=20, show_default=True, help="Settings to show.")
 @click.option("--json", "as_json", is_flag=True, help="The whole study as one object.")

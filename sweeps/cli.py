@@ -8,10 +8,12 @@ import click
 
 from qae import home, streams
 from sweeps.commands.runs import gc, logs
+from sweeps.commands.summaries import summary
 from sweeps.data.commands import data
 from sweeps.doctor.command import doctor
 
 _ENTRY_POINTS = "qae.commands"
+_SUMMARY_LETTERS = 62  # what 80 columns leave beside the names
 
 
 class _LazyGroup(click.Group):
@@ -34,8 +36,8 @@ class _LazyGroup(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        own = {name: command.get_short_help_str() for name, command in self.commands.items()}
-        others = {point.name: f"see `qae {point.name} --help`" for point in _points()}
+        own = {name: command.get_short_help_str(_SUMMARY_LETTERS) for name, command in self.commands.items()}
+        others = {point.name: summary(point, _SUMMARY_LETTERS) for point in _points()}
         with formatter.section("Commands"):
             formatter.write_dl(sorted({**own, **others}.items()))
 
@@ -56,7 +58,11 @@ main.add_command(gc)
 main.add_command(logs)
 
 
-@main.command("verl-command", context_settings={"ignore_unknown_options": True})
+@main.command(
+    "verl-command",
+    short_help="Print a run as a command of verl's own trainer.",
+    context_settings={"ignore_unknown_options": True},
+)
 @click.option("--script", is_flag=True, help="As a shell script that takes more overrides.")
 @click.argument("overrides", nargs=-1, type=click.UNPROCESSED)
 def verl_command(overrides: tuple[str, ...], *, script: bool) -> None:

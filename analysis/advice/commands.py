@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from analysis.identity import ArmRule
 
 
-@click.command()
+@click.command(short_help="What first steps show of entropy, and what each K would do.")
 @click.argument("sources", nargs=-1, metavar="[SWEEP|SOURCE]...")
 @click.option("--steps", type=click.IntRange(min=1), help="Look at so many first steps of the mean (default: all).")
 @click.option("--json", "as_json", is_flag=True, help="One object per arm of the mean.")

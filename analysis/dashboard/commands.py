@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _name_option = click.option("--name", default="QAE", show_default=True, help="Of the workspace and the report.")
 
 
-@click.group()
+@click.group(short_help="Dashboards on W&B as code, or on this machine.")
 def dashboard() -> None:
     """Dashboards of runs: on W&B as code, or local without an account."""
 

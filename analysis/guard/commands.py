@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ENTROPY = Path(__file__).parents[2] / "sweeps" / "conf" / "guard" / "entropy.yaml"
 
 
-@click.group()
+@click.group(short_help="What a guard would have done in finished runs.")
 def guard() -> None:
     """The entropy guard."""
 

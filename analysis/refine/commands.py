@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
 
-@click.command()
+@click.command(short_help="How many more seeds would tell arms apart; starts them.")
 @click.argument("sources", nargs=-1, metavar="[SWEEP|SOURCE]...")
 @click.option("--measure", "--metric", "measure", default="pass@1", show_default=True, help="As in `qae compare`.")
 @click.option("--between", nargs=2, metavar="ARM ARM", help="Two arms by their names in `qae table`.")

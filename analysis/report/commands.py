@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from analysis.identity import ArmRule
 
 
-@click.command()
+@click.command(short_help="One HTML file about a sweep: tables, figures, data quality.")
 @click.argument("source", required=False, metavar="[SWEEP|SOURCE]")
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="FILE.html (default: ROOT/figures/NAME.html)."

@@ -39,7 +39,7 @@ class SlurmOptions:
     gres: str | None = None
 
 
-@click.command(short_help="Has this machine, or a compute node, what a run needs?")
+@click.command(short_help="What this machine, or a compute node, lacks for a run.")
 @click.argument("overrides", nargs=-1)
 @click.option("--slurm", is_flag=True, help="Look at a compute node, through srun.")
 @click.option("--partition", help="With --slurm: the partition.")
