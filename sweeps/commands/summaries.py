@@ -1,12 +1,13 @@
 """A line a command for `qae --help`, read off the source of the command: to import all commands takes seconds."""
 
 import ast
+import textwrap
 from functools import cache
 from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
 
-from click.utils import make_default_short_help
+from qae.text import one_line
 
 
 def summary(point: EntryPoint, letters: int) -> str:
@@ -14,15 +15,20 @@ def summary(point: EntryPoint, letters: int) -> str:
 
     Args:
         point: of the group ``qae.commands``.
-        letters: at most so many, with dots at the end of a sentence that is cut.
+        letters: at most so many, with … at the end of a sentence that is cut.
 
     Returns:
         a hint at the command's own help where the source cannot be read, as in a package without sources.
     """
     for function in _functions(point.module):
         if function.name == point.attr and (text := _short_help(function) or ast.get_docstring(function)):
-            return make_default_short_help(text, letters)
+            return textwrap.shorten(_first_sentence(text), letters, placeholder="…")
     return f"see `qae {point.name} --help`"
+
+
+def _first_sentence(text: str) -> str:
+    sentence, stop, _ = one_line(text).partition(". ")
+    return sentence + stop.strip()
 
 
 @cache
