@@ -1,6 +1,5 @@
 """Checks of configured values that many keys share. Python counts true and false as whole numbers; a user does not."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeGuard, TypeVar
 
@@ -17,14 +16,6 @@ def is_whole(value: object) -> TypeGuard[int]:
 def is_number(value: object) -> TypeGuard[int | float]:
     """Whether a value is a number, infinities and NaN among them, and not true or false."""
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def value_of(config: Mapping[str, object], key: str) -> object:
-    """The value of a dotted key in nested sections; None where the configuration lacks it."""
-    value: object = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
 
 
 def boolean(key: str, value: object) -> bool:

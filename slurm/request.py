@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
-from qae.checks import boolean, value_of, whole_number_or_null
+from qae.checks import boolean, whole_number_or_null
 from qae.errors import ConfigError
+from qae.nested import value_of
 from slurm import attempts, time_limit
 from slurm.time_limit import Pace
 from sweeps import trainers

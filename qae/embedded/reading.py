@@ -18,6 +18,7 @@ from omegaconf.errors import (
 
 from qae.checks import is_whole
 from qae.errors import ConfigError
+from qae.nested import value_of
 
 _LISTS = (list[float], list[int])
 _NUMBERS = (int, float, float | None, *_LISTS)
@@ -50,7 +51,7 @@ def section(name: str, schema: type, values: object) -> object:
         raise ConfigError(f"{name}.{error.full_key}", None, "the embedded trainer needs this key") from None
     except (ValidationError, UnsupportedValueType, ConfigKeyError) as error:
         key = f"{name}.{error.full_key}"
-        raise ConfigError(key, _lookup(values, error.full_key), str(error).splitlines()[0]) from None
+        raise ConfigError(key, value_of(values, error.full_key or ""), str(error).splitlines()[0]) from None
     except OmegaConfBaseException as error:
         raise ConfigError(name, values, str(error).splitlines()[0]) from None
 
@@ -93,10 +94,3 @@ def _check_numbers(path: str, schema: type, values: Mapping[Any, object]) -> Non
             for one in value if isinstance(value, list) and f.type in _LISTS else [value]:
                 if isinstance(one, str | bool) or (isinstance(one, float) and not math.isfinite(one)):
                     raise ConfigError(key, value, "give a finite number, written as one and not as text")
-
-
-def _lookup(values: Mapping[Any, object], dotted: str | None) -> object:
-    found: object = values
-    for part in (dotted or "").split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found

@@ -5,8 +5,8 @@ What a user writes is honoured or refused, never swallowed. Beside each key stan
 
 from collections.abc import Mapping
 
-from qae.checks import value_of
 from qae.errors import ConfigError
+from qae.nested import keys, value_of
 from sweeps.composition import tree
 
 # Sections that no trainer reads but by name; everything else is verl's.
@@ -107,21 +107,13 @@ def check(config: Mapping[str, object]) -> None:
 
 def _check_own_sections(config: Mapping[str, object]) -> None:
     for section in _SECTIONS:
-        for key in _keys(section, config.get(section)):
+        found = config.get(section)
+        for key in keys({section: found}) if isinstance(found, Mapping) else ():
             if key not in tree.known_keys() and not key.startswith(_OPEN):
                 hint = tree.did_you_mean(key, [one for one in tree.known_keys() if one.startswith(f"{section}.")])
                 raise ConfigError(
                     key, value_of(config, key), f"nothing reads this key; {hint.strip() or 'leave it out'}"
                 )
-
-
-def _keys(name: str, section: object) -> list[str]:
-    if not isinstance(section, Mapping):
-        return []
-    found = []
-    for key, value in section.items():
-        found += [f"{name}.{key}", *_keys(f"{name}.{key}", value)]
-    return found
 
 
 def of_the_recipe(config: Mapping[str, object]) -> dict[str, object]:

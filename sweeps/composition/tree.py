@@ -1,12 +1,14 @@
 """The configuration tree: its groups and keys, for checks and suggestions."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from omegaconf import OmegaConf
+
+from qae.nested import keys
 
 TREE = Path(__file__).parents[1] / "conf"
 # The group that no defaults list has: its options are added with a plus.
@@ -57,7 +59,7 @@ def known_keys() -> tuple[str, ...]:
     found: set[str] = set()
     for path in TREE.rglob("*.yaml"):
         content = OmegaConf.to_container(OmegaConf.load(path))
-        found |= set(_dotted(content)) if isinstance(content, dict) else set()
+        found |= set(keys(content)) if isinstance(content, dict) else set()
     return tuple(sorted(found))
 
 
@@ -76,10 +78,3 @@ def did_you_mean(word: str, choices: Sequence[str]) -> str:
     """The beginning of a hint, or nothing."""
     found = nearest(word, choices)
     return f"did you mean {found}? " if found else ""
-
-
-def _dotted(content: Mapping[Any, object], prefix: str = "") -> Iterator[str]:
-    for key, value in content.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")

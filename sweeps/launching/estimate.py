@@ -8,8 +8,8 @@ from statistics import median
 
 import orjson
 
-from qae.checks import value_of
 from qae.errors import ConfigError
+from qae.nested import value_of
 from qae.run_directory import RunDirectory, RunStatus
 from sweeps import trainers
 from sweeps.run_store.store import RunStore, StoreError

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from qae.checks import value_of, whole_number
+from qae.checks import whole_number
+from qae.nested import value_of
 from qae.wandb_environment import Mode
 from sweeps import trainers
 from sweeps.run_store.identity import DATA_FILES

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from qae.checks import is_number, value_of
+from qae.checks import is_number
+from qae.nested import value_of
 
 _SAMPLES = 16  # of pass@16, which tables and figures show
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 
 from qae.config import AdvantageConfig, AdvantageRule, QuantileOn
+from qae.nested import leaves
 from qae.operational import is_operational
 from sweeps import trainers
 
@@ -39,11 +40,9 @@ def identity(config: Mapping[str, object]) -> dict[str, object]:
     under a rule that has none) it is written as -1 and the definition of the quantile is left out; what the quantile
     is taken over is written only where that is not the score.
     """
-    flat = _flatten(config)
+    flat = ((key, _canonical(value)) for key, value in leaves(config))
     kept = {
-        key: value
-        for key, value in flat.items()
-        if not is_operational(key) and not (key in NEUTRAL and value == NEUTRAL[key])
+        key: value for key, value in flat if not is_operational(key) and not (key in NEUTRAL and value == NEUTRAL[key])
     }
     algorithm = config.get("algorithm")
     if isinstance(algorithm, Mapping):
@@ -59,16 +58,6 @@ def identity(config: Mapping[str, object]) -> dict[str, object]:
         if key in kept:
             kept[key] = _names(kept[key])
     return kept
-
-
-def _flatten(config: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = _canonical(value)
-    return flat
 
 
 def _names(files: object) -> object:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from qae.checks import value_of
+from qae.nested import value_of
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import subprocess
 from collections.abc import Mapping
 from typing import cast
 
-from qae.checks import value_of
 from qae.errors import ConfigError
+from qae.nested import value_of
 
 ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"
 LOCAL_RAY = "local"  # as RAY_ADDRESS: start one, whatever runs on this machine

@@ -6,8 +6,8 @@ The rules are those of verl 0.9.1: `verl/trainer/ppo/v1/trainer_base.py`, `train
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from qae.checks import value_of
 from qae.errors import ConfigError
+from qae.nested import value_of
 
 if TYPE_CHECKING:
     from sweeps.verl.values import Run

@@ -1,9 +1,9 @@
 """A configuration as the command line of `python -m verl.trainer.main_ppo`."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from qae.checks import value_of
+from qae.nested import leaves, value_of
 from sweeps.composition import toolkit_keys
 from sweeps.composition.grammar import checked, quoted
 from sweeps.verl import source
@@ -27,12 +27,11 @@ def verl_values(config: Mapping[str, object]) -> dict[str, object]:
     Raises:
         ConfigError: a key that cannot be written on a command line.
     """
-    values = {
-        key: value
-        for section, content in config.items()
-        if section not in toolkit_keys.OURS
-        for key, value in _leaves(section, content)
-    }
+    of_verl = {section: content for section, content in config.items() if section not in toolkit_keys.OURS}
+    values = dict(leaves(of_verl))
+    for key in values:
+        for part in key.split("."):
+            checked(part, key)
     if "seed" in config:
         own = (*SEEDS, ENGINE_SEEDS[engine(config)]) if engine(config) in ENGINE_SEEDS else SEEDS
         values = {**dict.fromkeys(own, config["seed"]), **values}
@@ -130,12 +129,3 @@ def known(defaults: Mapping[str, object], key: str) -> bool:
             return False
         section = section[part]
     return True
-
-
-def _leaves(key: str, value: object) -> Iterator[tuple[str, object]]:
-    checked(key.rpartition(".")[2], key)
-    if isinstance(value, Mapping) and value:
-        for name, item in value.items():
-            yield from _leaves(f"{key}.{name}", item)
-    else:
-        yield key, value

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from qae.checks import value_of, whole_number
+from qae.checks import whole_number
 from qae.errors import ConfigError
+from qae.nested import value_of
 from qae.run_directory import RunDirectory
 from sweeps import trainers
 from sweeps.composition import toolkit_keys

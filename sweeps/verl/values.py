@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from qae.checks import is_number, whole_number
 from qae.errors import ConfigError
+from qae.nested import value_of
 
 ESTIMATOR = "qae"  # the toolkit's, in `algorithm.adv_estimator`
 UNSET = "???"  # a value that verl leaves to the user
@@ -22,10 +23,7 @@ class Run:
         """The run's value, else verl's default, else None."""
         if key in self.values:
             return self.values[key]
-        found: object = self.defaults
-        for part in key.split("."):
-            found = found.get(part) if isinstance(found, Mapping) else None
-        return found
+        return value_of(self.defaults, key)
 
     def number(self, key: str) -> float:
         """A number that must be there."""

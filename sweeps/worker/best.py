@@ -12,8 +12,9 @@ from typing import cast
 import orjson
 
 from qae import metrics
-from qae.checks import is_number, is_whole, value_of
+from qae.checks import is_number, is_whole
 from qae.errors import ConfigError
+from qae.nested import value_of
 from qae.run_directory import RunDirectory, read_metrics, write_atomic
 from sweeps import trainers
 

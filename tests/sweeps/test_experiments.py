@@ -13,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from qae.checks import value_of
+from qae.nested import value_of
 from sweeps.composition.compose import compose_jobs
 from sweeps.composition.parts import checked_parts, expand
 from tests.analysis import experiments

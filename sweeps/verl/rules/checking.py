@@ -4,12 +4,13 @@ Values are checked against the installed verl's own YAML and source, neither of 
 """
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from qae.checks import boolean, is_number
 from qae.errors import ConfigError
+from qae.nested import keys
 from sweeps.verl import modes, source
 from sweeps.verl.overrides import engine, verl_values
 from sweeps.verl.rules import learning, settings
@@ -62,7 +63,7 @@ def _check_keys(run: Run) -> None:
             continue
         place = _place(run.defaults, key)
         if place is None:
-            names = [*_dotted(run.defaults), *(f"algorithm.{name}" for name in OUR_ALGORITHM_KEYS)]
+            names = [*keys(run.defaults), *(f"algorithm.{name}" for name in OUR_ALGORITHM_KEYS)]
             close = difflib.get_close_matches(key, names, n=1)
             hint = f"did you mean {close[0]}?" if close else "`qae verl-command` prints what a run sets"
             raise ConfigError(key, value, f"verl has no such key; {hint}")
@@ -101,13 +102,6 @@ def _check_kind(key: str, value: object, place: _Place) -> None:
             raise ConfigError(key, value, "give a number")
     elif isinstance(default, Mapping) and default and not isinstance(value, Mapping):
         raise ConfigError(key, value, f"this is a section; it has {', '.join(map(str, default))}")
-
-
-def _dotted(section: Mapping[str, object], prefix: str = "") -> Iterator[str]:
-    for key, value in section.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            yield from _dotted(value, f"{prefix}{key}.")
 
 
 def _check_names(run: Run, verl: source.Verl) -> None:
