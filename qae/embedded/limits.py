@@ -1,12 +1,12 @@
 """Limits of what the embedded trainers share: what would crash, train nothing or never end is refused in a sentence."""
 
-from qae.embedded.config import LOSS_AGGREGATIONS, LOSS_MODES, EmbeddedConfig
+from qae.embedded.sections import LOSS_AGGREGATIONS, LOSS_MODES, Sections
 from qae.errors import ConfigError
 
 _A, _R = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
 
 
-def check(config: EmbeddedConfig) -> None:
+def check(config: Sections) -> None:
     """Refuse values that no run can have.
 
     Raises:
@@ -19,7 +19,7 @@ def check(config: EmbeddedConfig) -> None:
     _check_optimizer(config)
 
 
-def _check_positive(c: EmbeddedConfig) -> None:
+def _check_positive(c: Sections) -> None:
     actor, rollout, data = c.actor, c.rollout, c.data
     for key, value in {
         f"{_A}.ppo_mini_batch_size": actor.ppo_mini_batch_size,
@@ -47,7 +47,7 @@ def _check_positive(c: EmbeddedConfig) -> None:
     require(decay >= 0, f"{_A}.optim.weight_decay", decay, "give a number of at least 0")
 
 
-def _check_shares(c: EmbeddedConfig) -> None:
+def _check_shares(c: Sections) -> None:
     noise = c.data.reward_noise
     for key, share in {
         "data.reward_noise.flip": noise.flip,
@@ -59,7 +59,7 @@ def _check_shares(c: EmbeddedConfig) -> None:
     require(0 < nucleus <= 1, f"{_R}.val_kwargs.top_p", nucleus, "give a share above 0 and at most 1")
 
 
-def _check_method(c: EmbeddedConfig) -> None:
+def _check_method(c: Sections) -> None:
     actor, algorithm = c.actor, c.algorithm
     loss_mode, beta = actor.policy_loss.loss_mode, actor.policy_loss.dro_beta
     modes = f"choose one of {', '.join(LOSS_MODES)}"
@@ -82,7 +82,7 @@ def _check_method(c: EmbeddedConfig) -> None:
     require(metric == "acc", "algorithm.filter_groups.metric", metric, "the embedded trainer filters on acc only")
 
 
-def _check_batches(c: EmbeddedConfig) -> None:
+def _check_batches(c: Sections) -> None:
     fix = "a group of one has no other response to be compared with, so it has no advantage; give at least 2"
     require(c.rollout.n >= 2, f"{_R}.n", c.rollout.n, fix)
     mini, prompts = c.actor.ppo_mini_batch_size, c.data.train_batch_size
@@ -90,7 +90,7 @@ def _check_batches(c: EmbeddedConfig) -> None:
     require(prompts % mini == 0, key, mini, f"it must divide data.train_batch_size={prompts}")
 
 
-def _check_optimizer(c: EmbeddedConfig) -> None:
+def _check_optimizer(c: Sections) -> None:
     betas = c.actor.optim.betas
     fix = "give two numbers of at least 0 and below 1"
     require(len(betas) == 2 and all(0 <= beta < 1 for beta in betas), f"{_A}.optim.betas", betas, fix)

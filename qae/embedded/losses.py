@@ -8,7 +8,7 @@ from torch import Tensor
 from qae import metrics
 from qae.bapo import clip_bounds
 from qae.diagnostics import clip_by_sign
-from qae.embedded.config import Actor
+from qae.embedded.sections import Actor
 
 _LARGEST_LOG_RATIO = 20.0  # verl's
 

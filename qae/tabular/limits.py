@@ -1,18 +1,18 @@
 """Limits of the tabular policy's world."""
 
 from qae.embedded.limits import require
-from qae.tabular.config import TabularConfig, World
+from qae.embedded.sections import Sections
+from qae.tabular.sections import World
 
 _MOST_CELLS = 50_000_000  # logits of all facts: 200 MB, thrice with Adam's moments
 
 
-def check(config: TabularConfig) -> None:
+def check(config: Sections, world: World) -> None:
     """Refuse values that no run can have.
 
     Raises:
         ConfigError: names the key, the value and the fix.
     """
-    world = config.tabular
     _check_numbers(world)
     _check_shares(world)
     cells = world.facts * world.choices

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from qae.marker_words import MARKER_WORDS
-from qae.tabular.config import World
+from qae.tabular.sections import World
 from qae.tabular.table import Table
 
 _RELIABILITY_ENDS = (0.02, 0.98)  # no fact is known or unknown for sure

@@ -1,7 +1,7 @@
 """Limits of the embedded transformer and of its task."""
 
 from qae.embedded.limits import require
-from qae.tiny.config import Embedded
+from qae.tiny.sections import Embedded
 
 _OPERATORS = 3  # of qae.tiny.task
 _DIGITS = 36

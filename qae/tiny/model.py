@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  # the field's name for it
 from torch import Tensor, nn
 
-from qae.tiny.config import Model
+from qae.tiny.sections import Model
 
 
 class KeyValueCache:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from qae.tiny.config import Task
+from qae.tiny.sections import Task
 
 _WORDS = (
     *("so", "now", "let", "then", "thus", "since", "hence", "next", "first", "and", "ok", "also", "given", "find"),

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from qae.embedded.config import LOSS_MODES, Actor
 from qae.embedded.losses import DapoLoss, VerlLoss, make_policy_loss
+from qae.embedded.sections import LOSS_MODES, Actor
 from qae.tiny.config import TinyConfig
 from tests.configs import tiny_mapping
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qae.tiny.config import Task
+from qae.tiny.sections import Task
 from qae.tiny.task import OPERATORS, ChainedArithmetic
 
 
