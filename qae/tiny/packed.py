@@ -6,7 +6,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from qae.tiny.model import Attend, Transformer
+from qae.tiny.model import Transformer
+
+# Attention pads responses to the longest of so many; fewer would be more and smaller products.
+_ROWS_TOGETHER = 16
 
 
 def log_probabilities(
@@ -15,7 +18,7 @@ def log_probabilities(
     """Log-probability of each response token, with its gradient.
 
     Tokens go through the layers in one row each: those of the prompts, then those of the responses that a later token
-    of the mask follows. Only attention sees responses as padded sequences, behind the keys and values of their prompt.
+    of the mask follows. Only attention sees padded responses, those of like length together.
 
     Args:
         model: the policy.
@@ -27,55 +30,82 @@ def log_probabilities(
     Returns:
         nats, float32 (prompts * group, tokens); 0 behind the last wanted token of a response.
     """
-    group, tokens = len(ids_B_T) // len(prompt_P_S), ids_B_T.shape[1]
+    (prompts, length), (responses, tokens) = prompt_P_S.shape, ids_B_T.shape
     later_B_T = mask_B_T[:, 1:].flip(1).cummax(1).values.flip(1) > 0
-    packing = _Packing(model, *prompt_P_S.shape, group, tokens - 1, later_B_T.flatten().nonzero()[:, 0])
-    ids_N = torch.cat([prompt_P_S.flatten(), ids_B_T[:, :-1].flatten()[packing.slot_R]])
+    packing = _Packing(model, prompts, length, _like_lengths(later_B_T.sum(1), responses // prompts))
+    none = torch.empty(0, dtype=torch.int64)  # where every response is one token long
+    slot_R = torch.cat([none, *(part.row_R * (tokens - 1) + part.token_R for part in packing.parts)])
+    ids_N = torch.cat([prompt_P_S.flatten(), ids_B_T[:, :-1].flatten()[slot_R]])
     x_N_W = model.residual(ids_N, packing.positions(), [packing.attend] * model.config.layers)
-    prompts, length = prompt_P_S.shape
-    last_P_W = x_N_W[: prompts * length].view(prompts, length, -1)[:, -1]
-    x_W = torch.cat([last_P_W.repeat_interleave(group, 0), x_N_W[prompts * length :]])
-    wanted = torch.cat([ids_B_T[:, 0], ids_B_T[:, 1:].flatten()[packing.slot_R]])
-    log_prob = -F.cross_entropy(model.logits(x_W) / temperature, wanted, reduction="none")
-    first_B, later_R = log_prob.split([len(ids_B_T), len(packing.slot_R)])
-    later = later_R.new_zeros(later_B_T.numel()).index_copy(0, packing.slot_R, later_R)
+    of_prompts, of_responses = x_N_W.split([prompts * length, len(slot_R)])
+    last_P_W = of_prompts.view(prompts, length, -1)[:, -1]
+    logits = model.logits(torch.cat([last_P_W.repeat_interleave(responses // prompts, 0), of_responses])) / temperature
+    wanted = torch.cat([ids_B_T[:, 0], ids_B_T[:, 1:].flatten()[slot_R]])
+    first_B, later_R = (-F.cross_entropy(logits, wanted, reduction="none")).split([responses, len(slot_R)])
+    later = later_R.new_zeros(later_B_T.numel()).index_copy(0, slot_R, later_R)
     return torch.cat([first_B[:, None], later.view_as(later_B_T)], 1)
 
 
 @dataclass(frozen=True)
-class _Packing:
-    """Where the tokens lie: `prompts` times `length` rows of prompts, then one for each of `slot_R`.
+class _Part:
+    """Responses of like length, each of at least one token here.
 
     Attributes:
-        model: has heads.
-        prompts: their number.
-        length: tokens of a prompt.
-        group: responses of a prompt.
-        tokens: of a padded response.
-        slot_R: index of each row of the responses in (responses, tokens) flattened, int64.
+        prompt_B: the prompt of each.
+        tokens: of the longest.
+        row_R: of each token, its response in the whole batch.
+        token_R: of each token, its index in the response.
+        slot_R: of each token, its index in (responses of this part, tokens) flattened.
     """
+
+    prompt_B: Tensor
+    tokens: int
+    row_R: Tensor
+    token_R: Tensor
+    slot_R: Tensor
+
+
+def _like_lengths(length_B: Tensor, group: int) -> list[_Part]:
+    order = length_B.argsort(stable=True)[int((length_B == 0).sum()) :]
+    parts = []
+    for start in range(0, len(order), _ROWS_TOGETHER):
+        row_B = order[start : start + _ROWS_TOGETHER]
+        own_B = length_B[row_B]
+        tokens = int(own_B[-1])
+        slot_R = (torch.arange(tokens) < own_B[:, None]).flatten().nonzero()[:, 0]
+        parts.append(_Part(row_B // group, tokens, row_B.repeat_interleave(own_B), slot_R % tokens, slot_R))
+    return parts
+
+
+@dataclass(frozen=True)
+class _Packing:
+    """Where the tokens lie: `prompts` times `length` rows of prompts, then a row for each token of the parts."""
 
     model: Transformer
     prompts: int
     length: int
-    group: int
-    tokens: int
-    slot_R: Tensor
+    parts: list[_Part]
 
     def positions(self) -> Tensor:
         """Position of each row in its sequence."""
-        return torch.cat([torch.arange(self.length).repeat(self.prompts), self.length + self.slot_R % self.tokens])
+        of_prompts = torch.arange(self.length).repeat(self.prompts)
+        return torch.cat([of_prompts, *(self.length + part.token_R for part in self.parts)])
 
     def attend(self, projected_N_3W: Tensor) -> Tensor:
         """Attention of prompts to themselves, and of responses to their prompt and themselves."""
-        prompt, response = projected_N_3W.split([self.prompts * self.length, len(self.slot_R)])
-        q, k, v = self.model.heads(prompt.view(self.prompts, self.length, -1))
-        of_prompts = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(2).flatten(0, 1)
-        padded = response.new_zeros(self.prompts * self.group * self.tokens, response.shape[1])
-        padded = padded.index_copy(0, self.slot_R, response)
-        q, own_k, own_v = self.model.heads(padded.view(self.prompts * self.group, self.tokens, -1))
-        keys = torch.cat([k.repeat_interleave(self.group, 0), own_k], 2)
-        values = torch.cat([v.repeat_interleave(self.group, 0), own_v], 2)
-        unseen = torch.full((self.tokens, self.length + self.tokens), -torch.inf).triu(self.length + 1)
-        attended = F.scaled_dot_product_attention(q, keys, values, attn_mask=unseen)
-        return torch.cat([of_prompts, attended.transpose(1, 2).flatten(2).flatten(0, 1).index_select(0, self.slot_R)])
+        sizes = [len(part.slot_R) for part in self.parts]
+        of_prompts, *of_parts = projected_N_3W.split([self.prompts * self.length, *sizes])
+        prompt_P_S_3W = of_prompts.view(self.prompts, self.length, -1)
+        _, keys_P_H_S_D, values_P_H_S_D = self.model.heads(prompt_P_S_3W)
+        attended = [self.model.causal(prompt_P_S_3W).flatten(0, 1)]
+        for part, projected_R_3W in zip(self.parts, of_parts, strict=True):
+            rows = len(part.prompt_B)
+            padded = projected_R_3W.new_zeros(rows * part.tokens, projected_R_3W.shape[1])
+            padded_B_T_3W = padded.index_copy(0, part.slot_R, projected_R_3W).view(rows, part.tokens, -1)
+            q, own_keys, own_values = self.model.heads(padded_B_T_3W)
+            keys = torch.cat([keys_P_H_S_D.index_select(0, part.prompt_B), own_keys], 2)
+            values = torch.cat([values_P_H_S_D.index_select(0, part.prompt_B), own_values], 2)
+            unseen = torch.full((part.tokens, self.length + part.tokens), -torch.inf).triu(self.length + 1)
+            own = F.scaled_dot_product_attention(q, keys, values, attn_mask=unseen)
+            attended.append(own.transpose(1, 2).flatten(2).flatten(0, 1).index_select(0, part.slot_R))
+        return torch.cat(attended)
