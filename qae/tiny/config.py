@@ -20,8 +20,6 @@ class Task:
     redo_right: float
     evaluation_problems: int
     seed: int
-    zipf_exponent: float = 1.0
-    failure_tokens: int = 0
 
 
 @dataclass

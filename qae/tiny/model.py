@@ -1,5 +1,6 @@
-"""A pre-norm decoder-only transformer with learnt positions. Attention over whole sequences is here; where tokens lie
-otherwise, `qae.tiny.packed` and `qae.tiny.decoding` bring their own.
+"""A pre-norm decoder-only transformer with learnt positions, with attention over whole sequences.
+
+Where tokens lie otherwise, `qae.tiny.packed` and `qae.tiny.decoding` bring attention of their own.
 """
 
 import math
@@ -11,7 +12,6 @@ import torch.nn.functional as F  # noqa: N812  # the field's name for it
 from torch import Tensor, nn
 
 from qae.tiny.config import Model
-
 
 Attend = Callable[[Tensor], Tensor]
 

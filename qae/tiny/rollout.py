@@ -8,7 +8,7 @@ from qae.embedded.batch import Batch, Generated, Responses, noisy, prompts_a_par
 from qae.embedded.seeding import Purpose, numpy_generator, torch_generator
 from qae.tiny.config import TinyConfig
 from qae.tiny.model import Transformer
-from qae.tiny.sampling import Continuation, sample
+from qae.tiny.sampling import sample
 from qae.tiny.task import ChainedArithmetic, Problems
 
 
@@ -31,10 +31,9 @@ class Rollouts:
     def _generated(self, model: Transformer, step: int, part: int) -> Generated:
         problems = self._problems(step, part)
         prompt_P_S = torch.from_numpy(problems.prompt_P_S)
+        responses = self._sample(model, prompt_P_S, step, part)
         n = self._config.rollout.n
-        answer_B = torch.from_numpy(problems.answer_P).repeat_interleave(n)
-        responses = self._sample(model, prompt_P_S, answer_B, step, part)
-        right_B = self._arithmetic.verify(responses.ids_B_T, answer_B)
+        right_B = self._arithmetic.verify(responses.ids_B_T, torch.from_numpy(problems.answer_P).repeat_interleave(n))
         score_B = noisy(right_B, self._config, step, part)
         return Generated(prompt_P_S.repeat_interleave(n, 0), responses, score_B)
 
@@ -46,7 +45,7 @@ class Rollouts:
         allowed = [row for row, key in enumerate(problems.fingerprints()) if key not in self._held_out]
         return problems.take(np.array(allowed[:size]))
 
-    def _sample(self, model: Transformer, prompt_P_S: Tensor, answer_B: Tensor, step: int, part: int) -> Responses:
+    def _sample(self, model: Transformer, prompt_P_S: Tensor, step: int, part: int) -> Responses:
         vocabulary, rollout = self._arithmetic.vocabulary, self._config.rollout
         return sample(
             model,
@@ -58,16 +57,4 @@ class Rollouts:
             temperature=rollout.temperature,
             top_p=rollout.top_p,
             generator=torch_generator(self._config.seed, Purpose.SAMPLING, step, part),
-            continuation=self._continuation(answer_B),
-        )
-
-    def _continuation(self, answer_B: Tensor) -> Continuation | None:
-        tokens = self._config.tiny.task.failure_tokens
-        if tokens == 0:
-            return None
-        verify = self._arithmetic.verify
-        return Continuation(
-            wrong=lambda ids_B_T, rows: verify(ids_B_T, answer_B[rows]) == 0,
-            token=self._arithmetic.vocabulary.no,
-            tokens=tokens,
         )

@@ -66,10 +66,6 @@ class Vocabulary:
         self.first_digit = 5
         self.first_operator = 5 + task.modulus
         self.first_marker = self.first_operator + len(OPERATORS)
-        self.markers = range(self.first_marker, self.first_marker + task.markers)
-        self.no = self.markers.stop
-        if task.failure_tokens:
-            self.tokens.append("no")
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -89,7 +85,8 @@ class ChainedArithmetic:
         self.facts = np.stack([left + right, left - right, left * right]) % task.modulus
         self.reliability = generator.beta(*task.reliability, size=self.facts.shape)
         self.mistakes = (self.facts + generator.integers(1, task.modulus, self.facts.shape)) % task.modulus
-        weights = (np.arange(task.markers) + 1.0) ** -task.zipf_exponent
+        weights = 1 / (np.arange(task.markers) + 1.0)
+        self._marker_ids = range(self.vocabulary.first_marker, len(self.vocabulary))
         self._marker_weights = list(np.cumsum(weights))
 
     def draw(self, count: int, operations: tuple[int, int], generator: np.random.Generator) -> Problems:
@@ -138,12 +135,12 @@ class ChainedArithmetic:
     def solve(self, operands: IntArray, operators: IntArray, generator: random.Random) -> list[int]:
         """The teacher's response to one problem: token ids, end token included."""
         v, c = self.vocabulary, self.config
-        value = right_value = int(operands[0])
+        value = int(operands[0])
         response: list[int] = []
         for operator, operand in zip(operators.tolist(), operands[1:].tolist(), strict=True):
             if operator < 0:
                 break
-            response += self._markers(self._run_length(generator), generator)
+            response += self._markers(generator)
             while True:
                 result = self._recall(operator, value, operand, generator)
                 response += [
@@ -156,20 +153,14 @@ class ChainedArithmetic:
                 if generator.random() >= (c.redo_right if right else c.redo_wrong):
                     break
                 response.append(v.wait)
-            value, right_value = result, int(self.facts[operator, right_value, operand])
-        response += [v.answer, v.first_digit + value, v.end]
-        if c.failure_tokens and value != right_value:
-            response += [v.no, *self._markers(c.failure_tokens, generator)]
-        return response
+            value = result
+        return [*response, v.answer, v.first_digit + value, v.end]
 
-    def _markers(self, count: int, generator: random.Random) -> list[int]:
-        return generator.choices(self.vocabulary.markers, cum_weights=self._marker_weights, k=count)
-
-    def _run_length(self, generator: random.Random) -> int:
+    def _markers(self, generator: random.Random) -> list[int]:
         count = 1
         while generator.random() < self.config.marker_repeat:
             count += 1
-        return count
+        return generator.choices(self._marker_ids, cum_weights=self._marker_weights, k=count)
 
     def _recall(self, operator: int, left: int, right: int, generator: random.Random) -> int:
         if generator.random() < self.reliability[operator, left, right]:
