@@ -16,6 +16,9 @@ class Decoder:
         prompt_P_S: prompt ids, int64 (prompts, prompt length).
         group: responses of a prompt; a prompt is computed once for all of them.
         tokens: most tokens that a response is fed.
+
+    Attributes:
+        first_logits_P_V: logits behind each prompt, float32 (prompts, vocabulary).
     """
 
     def __init__(self, model: Transformer, prompt_P_S: Tensor, group: int, tokens: int) -> None:
@@ -27,7 +30,12 @@ class Decoder:
         self.first_logits_P_V = model.logits(x_P_S_W[:, -1])
 
     def next_logits(self, token_B: Tensor, t: int) -> Tensor:
-        """Logits behind the t-th token of each response, float32 (responses, vocabulary)."""
+        """Logits behind the next token of each response that is left, float32 (responses, vocabulary).
+
+        Args:
+            token_B: the token, int64 (responses,).
+            t: its index in the response, from 0; each index once, in order.
+        """
         attends: list[Attend] = [layer.attend for layer in self._layers]
         return self._model.logits(self._model.residual(token_B, torch.tensor(self._length + t), attends))
 
