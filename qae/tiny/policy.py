@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from qae import metrics
@@ -15,6 +14,7 @@ from qae.evaluation import ProblemResult
 from qae.tiny import token_statistics
 from qae.tiny.config import TinyConfig
 from qae.tiny.evaluate import evaluate
+from qae.tiny.packed import log_probabilities
 from qae.tiny.pretrain import pretrained_model
 from qae.tiny.rollout import Rollouts
 from qae.tiny.task import ChainedArithmetic
@@ -87,17 +87,18 @@ class TinyPolicy:
         self._optimizer.load_state_dict(state["optimizer"])
 
     def _objective(self, part: MiniBatch) -> tuple[Tensor, dict[str, float]]:
-        length = int(part.mask_B_T.sum(1).max())
-        prompt_length = part.inputs_B.shape[1]
-        response_B_T = part.ids_B_T[:, :length]
-        ids_B_S = torch.cat([part.inputs_B, response_B_T[:, :-1]], 1)
-        logits_B_T_V = self._model(ids_B_S, keep_from=prompt_length - 1) / self._config.rollout.temperature
-        log_prob_B_T = -F.cross_entropy(logits_B_T_V.flatten(0, 1), response_B_T.flatten(), reduction="none").view_as(
-            response_B_T
+        length = max(1, int((part.mask_B_T > 0).any(0).nonzero().max()) + 1)
+        mask_B_T = part.mask_B_T[:, :length]
+        log_prob_B_T = log_probabilities(
+            self._model,
+            part.inputs_B[:: self._config.rollout.n],
+            part.ids_B_T[:, :length],
+            mask_B_T,
+            self._config.rollout.temperature,
         )
         return self._loss(
             old_log_prob=part.old_log_prob_B_T[:, :length],
             log_prob=log_prob_B_T,
             advantages=part.advantage_B[:, None].expand(-1, length),
-            response_mask=part.mask_B_T[:, :length],
+            response_mask=mask_B_T,
         )

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from qae.embedded.batch import Responses
+from qae.tiny.decoding import Decoder
 from qae.tiny.model import Transformer
 
 # Dropping finished rows copies the caches, so it waits until this share of them is finished.
@@ -39,13 +40,9 @@ def sample(
     Returns:
         prompts * n responses.
     """
-    prompts, prompt_length = prompt_P_S.shape
-    batch = prompts * n
-    repeat = torch.arange(prompts).repeat_interleave(n)
-    caches = model.empty_caches(prompts)
-    logits = model(prompt_P_S, caches=caches, keep_from=prompt_length - 1)[:, 0][repeat]
-    for cache in caches:
-        cache.select(repeat)
+    batch = len(prompt_P_S) * n
+    decoder = Decoder(model, prompt_P_S, n, tokens - 1)
+    logits = decoder.first_logits_P_V.repeat_interleave(n, 0)
     ids_B_T = torch.full((batch, tokens), pad)
     log_prob_B_T, entropy_B_T, mask_B_T = torch.zeros(3, batch, tokens).unbind()
     # Drawn up front, so that what a row draws does not depend on when others finish.
@@ -70,9 +67,8 @@ def sample(
         if left < _COMPACT_BELOW * len(rows):
             kept = alive.nonzero()[:, 0]
             rows, token, alive = rows[kept], token[kept], alive[kept]
-            for cache in caches:
-                cache.select(kept)
-        logits = model(token[:, None], caches=caches, start=prompt_length + t)[:, 0]
+            decoder.keep(kept)
+        logits = decoder.next_logits(token, t)
     return Responses(ids_B_T, log_prob_B_T, entropy_B_T, mask_B_T)
 
 
