@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from qae.tiny.config import Model
+from qae.tiny.sections import Model
 from qae.tiny.model import Transformer
 from qae.tiny.packed import log_probabilities
 
