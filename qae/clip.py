@@ -21,7 +21,8 @@ class ClipCounts(NamedTuple):
         positive_bound: those of them that the clip binds.
         negative: tokens with negative advantage.
         negative_bound: those of them that the clip binds.
-        held_back: sum of the advantages of all tokens that the clip binds.
+        held_back: sum of the advantages of all tokens that the clip binds; None where it binds whole responses, whose
+            drift says nothing about entropy.
     """
 
     tokens: float
@@ -29,13 +30,13 @@ class ClipCounts(NamedTuple):
     positive_bound: float
     negative: float
     negative_bound: float
-    held_back: float
+    held_back: float | None = None
 
     def by_sign(self) -> dict[str, float]:
         """Share of clipped tokens among those of positive and among those of negative advantage; the clip's drift.
 
         Returns:
-            the share of each class that has a token, and the drift; empty without any token.
+            the share of each class that has a token, and the drift where it is known; empty without any token.
         """
         if not self.tokens:
             return {}
@@ -44,6 +45,8 @@ class ClipCounts(NamedTuple):
             (metrics.CLIP_FRACTION_NEGATIVE, self.negative, self.negative_bound),
         )
         shares = {metric.name: bound / count for metric, count, bound in classes if count}
+        if self.held_back is None:
+            return shares
         return {**shares, metrics.CLIP_DRIFT.name: -self.held_back / self.tokens}
 
 

@@ -33,13 +33,14 @@ Loss: TypeAlias = Callable[..., tuple[Tensor, dict[str, Any]]]
 Ratio: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
-def counting(loss: Loss, ratio_of: Ratio) -> Loss:
+def counting(loss: Loss, ratio_of: Ratio, *, of_responses: bool = False) -> Loss:
     """A policy loss that also logs `ClipCounts` of its clip.
 
     Args:
         loss: one with the arguments of verl's (verl/trainer/ppo/core_algos.py, register_policy_loss), whose ratio is
             clipped at 1 - ``clip_ratio_low`` and 1 + ``clip_ratio_high``.
         ratio_of: the ratio that it clips, float (B, T), of the log-ratios of tokens and the mask, both (B, T).
+        of_responses: whether the clip binds all tokens of a response or none; then no drift comes of it.
 
     Returns:
         the loss; its value, gradient and random numbers are those of `loss`. Under another configuration than an
@@ -57,7 +58,8 @@ def counting(loss: Loss, ratio_of: Ratio) -> Loss:
             with torch.no_grad():
                 ratio = ratio_of(given["log_prob"] - given["old_log_prob"], mask)
                 counts = clip_counts(_bound(ratio, advantages, config), advantages, mask)
-            logged |= {_PREFIX + name: count for name, count in counts._asdict().items()}
+            counts = counts._replace(held_back=None) if of_responses else counts
+            logged |= {_PREFIX + name: count for name, count in counts._asdict().items() if count is not None}
         return value, logged
 
     return counted
@@ -65,8 +67,8 @@ def counting(loss: Loss, ratio_of: Ratio) -> Loss:
 
 def by_sign(logged: Mapping[str, float]) -> dict[str, float]:
     """Shares and drift, under `qae.metrics`' names, of what a loss logged; empty for a loss that does not count."""
-    counts = [logged[_PREFIX + name] for name in ClipCounts._fields if _PREFIX + name in logged]
-    return ClipCounts(*counts).by_sign() if counts else {}
+    counts = {name: logged[_PREFIX + name] for name in ClipCounts._fields if _PREFIX + name in logged}
+    return ClipCounts(**counts).by_sign() if counts else {}
 
 
 def reduce_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
@@ -76,12 +78,12 @@ def reduce_metrics(metrics: dict[str, Any]) -> dict[str, Any]:
         metrics: lists with a value per update, or verl's `Metric` with those of all micro-batches of the step; then
             shares and drift are those of all tokens of the step.
     """
-    columns = [metrics.pop(_PREFIX + name) for name in ClipCounts._fields if _PREFIX + name in metrics]
+    names = [name for name in ClipCounts._fields if _PREFIX + name in metrics]
+    columns = [metrics.pop(_PREFIX + name) for name in names]
     reduced: dict[str, Any] = _verls_reduce_metrics(metrics)
-    if columns:
-        per_update = (column if isinstance(column, list) else [column.aggregate()] for column in columns)
-        reduced |= mean_over_updates(ClipCounts(*row).by_sign() for row in zip(*per_update, strict=True))
-    return reduced
+    per_update = (column if isinstance(column, list) else [column.aggregate()] for column in columns)
+    counts = (ClipCounts(**dict(zip(names, row, strict=True))) for row in zip(*per_update, strict=True))
+    return reduced | mean_over_updates(update.by_sign() for update in counts)
 
 
 def _bound(ratio_B_T: Tensor, advantages: Tensor, config: ActorConfig) -> Tensor:
@@ -98,17 +100,21 @@ def _of_tokens(log_ratio: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001  # a 
     return log_ratio.exp()
 
 
-def _of_sequences(log_ratio: Tensor, mask: Tensor) -> Tensor:
+def _of_responses(log_ratio: Tensor, mask: Tensor) -> Tensor:
     """GSPO's: every token has the geometric mean over its response."""
     mean_B_1 = ((log_ratio * mask).sum(-1) / mask.sum(-1).clamp(min=1)).unsqueeze(-1)
     return mean_B_1.clamp(max=_LARGEST_LOG_RATIO_GSPO).exp().expand_as(log_ratio)
 
 
-# BAPO is the plain loss under bounds of its own, and is counted with it (`qae.verl_plugin.bapo`). Clip-Cov clips the
-# ratio as the plain loss does; the tokens that it draws by covariance are not counted.
-_RATIOS = {"vanilla": _of_tokens_within_limits, "clip_cov": _of_tokens, "gspo": _of_sequences}
-_COUNTED = {name: register_policy_loss(name)(counting(get_policy_loss_fn(name), of)) for name, of in _RATIOS.items()}
-vanilla: Loss = _COUNTED["vanilla"]
+def _register(name: str, ratio_of: Ratio, *, of_responses: bool = False) -> Loss:
+    counted = counting(get_policy_loss_fn(name), ratio_of, of_responses=of_responses)
+    register_policy_loss(name)(counted)
+    return counted
+
+
+vanilla = _register("vanilla", _of_tokens_within_limits)  # BAPO is it under other bounds: `qae.verl_plugin.bapo`
+_register("clip_cov", _of_tokens)  # the tokens that it draws by covariance are not counted
+_register("gspo", _of_responses, of_responses=True)
 
 # Before verl's trainers import it by name: verl loads its plug-ins before any of its modules.
 metric.reduce_metrics = reduce_metrics

@@ -89,7 +89,8 @@ def expected(name: str, batch: Mapping[str, Tensor]) -> dict[str, float]:
             if advantage:
                 of_sign[math.copysign(1, advantage)].append(bound)
     values = zip(NAMES, (of_sign[1.0], of_sign[-1.0]), strict=False)
-    return {**{key: sum(own) / len(own) for key, own in values if own}, metrics.CLIP_DRIFT.name: -held_back / tokens}
+    drift = {} if name == "gspo" else {metrics.CLIP_DRIFT.name: -held_back / tokens}
+    return {**{key: sum(own) / len(own) for key, own in values if own}, **drift}
 
 
 def reduced(name: str, updates: Sequence[Sequence[Sequence[Mapping[str, Tensor]]]]) -> dict[str, float]:
@@ -123,7 +124,7 @@ def test_loss_gradient_and_what_verl_logs_are_verls_bit_for_bit(name: str, monke
     assert torch.equal(drawn, torch.rand(1))
     assert their_logged.items() <= logged.items()
     assert gradient.abs().sum() > 0
-    assert any(expected(name, batch)[key] > 0 for key in NAMES)
+    assert all(expected(name, batch)[key] > 0 for key in NAMES[:2])
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -145,7 +146,8 @@ def test_a_step_logs_the_mean_over_updates_of_all_their_tokens(name: str, seed: 
     ]
     for key in NAMES:
         own = [values[key] for values in of_updates if key in values]
-        assert found[key] == pytest.approx(sum(own) / len(own), rel=1e-6, abs=1e-9), key
+        assert own or (key not in found and name == "gspo")
+        assert not own or found[key] == pytest.approx(sum(own) / len(own), rel=1e-6, abs=1e-9), key
     assert not [key for key in found if "qae_clip" in key]
     assert metrics.CLIP_FRACTION.name in found
 

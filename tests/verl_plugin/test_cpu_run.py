@@ -112,8 +112,6 @@ def check_metrics(row: Mapping[str, object]) -> None:
     assert sum(float(str(row[share.name])) for share in shares) == pytest.approx(1)
     clipped = [float(str(row.get(sign.name, 0))) for sign in CLIPPED]
     assert all(0 <= share <= 1 for share in clipped)
-    # Two of 8 scores lie no further apart than the root of 14 standard deviations.
-    assert abs(float(str(row[metrics.CLIP_DRIFT.name]))) <= max(clipped) * 14**0.5
     assert not [name for name in row if "qae_clip" in name]
 
 
@@ -160,6 +158,9 @@ def test_verls_grpo_with_a_quantile_in_asynchronous_turns_goes_on_after_a_killed
         check_metrics(row)
         rule = rule.at_entropy(float(str(row[metrics.ENTROPY.name])))
         assert row[metrics.QUANTILE_K.name] == rule.adapted_k
+        # Two of 8 scores lie no further apart than the root of 14 standard deviations.
+        highest = max(float(str(row.get(sign.name, 0))) for sign in CLIPPED)
+        assert abs(float(str(row[metrics.CLIP_DRIFT.name]))) <= highest * 14**0.5
 
 
 def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another_k(tmp_path: Path) -> None:
@@ -220,7 +221,7 @@ def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another
         # Ratios of whole responses leave GSPO's narrow bounds in the second update.
         assert float(str(row[metrics.CLIP_FRACTION.name])) > 0
         assert any(float(str(row[sign.name])) > 0 for sign in CLIPPED)
-        assert float(str(row[metrics.CLIP_DRIFT.name])) != 0
+        assert metrics.CLIP_DRIFT.name not in row
     check_evaluations(parent, (0, 2))
     check_evaluations(fork, (2, 4))
     for directory in (parent, fork):
