@@ -103,7 +103,7 @@ CLIP_DRIFT = _metric(
     "advantage/token",
     "Minus the mean over the loss's tokens of the advantage where the clip binds, mean over the step's updates: what "
     "negative advantages lose to the clip less what positive ones lose. The larger, the more entropy is expected to "
-    "rise; logged where the clips by sign are",
+    "rise; logged where the clips by sign are, but under gspo, whose clip binds whole responses",
     "docs/why_entropy_explodes.md; arXiv 2509.26114 has both of its terms",
 )
 PPO_KL = _metric(
