@@ -1,4 +1,4 @@
-"""What a step's advantages look like: sign shares, group difficulty, centred rewards; entropy, tokens, clips by sign.
+"""What a step's advantages look like: sign shares, group difficulty, centred rewards; entropy and tokens by sign.
 
 Every function returns values under the names of `qae.metrics`; what is undefined (the mean of an empty class) is
 absent. Means over tokens pass over padding rows (mask all 0) by themselves; `advantage_diagnostics` and
@@ -42,7 +42,7 @@ def advantage_diagnostics(
     """
     if len(scores_B) == 0:
         raise ValueError("the batch is empty: no response to take shares of")
-    positive_B, negative_B, zero_B = _signs(advantage_B)
+    positive_B, negative_B, zero_B = signs(advantage_B)
     centred_B = (scores_B - baseline_B) / span
     one_B, none_B, minus_B = ((centred_B - value).abs() < ZERO_TOLERANCE for value in (1.0, 0.0, -1.0))
     return {
@@ -86,7 +86,7 @@ def entropy_by_sign(advantage_B: Tensor, entropy_B: Tensor, tokens_B: Tensor) ->
     if not tokens_B.any():
         return result
     classes = zip(
-        _signs(advantage_B),
+        signs(advantage_B),
         (metrics.ENTROPY_POSITIVE, metrics.ENTROPY_NEGATIVE, metrics.ENTROPY_ZERO),
         (metrics.TOKEN_SHARE_POSITIVE, metrics.TOKEN_SHARE_NEGATIVE, metrics.TOKEN_SHARE_ZERO),
         strict=True,
@@ -129,38 +129,8 @@ def lengths_by_correctness(tokens_B: Tensor, right_B: Tensor) -> dict[str, float
     return {metric.name: float(tokens_B[member_B].double().mean()) for metric, member_B in classes if member_B.any()}
 
 
-def clip_by_sign(clipped_B_T: Tensor, advantage_B_T: Tensor, mask_B_T: Tensor) -> dict[str, float]:
-    """Share of clipped tokens among those of positive, and among those of negative advantage; and the clip's drift.
-
-    Args:
-        clipped_B_T: where the clipped surrogate is the larger loss, bool (B, T); ignored where the mask is 0.
-        advantage_B_T: float (B, T).
-        mask_B_T: 1 for tokens of the loss, else 0, (B, T).
-
-    Returns:
-        the share of each class that has a token, and the drift; empty without any token.
-    """
-    taken_B_T = mask_B_T.bool()
-    bound_B_T = taken_B_T & clipped_B_T
-    positive_B_T, negative_B_T, _ = _signs(advantage_B_T)
-    summed = (
-        *(taken_B_T, positive_B_T & taken_B_T, positive_B_T & bound_B_T),
-        *(negative_B_T & taken_B_T, negative_B_T & bound_B_T, advantage_B_T * bound_B_T),
-    )
-    # One reading of all sums: each waits for the device.
-    sums = torch.stack([values_B_T.sum().double() for values_B_T in summed]).tolist()
-    tokens, positive, positive_bound, negative, negative_bound, held_back = sums
-    if not tokens:
-        return {}
-    classes = (
-        (metrics.CLIP_FRACTION_POSITIVE, positive, positive_bound),
-        (metrics.CLIP_FRACTION_NEGATIVE, negative, negative_bound),
-    )
-    shares = {metric.name: bound / count for metric, count, bound in classes if count}
-    return {**shares, metrics.CLIP_DRIFT.name: -held_back / tokens}
-
-
-def _signs(advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def signs(advantage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Where advantages are positive, negative and zero, bool in the shape of the advantages."""
     return advantage >= ZERO_TOLERANCE, advantage <= -ZERO_TOLERANCE, advantage.abs() < ZERO_TOLERANCE
 
 

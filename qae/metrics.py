@@ -5,6 +5,7 @@ A metric that is undefined at a step (the entropy of a class with no token) is a
 Names avoid the substrings max, min, sum and total, by which verl picks a reduction.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -85,7 +86,8 @@ CLIP_FRACTION_POSITIVE = _metric(
     "Clipped tokens, positive advantage",
     "fraction",
     "actor/pg_clipfrac over the tokens of responses with positive advantage alone, mean over those of the step's "
-    "updates that have such a token; the embedded trainer's plain loss only, verl's losses report no clip by sign",
+    "updates that have such a token; logged by the losses that clip a ratio: vanilla, bapo, gspo and clip_cov, there "
+    "without the tokens that are drawn by covariance",
     "arXiv 2509.26114 (clip-high lowers entropy)",
 )
 CLIP_FRACTION_NEGATIVE = _metric(
@@ -101,7 +103,7 @@ CLIP_DRIFT = _metric(
     "advantage/token",
     "Minus the mean over the loss's tokens of the advantage where the clip binds, mean over the step's updates: what "
     "negative advantages lose to the clip less what positive ones lose. The larger, the more entropy is expected to "
-    "rise; logged where the clips by sign are",
+    "rise; logged where the clips by sign are, but under gspo, whose clip binds whole responses",
     "docs/why_entropy_explodes.md; arXiv 2509.26114 has both of its terms",
 )
 PPO_KL = _metric(
@@ -288,3 +290,12 @@ def validation_length(data_set: str = VAL_OVERALL) -> Metric:
 
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+
+def mean_over_updates(logged: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """A step's value of each metric: its mean over those of the step's updates that have it."""
+    found: dict[str, list[float]] = {}
+    for values in logged:
+        for name, value in values.items():
+            found.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}

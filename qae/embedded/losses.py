@@ -7,7 +7,7 @@ from torch import Tensor
 
 from qae import metrics
 from qae.bapo import clip_bounds
-from qae.diagnostics import clip_by_sign
+from qae.clip import clip_counts
 from qae.embedded.sections import Actor
 
 _LARGEST_LOG_RATIO = 20.0  # verl's
@@ -128,13 +128,13 @@ class DapoLoss:
                     (-terms.log_ratio * response_mask).sum(),
                 ]
             ) / (tokens + 1e-8)
-            by_sign = clip_by_sign(terms.bound, advantages, response_mask)
+            counts = clip_counts(terms.bound, advantages, response_mask)
         clip_fraction, dual_fraction, kl = logged.tolist()
         return (terms.per_token * response_mask).sum() / tokens, {
             metrics.CLIP_FRACTION.name: clip_fraction,
             metrics.CLIP_FRACTION_LOWER.name: dual_fraction,
             metrics.PPO_KL.name: kl,
-            **by_sign,
+            **counts.by_sign(),
         }
 
 
@@ -152,8 +152,11 @@ class VerlLoss:
         from verl.trainer.ppo.core_algos import get_policy_loss_fn
         from verl.workers.config.actor import ActorConfig, PolicyLossConfig
 
+        from qae.verl_plugin import clip
+
         options = actor.policy_loss
         self._function = get_policy_loss_fn(options.loss_mode)
+        self._by_sign = clip.by_sign
         self._aggregation = actor.loss_agg_mode
         self._config = ActorConfig(
             strategy="fsdp",
@@ -180,7 +183,7 @@ class VerlLoss:
     def __call__(
         self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
     ) -> tuple[Tensor, dict[str, float]]:
-        """Return verl's loss and what it logs, as `PolicyLoss` says."""
+        """Return verl's loss, what it logs and its clips by sign, as `PolicyLoss` says."""
         loss, logged = self._function(
             old_log_prob=old_log_prob,
             log_prob=log_prob,
@@ -190,7 +193,7 @@ class VerlLoss:
             config=self._config,
         )
         known = (metrics.CLIP_FRACTION.name, metrics.CLIP_FRACTION_LOWER.name, metrics.PPO_KL.name)
-        return loss, {name: float(logged[name]) for name in known if name in logged}
+        return loss, {**{name: float(logged[name]) for name in known if name in logged}, **self._by_sign(logged)}
 
     def with_gradient(
         self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor

@@ -40,12 +40,4 @@ def update_policy(
         shuffled = whole.take((prompts[:, None] * n + torch.arange(n)).flatten())
         parts = (shuffled.take(slice(start, start + size)) for start in range(0, len(advantage_B), size))
         logged += [policy.descend(part, lr) for part in parts]
-    return {**_means(logged), metrics.LEARNING_RATE.name: lr}
-
-
-def _means(logged: list[dict[str, float]]) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
-    for values in logged:
-        for name, value in values.items():
-            found.setdefault(name, []).append(value)
-    return {name: sum(values) / len(values) for name, values in found.items()}
+    return {**metrics.mean_over_updates(logged), metrics.LEARNING_RATE.name: lr}

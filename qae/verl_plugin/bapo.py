@@ -5,10 +5,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from verl.trainer.ppo.core_algos import compute_policy_loss_vanilla, register_policy_loss
+from verl.trainer.ppo.core_algos import register_policy_loss
 from verl.workers.config import ActorConfig
 
 from qae.bapo import clip_bounds
+from qae.verl_plugin import clip
 
 NAME = "bapo"
 _LARGEST_LOG_RATIO = 20.0  # verl's
@@ -29,7 +30,7 @@ def compute_policy_loss_bapo(
     The bounds start at 1 - ``clip_ratio_low`` and 1 + ``clip_ratio_high``.
 
     Returns:
-        the loss, and what verl logs of it.
+        the loss, what verl logs of it, and the counts of `qae.verl_plugin.clip`.
     """
     assert config is not None  # noqa: S101  # verl's own losses say so, too
     log_ratio = (log_prob.detach() - old_log_prob).clamp(-_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO)
@@ -43,10 +44,7 @@ def compute_policy_loss_bapo(
     )
     adapted = copy.copy(config)
     adapted.__dict__.update(clip_ratio_low=1 - low, clip_ratio_high=high - 1)  # its fields are frozen
-    found: tuple[Tensor, dict[str, Any]] = compute_policy_loss_vanilla(
-        old_log_prob, log_prob, advantages, response_mask, loss_agg_mode, adapted, rollout_is_weights
-    )
-    return found
+    return clip.vanilla(old_log_prob, log_prob, advantages, response_mask, loss_agg_mode, adapted, rollout_is_weights)
 
 
 def _over_ranks(sums: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from qae import metrics
 from qae.advantage import group_advantages
+from qae.clip import clip_counts
 from qae.config import AdvantageConfig, AdvantageRule
-from qae.diagnostics import advantage_token_mean, clip_by_sign, lengths_by_correctness
+from qae.diagnostics import advantage_token_mean, lengths_by_correctness
 
 TOKEN_MEAN = AdvantageConfig(rule=AdvantageRule.TOKEN_MEAN)
 GROUPS, SIZE = 12, 16
@@ -79,4 +80,4 @@ def test_clips_by_sign_are_shares_of_the_tokens_of_each_sign(seed: int, rows: in
     expected = {metric.name: counts[sign][0] / counts[sign][1] for metric, sign in signs if counts[sign][1]}
     if mask.any():
         expected[metrics.CLIP_DRIFT.name] = (counts[-1.0][0] - counts[1.0][0]) / float(mask.sum())
-    assert clip_by_sign(clipped, advantage, mask) == pytest.approx(expected)
+    assert clip_counts(clipped, advantage, mask).by_sign() == pytest.approx(expected)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from qae.tiny.sections import Model
 from qae.tiny.model import Transformer
 from qae.tiny.packed import log_probabilities
+from qae.tiny.sections import Model
 
 VOCABULARY, PROMPT, TOKENS = 11, 6, 15
 

@@ -33,6 +33,7 @@ SHORT = (
     "trainer.val_before_train=false",
 )
 LIMIT = 600
+CLIPPED = (metrics.CLIP_FRACTION_POSITIVE, metrics.CLIP_FRACTION_NEGATIVE)
 # verl sums a response's entropies in the model's precision, which rounds the sum by up to half of this share of it.
 BFLOAT16 = 2**-8
 
@@ -112,6 +113,9 @@ def check_metrics(row: Mapping[str, object]) -> None:
         assert math.isfinite(float(str(row[name.name]))), name.name
     shares = (metrics.ZERO_FRACTION, metrics.POSITIVE_FRACTION, metrics.NEGATIVE_FRACTION)
     assert sum(float(str(row[share.name])) for share in shares) == pytest.approx(1)
+    clipped = [float(str(row.get(sign.name, 0))) for sign in CLIPPED]
+    assert all(0 <= share <= 1 for share in clipped)
+    assert not [name for name in row if "qae_clip" in name]
 
 
 def check_best(directory: RunDirectory, among: Sequence[int]) -> None:
@@ -171,6 +175,9 @@ def test_verls_grpo_with_a_quantile_in_asynchronous_turns_goes_on_after_a_killed
         check_metrics(row)
         rule = rule.at_entropy(float(str(row[metrics.ENTROPY.name])))
         assert row[metrics.QUANTILE_K.name] == rule.adapted_k
+        # Two of 8 scores lie no further apart than the root of 14 standard deviations.
+        highest = max(float(str(row.get(sign.name, 0))) for sign in CLIPPED)
+        assert abs(float(str(row[metrics.CLIP_DRIFT.name]))) <= highest * 14**0.5
 
 
 def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another_k(tmp_path: Path) -> None:
@@ -230,6 +237,10 @@ def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another
         check_metrics(row)
         own = row[metrics.ENTROPY_SEQUENCE.name]
         assert row[metrics.ENTROPY_LOSS_MEAN.name] == pytest.approx(own, rel=BFLOAT16)
+        # Ratios of whole responses leave GSPO's narrow bounds in the second update.
+        assert float(str(row[metrics.CLIP_FRACTION.name])) > 0
+        assert any(float(str(row[sign.name])) > 0 for sign in CLIPPED)
+        assert metrics.CLIP_DRIFT.name not in row
     check_evaluations(parent, (0, 2))
     check_evaluations(fork, (2, 4))
     check_best(parent, among=(2,))

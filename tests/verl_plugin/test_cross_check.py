@@ -22,6 +22,7 @@ from qae.embedded.losses import make_policy_loss
 from qae.tiny.config import TinyConfig
 from qae.tiny.model import Transformer
 from qae.tiny.sampling import sample
+from qae.verl_plugin import clip
 from qae.verl_plugin.description import describe
 from sweeps.verl.overrides import verl_overrides
 from tests.configs import tiny_mapping, verl_mapping
@@ -44,6 +45,7 @@ REGULARIZERS = (
 )
 PROMPT, TOKENS, GROUPS, SIZE = 5, 12, 8, 8
 LOGGED = (metrics.CLIP_FRACTION.name, metrics.CLIP_FRACTION_LOWER.name, metrics.PPO_KL.name)
+BY_SIGN = {metrics.CLIP_FRACTION_POSITIVE.name, metrics.CLIP_FRACTION_NEGATIVE.name, metrics.CLIP_DRIFT.name}
 
 
 def tiny(regularizer: str) -> TinyConfig:
@@ -133,9 +135,13 @@ def test_loss_gradient_and_clip_fractions_equal_verls(regularizer: str, recorded
         loss, logged = loss_of(recorded["old"], new, advantage_B_T, recorded["mask"])
         loss.backward()
         assert new.grad is not None
-        results.append((loss.detach(), new.grad, {name: float(logged[name]) for name in LOGGED if name in logged}))
+        values = {name: float(logged[name]) for name in (*LOGGED, *BY_SIGN) if name in logged}
+        results.append((loss.detach(), new.grad, values | clip.by_sign(logged)))
     (ours, our_gradient, our_values), (theirs, their_gradient, their_values) = results
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
     torch.testing.assert_close(our_gradient, their_gradient, rtol=1e-5, atol=1e-8)
     assert our_values == pytest.approx(their_values, rel=1e-5, abs=1e-8)
+    by_sign = BY_SIGN if regularizer in {"clip_higher", "clip_symmetric", "clip_cov", "bapo"} else set()
+    by_sign = BY_SIGN - {metrics.CLIP_DRIFT.name} if regularizer == "gspo" else by_sign
+    assert our_values.keys() & BY_SIGN == by_sign
     assert our_gradient.abs().sum() > 0
