@@ -1,4 +1,4 @@
-"""How often a run is tried again, by what ended its attempts: what was not its fault costs nothing."""
+"""How often a run is tried again, by what ended its attempts. An end that the run did not cause costs nothing."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,7 +8,7 @@ from qae.errors import ConfigError
 from qae.run_directory import RunState
 from sweeps.worker.reasons import ExitReason
 
-# Attempts that may end so before the run is given up; None: as many as it takes. One means that trying again is futile.
+# Attempts that may end for a reason before the run is given up. None: no limit. 1: trying again is futile.
 DEFAULTS: Mapping[ExitReason, int | None] = MappingProxyType(
     {
         ExitReason.CRASH: 3,
@@ -52,11 +52,10 @@ def limits(settings: object) -> dict[ExitReason, int | None]:
 
 
 def goes_on(ended: RunState, allowed: Mapping[ExitReason, int | None]) -> bool:
-    """Whether a run is tried again after an attempt that ended so.
+    """Whether a run is tried again after an attempt.
 
-    A crash, or a time limit before the first step, at the same step as the last one would come again: it is not.
-    Attempts from before the run was given
-    up and started again do not count.
+    A crash at the same step as the crash before would come again, so the run is not tried again. The same holds for a
+    time limit before the first step. Attempts from before `sweep.retry` do not count.
 
     Args:
         ended: the state after the attempt, counted, with the `stuck_step` of the attempt before.

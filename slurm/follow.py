@@ -1,4 +1,4 @@
-"""Following runs whose jobs wait or run: their state files tell, and squeue tells of jobs that ended without a word."""
+"""Following runs whose jobs wait or run, by their state files; squeue shows jobs that ended without a last state."""
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -109,7 +109,7 @@ class Follower:
         return bool(self.fed)
 
     def _look(self, runs: Sequence[PlannedRun], over: set[str]) -> None:
-        """Ask the queue: who is in it is not over, whoever is missing twice and runs nowhere is."""
+        """Ask the queue. A run is over once two answers lack its job and no process holds its lock."""
         try:
             jobs = _with_forks(self.batches.queued(client.queue()), runs)
         except SlurmError as error:

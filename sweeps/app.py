@@ -181,7 +181,8 @@ def _no_such_option(file: str, choices: Sequence[str]) -> str:
     choices = [choice for choice in choices if choice in toolkit_keys.PLUGINS.get(group, choices)]
     hint = did_you_mean(option, choices)
     listed = ", ".join(choices) if choices else "none (there is no such group)"
-    return f"{group or 'config'}={option} does not exist; {hint}choose one of {listed}"
+    theirs = "; --config-dir names a folder with others (docs/options.md)" if choices else ""
+    return f"{group or 'config'}={option} does not exist; {hint}choose one of {listed}{theirs}"
 
 
 def _no_such_key(key: str, text: str) -> str:

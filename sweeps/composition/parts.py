@@ -1,4 +1,4 @@
-"""A sweep as a union of products: `sweep.parts`, and what the command line makes of it."""
+"""A sweep as a union of products: `sweep.parts`, and how axes of the command line change the parts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

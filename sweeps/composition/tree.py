@@ -64,7 +64,7 @@ def known_keys() -> tuple[str, ...]:
 
 
 def nearest(word: str, choices: Sequence[str]) -> str | None:
-    """The choice that a word was meant to be: one that ends in it, else one that looks like it."""
+    """The choice that a word was meant to be: a choice that ends in the word, else the choice most like it."""
     if (alias := _ALIASES.get(word.lower())) in choices:
         return alias
     tails = [choice for choice in choices if choice.rpartition(".")[2] == word.rpartition(".")[2]]

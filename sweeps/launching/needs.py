@@ -104,7 +104,7 @@ def _wandb(config: Mapping[str, object]) -> Mode | None:
 
 
 def disk_bytes(config: Mapping[str, object]) -> int:
-    """Of a run's checkpoints: those that are kept, the best one where it is, and the one that is being written."""
+    """Disk that the checkpoints of a run take: kept ones, the best one if wanted, and one more while it is written."""
     if not trainers.of(config).gpus(config):
         return _RUN_BYTES_WITHOUT_GPUS
     each = int(_parameters(config) * _CHECKPOINT_BYTES_A_PARAMETER) or _CHECKPOINT_BYTES_OF_UNKNOWN_MODEL

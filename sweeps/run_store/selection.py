@@ -87,7 +87,7 @@ class Condition:
         return condition
 
     def holds(self, run: StoredRun) -> bool:
-        """Whether a run meets it; one that has no such key does not."""
+        """Whether a run meets the condition. A run without the key does not."""
         found = self.value_of(run)
         if found is None:
             return False

@@ -78,7 +78,7 @@ class LinkLock(BaseJournalFileLock):
 
 
 class _JournalLock(LinkLock):
-    """Of the journal file: whoever gets it first cuts off a line that a killed writer left half written."""
+    """Lock of the journal file. The process that gets it first cuts off the half line of a killed writer."""
 
     def __init__(self, journal: Path) -> None:
         super().__init__(journal.with_name(f"{journal.name}.lock"), patience=30.0)

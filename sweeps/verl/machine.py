@@ -54,7 +54,7 @@ def nodes(config: Mapping[str, object]) -> int:
 
 
 def ray_options(config: Mapping[str, object]) -> dict[str, object]:
-    """What `ray_kwargs.ray_init` says of a machine: options of a Ray that is started, which one that is joined has."""
+    """Options of `ray_kwargs.ray_init` for the start of Ray; a Ray that is joined has them already."""
     given = value_of(config, "ray_kwargs.ray_init")
     section = cast("Mapping[str, object]", given) if isinstance(given, Mapping) else {}
     return {key: section[key] for key in _OF_A_MACHINE if section.get(key) is not None}

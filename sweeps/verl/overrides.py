@@ -8,7 +8,7 @@ from sweeps.composition import toolkit_keys
 from sweeps.composition.grammar import checked, quoted
 from sweeps.verl import source
 
-# What verl calls a seed; `seed` sets those that the configuration leaves open. Data order, mini-batches, engine, vLLM.
+# Seeds of verl: data order, mini-batches, vLLM, engine. `seed` sets each seed that the configuration does not set.
 SEEDS = ("data.seed", "actor_rollout_ref.actor.data_loader_seed", "actor_rollout_ref.rollout.seed")
 ENGINE_SEEDS = {"dp": "actor_rollout_ref.actor.fsdp_config.seed", "megatron": "actor_rollout_ref.actor.megatron.seed"}
 PLUGIN = "qae.verl_plugin"

@@ -104,7 +104,7 @@ def _not_begun(directory: RunDirectory, state: RunState, reason: ExitReason) -> 
 def run_unless_settled(
     directory: RunDirectory, sweep: str, attempts: int, place: Place, requests: Sequence[int]
 ) -> RunStatus:
-    """Run a directory whose lock the caller holds; one that was done, or failed since it was planned, is left as it is.
+    """Run a directory whose lock the caller holds. A run that is done, or has failed since the plan, is left as it is.
 
     Args:
         directory: the run.

@@ -1,4 +1,4 @@
-"""What a configuration is checked for before it is a run, whoever trains it."""
+"""Checks of a configuration before it becomes a run, for every trainer."""
 
 from collections.abc import Callable, Mapping
 from functools import cache

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import wandb
 
 DEFAULT_PROJECT = "qae"
-# Of one W&B run; the client takes none of them beside the id that our runs have.
+# Variables that name a W&B run. The client refuses each beside the id of our run.
 _OF_ANOTHER_RUN = ("WANDB_SERVICE", "WANDB_RESUME_FROM", "WANDB_FORK_FROM")
 # A server that does not answer delays a run by so much at its start and end, at most. Offline there is none to wait
 # for, only the client's own process, which an overloaded machine can keep from starting for long.

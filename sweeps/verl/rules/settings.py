@@ -134,7 +134,7 @@ def estimator(run: Run) -> None:
 
 
 def median(run: Run) -> None:
-    """The median rule takes its pivot out of the update; verl's mask, which decides that, is not an estimator's."""
+    """The median rule leaves its pivot out of the update by a mask, and an estimator of verl cannot change the mask."""
     key = f"{_R}.n"
     odd = run.get("algorithm.advantage") == "median" and run.number(key) % 2 == 1
     run.require(not odd, key, "advantage=median drops a response of each odd group, which verl cannot; give an even n")
