@@ -27,7 +27,7 @@ def _main() -> int:
 
         study.show(outcome.root, outcome.sweep, terminal.console(), most=20)
     elif outcome.run_ids:
-        from analysis.closing import show
+        from analysis.commands.closing import show
 
         show(outcome.root, outcome.run_ids, outcome.sweep)
     return outcome.exit_code

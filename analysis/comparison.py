@@ -14,7 +14,7 @@ import pandas as pd
 from rich import box
 
 from analysis import statistics
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.statistics.intervals import FloatArray
 from analysis.table import final_means, last_common_evaluation, last_steps_of
 from analysis.wording import signed

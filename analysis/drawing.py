@@ -21,7 +21,7 @@ from analysis.figures import paper, style
 from analysis.figures.missing import MissingDataError
 from analysis.figures.paper.findings import Finding
 from analysis.garbage import rare_collections
-from analysis.runs import RunRecord, Runs
+from analysis.runs.frames import RunRecord, Runs
 from qae.run_directory import write_atomic
 from qae.text import encodable
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 import pandas as pd
 
 from analysis import statistics
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.statistics import Mean, Rule
 from analysis.table import final_means
 from analysis.wording import interval

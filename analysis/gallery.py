@@ -14,7 +14,7 @@ from analysis import drawing
 from analysis.drawing import Drawn, Form
 from analysis.figures import paper
 from analysis.figures.paper.findings import Verdict
-from analysis.runs import RunRecord, Runs
+from analysis.runs.frames import RunRecord, Runs
 from qae.run_directory import RunDirectory, RunStatus, write_atomic
 from qae.text import Markdown, markdown, markdown_sentence, markdown_table
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from analysis import figures, sources
 from analysis.figures import paper, style
 from analysis.figures.missing import MissingDataError
-from analysis.identity import ArmRule
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
+from analysis.runs.identity import ArmRule
 from analysis.sources import loading
 from qae.text import markdown_sentence, one_line
 

@@ -7,8 +7,8 @@ import pandas as pd
 from rich import box
 
 from analysis import statistics
-from analysis.flaws import undefined_steps
-from analysis.runs import ArmName, RunRecord, Runs
+from analysis.runs.flaws import undefined_steps
+from analysis.runs.frames import ArmName, RunRecord, Runs
 from analysis.statistics import Estimate, Mean
 from analysis.wording import interval, seeds_an_arm, some_of, span
 from qae import metrics

@@ -19,7 +19,7 @@ import numpy as np
 from analysis.advice import evidence
 from analysis.advice.evidence import Evidence
 from analysis.comparison import PASS_1
-from analysis.runs import ArmName, RunRecord, Runs
+from analysis.runs.frames import ArmName, RunRecord, Runs
 from analysis.sources import run_store
 from analysis.sources.joining import join
 from analysis.statistics import Mean, mean_over_seeds

@@ -18,7 +18,7 @@ import yaml
 from scipy.stats import beta
 
 from analysis.guard.replay import Line, Outcome, Replayed, histories, replay_run
-from analysis.runs import RunRecord, Runs
+from analysis.runs.frames import RunRecord, Runs
 from analysis.sources import run_store
 from qae import metrics
 from qae.guard.history import History, StepRecord, first_steps, training_steps, values_of

@@ -14,8 +14,8 @@ from multiprocessing.connection import Connection
 
 import numpy as np
 
-from analysis.runs import Runs
-from analysis.sources import wandb_api
+from analysis.runs.frames import Runs
+from analysis.sources.wandb import api as wandb_api
 from tests.analysis.wandb_runs import ENTITY
 from tests.analysis.wandb_server import WandbServer
 

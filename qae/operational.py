@@ -1,7 +1,7 @@
 """Keys of a configuration that say how to run or what to call it; they change no number of a run.
 
-Run ids (`sweeps.run_store.identity`) and arms (`analysis.naming`) both leave them out, so that two runs with the same
-numbers are the same run and the same arm.
+Run ids (`sweeps.run_store.identity`) and arms (`analysis.runs.naming`) both leave them out, so that two runs with the
+same numbers are the same run and the same arm.
 """
 
 SECTIONS = frozenset(

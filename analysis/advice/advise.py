@@ -9,7 +9,7 @@ from analysis.advice import evidence as evidences
 from analysis.advice import measured
 from analysis.advice.evidence import Evidence, TooFewStepsError
 from analysis.advice.measured import Results
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.statistics import Estimate, Mean
 from analysis.wording import seeds_in_words
 from qae.literal import LiteralTable

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.arm_options import arm_options
+from analysis.commands.arm_options import arm_options
 from qae import terminal
 from qae.command_line import MistakeError, root_option, say
 from qae.literal import literal
 from qae.text import one_line
 
 if TYPE_CHECKING:
-    from analysis.identity import ArmRule
+    from analysis.runs.identity import ArmRule
 
 
 @click.command(short_help="What first steps show of entropy, and what each K would do.")
@@ -27,8 +27,8 @@ def advise(sources: tuple[str, ...], steps: int | None, as_json: bool, root: Pat
 
     SOURCE is a sweep of the store (default: the one launched last) or as in `qae export`; several are taken together.
     """
-    from analysis import choice
     from analysis.advice import advise as advising
+    from analysis.commands import choice
 
     chosen = choice.choose_all(sources, root, rule)
     name, runs = chosen.source, chosen.runs

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis import statistics
 from analysis.advice import successes
 from analysis.advice.successes import Observed, SuccessRates
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.statistics import Mean
 from analysis.table import last_steps_of
 from qae import metrics

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from analysis import comparison, statistics
 from analysis.comparison import PASS_1, Difference, Measure
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.statistics import Estimate
 from analysis.table import last_steps_of
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.arm_options import arm_options
+from analysis.commands.arm_options import arm_options
 from qae.command_line import MistakeError, root_option, say
 
 if TYPE_CHECKING:
-    from analysis.identity import ArmRule
+    from analysis.runs.identity import ArmRule
 
 _name_option = click.option("--name", default="QAE", show_default=True, help="Of the workspace and the report.")
 
@@ -30,7 +30,7 @@ def push(project: str, name: str) -> None:
     """Save the dashboard on W&B, as a new workspace view and a new report."""
     entity, project_name = _split(project)
     from analysis.dashboard import wandb_views
-    from analysis.sources.wandb_api import WandbError
+    from analysis.sources.wandb.api import WandbError
 
     try:
         pushed = wandb_views.push(entity, project_name, name)
@@ -72,7 +72,7 @@ def local(source: str | None, port: int | None, root: Path, rule: "ArmRule", *, 
     if find_spec("trackio") is None:
         raise MistakeError("Trackio is not installed; `uv pip install trackio` (or `make setup`) brings it")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from analysis import choice
+    from analysis.commands import choice
     from analysis.dashboard import local as trackio_project
 
     chosen = choice.choose(source, root, rule)
@@ -94,7 +94,7 @@ def local(source: str | None, port: int | None, root: Path, rule: "ArmRule", *, 
 
 
 def _split(project: str) -> tuple[str, str]:
-    from analysis.sources import wandb_names
+    from analysis.sources.wandb import names as wandb_names
 
     try:
         found = wandb_names.parse(project)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from analysis.dashboard.panels import GROUPED_BY
-from analysis.runs import RunRecord, Runs
+from analysis.runs.frames import RunRecord, Runs
 from qae import metrics
 from qae.text import file_name
 

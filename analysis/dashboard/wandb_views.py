@@ -12,7 +12,7 @@ import wandb_workspaces.reports.v2 as reports
 from wandb_workspaces import workspaces
 
 from analysis.dashboard.panels import GROUPED_BY, SECTIONS, STEP_AXIS, Chart, Section
-from analysis.sources import wandb_api
+from analysis.sources.wandb import api as wandb_api
 
 _MOST_RUNS = 100
 # Of 24 columns.

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 from matplotlib.figure import Figure
 
 from analysis.figures import paper, style
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 
 class FigureModule(Protocol):

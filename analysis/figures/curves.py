@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis import statistics
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from qae import metrics
 
 # What `over_seeds` draws, for captions.

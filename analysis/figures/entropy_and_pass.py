@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import curves, panels, style
 from analysis.figures.missing import require
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 from qae import metrics
 
 _REPORTED_K = (1, 16)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import curves, panels, style
 from analysis.figures.missing import require
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from qae import metrics
 
 # Metric, label, colour and dash of each class.

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import panels, style
 from analysis.figures.missing import MissingDataError, require
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 from analysis.table import changes
 from qae import metrics
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import curves, panels, style
 from analysis.figures.missing import MissingDataError, require
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.table import final_means, mean_of
 from qae import metrics, numbers
 from qae.text import brief

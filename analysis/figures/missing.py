@@ -1,6 +1,6 @@
 """What a figure raises when the runs at hand lack what it shows."""
 
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 from qae import metrics
 
 

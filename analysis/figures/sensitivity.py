@@ -12,7 +12,7 @@ from analysis.figures import panels, style
 from analysis.figures.missing import MissingDataError, require
 from analysis.figures.paper import points
 from analysis.figures.style import Look
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.table import changes, mean_of
 from qae import metrics
 from qae.text import brief

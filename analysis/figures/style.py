@@ -14,10 +14,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import flaws
 from analysis.figures import measuring
-from analysis.flaw import Kind
-from analysis.runs import ArmName, Runs
+from analysis.runs import flaws
+from analysis.runs.flaw import Kind
+from analysis.runs.frames import ArmName, Runs
 from analysis.wording import seeds_an_arm, span
 from qae.metrics import Metric
 from qae.run_directory import RunStatus

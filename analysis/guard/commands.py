@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.arm_options import arm_options
+from analysis.commands.arm_options import arm_options
 from qae import terminal
 from qae.command_line import MistakeError, root_option, say
 from qae.text import markdown_table
 
 if TYPE_CHECKING:
-    from analysis.identity import ArmRule
+    from analysis.runs.identity import ArmRule
     from qae.guard.settings import Watch
 
 # The thresholds of `guard=entropy`: a file of the sweep's configuration, read as one.
@@ -66,7 +66,7 @@ def replay(
     Every rule counts as a rule that stops. The stop of a run is true where the run ended badly: with exploded entropy,
     or without a gain in pass@1. Else the stop is false.
     """
-    from analysis import choice
+    from analysis.commands import choice
     from analysis.guard import replay as replays
     from analysis.guard import tables
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import cast
 
-from analysis.flaws import undefined_steps
-from analysis.runs import RunRecord, Runs
+from analysis.runs.flaws import undefined_steps
+from analysis.runs.frames import RunRecord, Runs
 from qae import metrics, numbers
 from qae.guard import judge
 from qae.guard.history import StepRecord, read_history, step_record, values_of

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.arm_options import arm_options
+from analysis.commands.arm_options import arm_options
 from analysis.wording import hint, seeds_in_words, signed
 from qae.command_line import MistakeError, root_option, say
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from analysis.comparison import Pair
-    from analysis.identity import ArmRule
     from analysis.refine.needs import Need, Question
-    from analysis.runs import ArmName, Runs
+    from analysis.runs.frames import ArmName, Runs
+    from analysis.runs.identity import ArmRule
 
 _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 
@@ -51,7 +51,8 @@ def refine(
     Without --between: the pairs of `qae compare` (each baseline with the mean, each variant with the plain one) that
     are not told apart yet.
     """
-    from analysis import choice, comparison
+    from analysis import comparison
+    from analysis.commands import choice
     from analysis.refine import launch
     from analysis.refine.needs import Question, needs
 
@@ -83,7 +84,7 @@ def refine(
 
 def _pairs(runs: "Runs", between: tuple[str, str] | None, name: str) -> "list[Pair]":
     from analysis import comparison
-    from analysis.commands import arm_called
+    from analysis.commands.results import arm_called
 
     if between is None:
         return comparison.default_pairs(runs)

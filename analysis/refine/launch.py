@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.sources import SourceError, manifests
 
 _SEED = "seed"

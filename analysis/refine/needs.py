@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from analysis import comparison, statistics
 from analysis.comparison import Measure, Pair
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.table import last_steps_of
 
 

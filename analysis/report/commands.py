@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.arm_options import arm_options
+from analysis.commands.arm_options import arm_options
 from analysis.garbage import rare_collections
 from qae.command_line import MistakeError, root_option, say
 
 if TYPE_CHECKING:
-    from analysis.identity import ArmRule
+    from analysis.runs.identity import ArmRule
 
 
 @click.command(short_help="One HTML file about a sweep: tables, figures, data quality.")
@@ -29,7 +29,8 @@ def report(source: str | None, out: Path | None, root: Path, rule: "ArmRule", *,
     """
     if out is not None and out.suffix not in (".html", ".htm"):
         raise MistakeError(f"--out {out} cannot be written: end its name with .html")
-    from analysis import choice, drawing, output
+    from analysis import drawing
+    from analysis.commands import choice, output
     from analysis.report import contents
     from qae.run_directory import write_atomic
 

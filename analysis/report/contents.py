@@ -10,7 +10,7 @@ from analysis.drawing import Drawn, Form
 from analysis.figures import paper
 from analysis.figures.paper.findings import Finding, Verdict
 from analysis.report import quality
-from analysis.runs import RunRecord, Runs
+from analysis.runs.frames import RunRecord, Runs
 from analysis.statistics import Mean
 from qae import metrics
 from qae.text import brief, one_line

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from analysis import flaws, identity
-from analysis.flaw import Kind
-from analysis.flaws import SHOWN_STEPS, listed_steps
-from analysis.runs import RunRecord, Runs
+from analysis.runs import flaws, identity
+from analysis.runs.flaw import Kind
+from analysis.runs.flaws import SHOWN_STEPS, listed_steps
+from analysis.runs.frames import RunRecord, Runs
 from analysis.wording import counted_lines
 from qae import numbers
 from qae.json_lines import read_jsonl

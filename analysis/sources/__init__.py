@@ -1,4 +1,4 @@
-"""Where runs come from: one module a source, each returning `analysis.runs.Runs`; `load` takes any of them."""
+"""Where runs come from: one module a source, each returning `analysis.runs.frames.Runs`; `load` takes any of them."""
 
 from analysis.sources.errors import SourceError
 from analysis.sources.loading import load

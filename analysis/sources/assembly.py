@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from analysis.flaw import Flaw
-from analysis.flaws import with_run
-from analysis.naming import identify
-from analysis.runs import EVALUATION_COLUMNS, RunRecord, Runs
+from analysis.runs.flaw import Flaw
+from analysis.runs.flaws import with_run
+from analysis.runs.frames import EVALUATION_COLUMNS, RunRecord, Runs
+from analysis.runs.naming import identify
 from analysis.sources.lost import Lost, of_lost
 from analysis.sources.tidy import categorical, concatenated
 from qae import numbers

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from analysis.identity import DEFAULT, ArmRule
-from analysis.naming import identify, k_of, rule_of
-from analysis.runs import RunRecord, Runs
+from analysis.runs.frames import RunRecord, Runs
+from analysis.runs.identity import DEFAULT, ArmRule
+from analysis.runs.naming import identify, k_of, rule_of
 
 
 def join(parts: Sequence[Runs], rule: ArmRule = DEFAULT) -> Runs:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from analysis.identity import DEFAULT, ArmRule, UnknownKeyError
-from analysis.runs import Runs
-from analysis.sources import manifests, run_store, wandb_names
+from analysis.runs.frames import Runs
+from analysis.runs.identity import DEFAULT, ArmRule, UnknownKeyError
+from analysis.sources import manifests, run_store
 from analysis.sources.errors import SourceError
 from analysis.sources.folders import entries, is_file, is_folder, real
 from analysis.sources.joining import join
+from analysis.sources.wandb import names as wandb_names
 from analysis.wording import hint
 from qae.text import brief, file_name
 
@@ -144,7 +145,7 @@ def _some(folder: Path) -> str:
 
 
 def _project(path: str, filters: Mapping[str, object] | None) -> Runs:
-    from analysis.sources import wandb_api
+    from analysis.sources.wandb import api as wandb_api
 
     try:
         return wandb_api.load(path, filters)
@@ -153,7 +154,8 @@ def _project(path: str, filters: Mapping[str, object] | None) -> Runs:
 
 
 def _file(path: Path, validation: Path | None) -> Runs:
-    from analysis.sources import verl_files, wandb_offline
+    from analysis.sources.verl import files as verl_files
+    from analysis.sources.wandb import offline as wandb_offline
 
     # A link may have any name; what the file is called tells what it is.
     suffixes = {path.suffix, real(path).suffix}
@@ -165,7 +167,8 @@ def _file(path: Path, validation: Path | None) -> Runs:
 
 
 def _folder(path: Path, validation: Path | None) -> Runs:
-    from analysis.sources import verl_files, wandb_offline
+    from analysis.sources.verl import files as verl_files
+    from analysis.sources.wandb import offline as wandb_offline
 
     inside = entries(path)
     if run_store.is_run(path):

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
-from analysis.flaw import Flaw, Kind
-from analysis.flaws import at_steps, shown
+from analysis.runs.flaw import Flaw, Kind
+from analysis.runs.flaws import at_steps, shown
 from qae import metrics, numbers
 
 

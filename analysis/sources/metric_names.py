@@ -3,7 +3,7 @@
 verl's names are ours already but for validation. Its ``mean@n`` of ``acc`` is the mean over problems of c / n, which
 is the unbiased pass@1. Its ``best@k`` is no pass@k: it draws k of n samples with replacement (metric_utils.py
 ``bootstrap_metric``), which falls short of the unbiased estimate, so it keeps its name; pass@16 comes from counts a
-problem (`analysis.sources.verl_files`).
+problem (`analysis.sources.verl.files`).
 """
 
 import re

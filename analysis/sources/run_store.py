@@ -7,10 +7,10 @@ from typing import cast
 import pandas as pd
 import yaml
 
-from analysis.configuration import flatten
-from analysis.flaw import Flaw
-from analysis.naming import identify
-from analysis.runs import EVALUATION_COLUMNS, METRIC_COLUMNS, RunRecord, Runs
+from analysis.runs.configuration import flatten
+from analysis.runs.flaw import Flaw
+from analysis.runs.frames import EVALUATION_COLUMNS, METRIC_COLUMNS, RunRecord, Runs
+from analysis.runs.naming import identify
 from analysis.sources.folders import dead_link, entries, is_folder, real
 from analysis.sources.lost import of_lost, tidied
 from analysis.wording import counted_lines

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 from analysis.sources import run_store
 from sweeps.run_store.identity import run_id
 from tests.analysis.experiments import runs_of

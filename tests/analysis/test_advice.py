@@ -11,7 +11,7 @@ from analysis.advice import advise as advising
 from analysis.advice import evidence
 from analysis.advice.commands import advise
 from analysis.advice.evidence import TooFewStepsError
-from analysis.runs import ArmName
+from analysis.runs.frames import ArmName
 from analysis.sources import run_store
 from qae import metrics
 from qae.run_directory import JsonlWriter

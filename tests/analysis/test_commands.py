@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import CliRunner, Result
 
-from analysis import closing
-from analysis.commands import figures, gallery, table
+from analysis.commands import closing
+from analysis.commands.results import figures, gallery, table
 from analysis.figures import paper
 from analysis.figures.paper.selection import FIRST_SEED, SEEDS
 from qae.run_directory import RunStatus
@@ -193,7 +193,7 @@ def test_the_installed_command_finds_the_store_by_the_environment(tmp_path: Path
 
 def test_help_imports_neither_pandas_nor_matplotlib() -> None:
     code = (
-        "import sys; from click.testing import CliRunner; from analysis.commands import table, figures;"
+        "import sys; from click.testing import CliRunner; from analysis.commands.results import table, figures;"
         "[CliRunner().invoke(command, ['--help']) for command in (table, figures)];"
         "print({'pandas', 'matplotlib', 'torch', 'numpy'} & set(sys.modules))"
     )

@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 from scipy import stats
 
 from analysis import comparison
-from analysis.commands import compare
+from analysis.commands.results import compare
 from analysis.comparison import ENTROPY_PEAK, LENGTH_FINAL, PASS_1, PASS_16
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.sources import run_store
 from analysis.statistics import bootstrap_interval, holm
 from qae import metrics

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.configuration import comparable, flatten
+from analysis.runs.configuration import comparable, flatten
 
 _KEYS = st.one_of(st.text(max_size=4), st.none(), st.integers(0, 3), st.booleans())
 _VALUES = st.recursive(

@@ -15,7 +15,7 @@ from analysis import drawing, figures
 from analysis.drawing import Form
 from analysis.figures import paper, style
 from analysis.figures.missing import MissingDataError
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 from analysis.sources import run_store
 from tests.analysis.stores import write_sweep
 

@@ -7,7 +7,7 @@ import pytest
 
 from analysis import entropy_course
 from analysis.entropy_course import Trend
-from analysis.runs import EVALUATION_COLUMNS, METRIC_COLUMNS, ArmName, RunRecord, Runs
+from analysis.runs.frames import EVALUATION_COLUMNS, METRIC_COLUMNS, ArmName, RunRecord, Runs
 from qae import metrics
 from qae.run_directory import RunStatus
 

@@ -14,7 +14,7 @@ from matplotlib.container import ErrorbarContainer
 from analysis import drawing, figures, statistics
 from analysis.figures import panels, style
 from analysis.figures.missing import MissingDataError
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.sources import run_store
 from qae import metrics
 from qae.run_directory import RunStatus

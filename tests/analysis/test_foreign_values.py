@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from analysis import comparison, flaws, sources, table
+from analysis import comparison, sources, table
 from analysis.advice.commands import advise
-from analysis.commands import compare
-from analysis.commands import table as table_command
+from analysis.commands.results import compare
+from analysis.commands.results import table as table_command
 from analysis.figures import draw
-from analysis.flaw import Flaw, Kind
 from analysis.report import quality
-from analysis.runs import Runs
+from analysis.runs import flaws
+from analysis.runs.flaw import Flaw, Kind
+from analysis.runs.frames import Runs
 from analysis.sources import run_store
 from analysis.sources.joining import join
 from qae import metrics

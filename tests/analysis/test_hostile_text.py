@@ -15,14 +15,16 @@ from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from markdown_it import MarkdownIt
 
-from analysis import closing, commands, figures, notebook
+from analysis import figures, notebook
 from analysis.advice.commands import advise
+from analysis.commands import closing
+from analysis.commands import results as commands
+from analysis.commands.sources import export
 from analysis.dashboard import local
 from analysis.figures import paper
 from analysis.guard.commands import guard
 from analysis.refine.commands import refine
 from analysis.report.commands import report
-from analysis.source_commands import export
 from analysis.sources import run_store
 from qae import text
 from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus, Scalar

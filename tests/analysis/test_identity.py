@@ -10,12 +10,13 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import commands, notebook, sources
-from analysis.configuration import comparable, flatten
-from analysis.flaw import Kind
-from analysis.identity import DEFAULT, OF_FORK, ArmRule
-from analysis.naming import Named, identify
+from analysis import notebook, sources
+from analysis.commands import results as commands
 from analysis.report import quality
+from analysis.runs.configuration import comparable, flatten
+from analysis.runs.flaw import Kind
+from analysis.runs.identity import DEFAULT, OF_FORK, ArmRule
+from analysis.runs.naming import Named, identify
 from qae.operational import is_operational
 from tests.analysis import experiments
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analysis.configuration import flatten
-from analysis.key_kinds import names_a_seed, reason_left_out
+from analysis.runs.configuration import flatten
+from analysis.runs.key_kinds import names_a_seed, reason_left_out
 from qae.operational import is_operational
 
 SEEDS = """

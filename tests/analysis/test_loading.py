@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from analysis import source_commands, sources
-from analysis.runs import METRIC_COLUMNS
+from analysis import sources
+from analysis.commands import sources as source_commands
+from analysis.runs.frames import METRIC_COLUMNS
 from analysis.sources import run_store
 from qae.run_directory import JsonlWriter
 from tests.analysis.stores import write_manifest, write_run, write_sweep

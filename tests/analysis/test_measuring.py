@@ -12,7 +12,7 @@ from matplotlib.textpath import TextToPath
 
 from analysis import figures
 from analysis.figures import measuring, style
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 from analysis.sources import run_store
 from tests.analysis.stores import write_sweep
 

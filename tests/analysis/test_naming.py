@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from analysis import naming
-from analysis.configuration import flatten
-from analysis.runs import ArmName
+from analysis.runs import naming
+from analysis.runs.configuration import flatten
+from analysis.runs.frames import ArmName
 from qae import operational
 from tests.analysis.stores import config
 

@@ -18,10 +18,10 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 
 from analysis import drawing, gallery, published, statistics, table
-from analysis.configuration import flatten
 from analysis.figures import curves, paper
 from analysis.figures.paper.selection import FIRST_SEED, LARGER_MODELS, SEEDS, Arm
-from analysis.runs import Runs
+from analysis.runs.configuration import flatten
+from analysis.runs.frames import Runs
 from analysis.sources import run_store
 from qae import metrics, theory
 from qae.run_directory import NOTHING_TO_LEARN, RunDirectory, RunState, RunStatus

@@ -10,7 +10,7 @@ from analysis.figures.paper import explanations
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper.findings import Measure, Verdict
 from analysis.figures.paper.selection import Arm
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 MEAN, K4 = Arm(), Arm(0.4)
 SEEDS = range(10)

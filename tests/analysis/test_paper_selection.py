@@ -8,7 +8,7 @@ import pytest
 from analysis.figures import paper
 from analysis.figures.missing import MissingDataError
 from analysis.figures.paper.selection import FIRST_SEED, SEEDS, Arm, select
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 from qae.run_directory import NOTHING_TO_LEARN, RunStatus
 from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy
 

@@ -15,7 +15,7 @@ from analysis.comparison import Measure
 from analysis.refine import launch
 from analysis.refine.commands import refine
 from analysis.refine.needs import Need, Question, missing_seeds, needs
-from analysis.runs import ArmName, RunRecord, Runs
+from analysis.runs.frames import ArmName, RunRecord, Runs
 from analysis.sources import run_store
 from analysis.statistics.intervals import FloatArray
 from qae import metrics

@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 
 from analysis import comparison, figures, table
 from analysis.figures import paper
-from analysis.flaw import Kind
 from analysis.report import contents, quality
 from analysis.report.commands import report
+from analysis.runs.flaw import Kind
 from analysis.sources import run_store
 from qae import metrics
 from qae.run_directory import RunDirectory, RunStatus

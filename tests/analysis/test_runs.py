@@ -9,7 +9,7 @@ import pytest
 
 from analysis.figures import curves
 from analysis.figures.paper import tidy
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.sources import run_store
 from qae import metrics
 from tests.analysis.stores import write_sweep

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from analysis import commands, sources
+from analysis import sources
+from analysis.commands import results as commands
 from analysis.report.commands import report
 from analysis.sources import run_store
 from tests.analysis.stores import write_manifest, write_run, write_sweep

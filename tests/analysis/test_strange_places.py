@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis import output
+from analysis.commands import output
 from qae.command_line import MistakeError
 from tests.analysis.stores import write_sweep
 from tests.configs import QUICK

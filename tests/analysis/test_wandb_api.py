@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from analysis import source_commands, sources
-from analysis.runs import Runs
-from analysis.sources import wandb_api
-from analysis.sources.wandb_api import WandbError
+from analysis import sources
+from analysis.commands import sources as source_commands
+from analysis.runs.frames import Runs
+from analysis.sources.wandb import api as wandb_api
+from analysis.sources.wandb.api import WandbError
 from qae import metrics
 from qae.run_directory import RunStatus
 from tests.analysis.wandb_runs import ENTITY

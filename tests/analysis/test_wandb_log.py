@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from analysis.sources.wandb_log import HEADER, Log, NotALogError
+from analysis.sources.wandb.log import HEADER, Log, NotALogError
 
 BLOCK = 32768
 

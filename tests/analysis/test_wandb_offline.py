@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from analysis import sources
-from analysis.runs import Runs
-from analysis.sources import cache, wandb_offline
-from analysis.sources.wandb_log import Log
+from analysis.runs.frames import Runs
+from analysis.sources import cache
+from analysis.sources.wandb import offline as wandb_offline
+from analysis.sources.wandb.log import Log
 from qae import metrics
 from qae.run_directory import RunStatus
 from tests.analysis.recorder import row

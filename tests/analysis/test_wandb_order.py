@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis import sources
-from analysis.flaw import Kind
-from analysis.runs import Runs
+from analysis.runs.flaw import Kind
+from analysis.runs.frames import Runs
 from analysis.sources.folders import files_below
 from analysis.sources.tidy import concatenated, continued, from_rows, metric_frame
-from analysis.sources.wandb_offline import runs_of
-from analysis.sources.wandb_records import Description
-from analysis.sources.wandb_segment import Segment
+from analysis.sources.wandb.offline import runs_of
+from analysis.sources.wandb.records import Description
+from analysis.sources.wandb.segment import Segment
 from qae import metrics
 
 _ATTEMPT = """

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from analysis import commands, source_commands, sources
+from analysis import sources
+from analysis.commands import results as commands
+from analysis.commands import sources as source_commands
 from analysis.dashboard.commands import push
 from analysis.report.commands import report
-from analysis.sources import wandb_names
-from analysis.sources.wandb_names import NotAProjectError, Project
-from analysis.wandb_sync import Outcome, sync
+from analysis.sources.wandb import names as wandb_names
+from analysis.sources.wandb.names import NotAProjectError, Project
+from analysis.sources.wandb.sync import Outcome, sync
 from qae import metrics
 from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus
 from tests.analysis.stores import config, step_line

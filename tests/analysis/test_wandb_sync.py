@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from analysis import source_commands, sources
-from analysis.wandb_sync import Outcome, Synced, sync
+from analysis import sources
+from analysis.commands import sources as source_commands
+from analysis.sources.wandb.sync import Outcome, Synced, sync
 from qae import metrics
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from tests.analysis.recorder import PROJECT, record, row
@@ -120,7 +121,7 @@ def test_a_server_that_cannot_show_what_it_has_gets_nothing_twice(root: Path, se
 def test_a_run_that_fails_does_not_keep_the_others_back(
     root: Path, server: WandbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analysis.wandb_sync.sync", partial(sync, waits=(0.1,)))
+    monkeypatch.setattr("analysis.sources.wandb.sync.sync", partial(sync, waits=(0.1,)))
     there = server.run(ENTITY, PROJECT, "aaaa")
     server.log(there, [{**row(1, 60), "_step": 1}])
     there.summary = {"_step": 50}

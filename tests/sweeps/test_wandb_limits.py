@@ -9,7 +9,7 @@ import wandb
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from analysis.sources import wandb_names
+from analysis.sources.wandb import names as wandb_names
 from qae import wandb_limits
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus

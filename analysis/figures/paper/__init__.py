@@ -18,7 +18,7 @@ from analysis.figures import style
 from analysis.figures.missing import MissingDataError
 from analysis.figures.paper.findings import Finding, Verdict
 from analysis.figures.paper.selection import Needs, select
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 _CLIP = "All arms with Clip-Higher (0.28) but those whose name says otherwise."
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis.figures import curves
 from analysis.figures.paper import tidy
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 CAPTION = (
     f"Policy entropy before each update and response length in training: mean over seeds, band: {curves.BAND}. "

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from analysis.runs import RunRecord
+from analysis.runs.frames import RunRecord
 
 MODELS = frozenset({"tabular", "tabular-larger"})
 # By claim.

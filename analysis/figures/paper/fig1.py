@@ -12,7 +12,7 @@ from analysis.figures.paper import lines, tidy
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
 from analysis.figures.style import Look
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 from analysis.table import FINAL_STEPS
 from qae import metrics
 

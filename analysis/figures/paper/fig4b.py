@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from analysis.figures.paper import weights
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Needs
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 from qae import theory
 
 NEEDS = Needs("fig4", ())

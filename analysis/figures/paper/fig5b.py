@@ -9,7 +9,7 @@ from analysis.figures.paper import findings as judge
 from analysis.figures.paper import signs
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 from qae import metrics
 
 _MEAN, _K4 = Arm(), Arm(0.4)

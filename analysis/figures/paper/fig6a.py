@@ -10,7 +10,7 @@ from analysis.figures.paper import findings as judge
 from analysis.figures.paper import masks, points, tidy
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 _ARMS = {False: Arm(), True: Arm(published.DEFAULT_K)}
 NEEDS = Needs("fig6a", tuple(_ARMS.values()), larger_model=True)

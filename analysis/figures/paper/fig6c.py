@@ -9,7 +9,7 @@ from analysis.figures.paper import findings as judge
 from analysis.figures.paper import masks
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 _POS, _NEG = (Arm(0.4, rule=rule, regularizer="clip_symmetric") for rule in ("pos_mask", "neg_mask"))
 _QAE = Arm(0.4, regularizer="clip_symmetric")

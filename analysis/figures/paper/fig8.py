@@ -9,7 +9,7 @@ from analysis.figures.paper import findings as judge
 from analysis.figures.paper import tokens
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 _ARM = Arm(0.4)
 NEEDS = Needs("fig8", (_ARM,))

@@ -9,7 +9,7 @@ from analysis.figures.paper import dynamics, lines
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 _K2, _K4, _K6, _K8 = (Arm(k) for k in (0.2, 0.4, 0.6, 0.8))
 NEEDS = Needs("fig9", (_K2, _K4, _K6, _K8))

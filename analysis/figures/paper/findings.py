@@ -11,7 +11,7 @@ import pandas as pd
 from analysis import statistics
 from analysis.figures.paper import explanations, tidy
 from analysis.figures.paper.selection import Arm
-from analysis.runs import RunRecord, Runs
+from analysis.runs.frames import RunRecord, Runs
 from analysis.sources.token_lines import marker_words
 from analysis.statistics.differences import difference
 from analysis.table import final_means

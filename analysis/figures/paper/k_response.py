@@ -12,7 +12,7 @@ from analysis.figures.paper import points, tidy
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
 from analysis.figures.style import Look
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 _MEAN = Arm()
 _ARMS = {k: Arm(k) for k in (0.2, 0.4, 0.6, 0.8)}

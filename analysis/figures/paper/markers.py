@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from analysis.figures import curves, style
 from analysis.figures.paper import lines, tidy
 from analysis.figures.style import Look
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.sources.token_lines import marker_words
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from analysis.figures import style
 from analysis.figures.paper import points, tidy
 from analysis.figures.style import Look
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 CAPTION = "Unbiased pass@1 at the last evaluation, by data set and over all problems, with 95 % intervals."
 HERE = "here"

@@ -14,7 +14,7 @@ from analysis.figures.paper import findings as judge
 from analysis.figures.paper import lines, tidy
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -12,7 +12,7 @@ from analysis.figures.paper import findings as judge
 from analysis.figures.paper import tidy
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 _REGULARIZERS = ("clip_higher", "clip_symmetric", "clip_cov", "kl_cov", "gspo")
 _HIGHEST = 0.8

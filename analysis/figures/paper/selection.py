@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from analysis.configuration import comparable
 from analysis.figures.missing import MissingDataError
 from analysis.figures.paper import explanations
-from analysis.identity import ArmRule
-from analysis.naming import baseline_name, k_of, rule_of
-from analysis.runs import ArmName, RunRecord, Runs
+from analysis.runs.configuration import comparable
+from analysis.runs.frames import ArmName, RunRecord, Runs
+from analysis.runs.identity import ArmRule
+from analysis.runs.naming import baseline_name, k_of, rule_of
 from qae.run_directory import RunStatus
 
 FIRST_SEED, SEEDS = 100, 10  # of every arm, as the experiments have them

@@ -9,7 +9,7 @@ from analysis.figures.entropy_by_sign import SIGNS
 from analysis.figures.paper import lines, tidy
 from analysis.figures.paper.selection import Arm
 from analysis.figures.style import Look
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 from qae import metrics
 
 CAPTION = (

@@ -12,7 +12,7 @@ from analysis.figures.paper import findings as judge
 from analysis.figures.paper import lines, points, tidy
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 from qae import metrics, theory
 
 _ARMS = {k: Arm(k) for k in (0.2, 0.4, 0.6, 0.8)}

@@ -12,7 +12,7 @@ from analysis.figures.paper import points, tidy
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
 from analysis.figures.style import Look
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 _ARMS = {
     0.20: Arm(regularizer="clip_symmetric"),

@@ -10,7 +10,7 @@ from analysis.figures.paper import findings as judge
 from analysis.figures.paper import lines, points, tidy
 from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
 
 _REGULARIZERS = ("clip_higher", "clip_cov", "kl_cov", "gspo")
 _ARMS = {(name, k is not None): Arm(k, regularizer=name) for name in _REGULARIZERS for k in (None, published.DEFAULT_K)}

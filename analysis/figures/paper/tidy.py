@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis import statistics
 from analysis.figures import curves, style
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.statistics import Estimate, Mean
 from analysis.table import last_common_evaluation
 from qae import metrics

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from analysis import published, statistics
 from analysis.figures import style
 from analysis.figures.paper import tidy
-from analysis.runs import ArmName, Runs
+from analysis.runs.frames import ArmName, Runs
 from analysis.sources.token_lines import high_entropy_tokens
 from qae.marker_words import MARKER_WORDS
 from qae.text import brief

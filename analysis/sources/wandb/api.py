@@ -15,16 +15,17 @@ from urllib.request import getproxies, proxy_bypass
 
 import pandas as pd
 
-from analysis.configuration import flatten
-from analysis.flaw import Flaw
-from analysis.flaws import rewritten
-from analysis.runs import Runs
-from analysis.sources import cache, wandb_names
+from analysis.runs.configuration import flatten
+from analysis.runs.flaw import Flaw
+from analysis.runs.flaws import rewritten
+from analysis.runs.frames import Runs
+from analysis.sources import cache
 from analysis.sources.assembly import LoadedRun, assemble
 from analysis.sources.lost import Lost, flaws_from, flaws_to, tidied
 from analysis.sources.metric_names import mapped
 from analysis.sources.tidy import from_rows, no_metrics, updated
-from analysis.sources.wandb_steps import STEP_AXIS, step_flaws
+from analysis.sources.wandb.names import NotAProjectError, parse
+from analysis.sources.wandb.steps import STEP_AXIS, step_flaws
 from qae import numbers, wandb_environment
 from qae.run_directory import RunStatus
 
@@ -88,7 +89,7 @@ def load(
     W&B does not give after all attempts is left out and `Runs.notes` says so.
 
     Args:
-        path: what `wandb_names.parse` takes: ``entity/project``, or ``project`` of the key's own entity, or an address.
+        path: what `names.parse` takes: ``entity/project``, or ``project`` of the key's own entity, or an address.
         filters: in W&B's form, e.g. ``{"config.algorithm.quantile_k": 0.4, "group": "fig9"}``.
         progress: called with each run as it arrives.
         waits: seconds between repeated attempts at a request.
@@ -98,8 +99,8 @@ def load(
             fetched at once have failed one after another.
     """
     try:
-        project = wandb_names.parse(path)
-    except wandb_names.NotAProjectError as error:
+        project = parse(path)
+    except NotAProjectError as error:
         raise WandbError(str(error)) from error
     wanted = {"$and": [project.filters, filters]} if project.filters and filters else project.filters or filters
     api = connect()

@@ -15,11 +15,11 @@ import orjson
 import pandas as pd
 import pyarrow as pa
 
-from analysis.flaw import Flaw
-from analysis.flaws import rewritten
+from analysis.runs.flaw import Flaw
+from analysis.runs.flaws import rewritten
 from analysis.sources.lost import Lost, lost_values
 from analysis.sources.tidy import metric_frame
-from analysis.sources.wandb_steps import steps_of
+from analysis.sources.wandb.steps import steps_of
 from qae import numbers
 from qae.metrics import METRICS
 

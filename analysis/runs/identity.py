@@ -1,7 +1,7 @@
 """Which runs are one arm and which seed each has: the rule, what a user changes of it, and what it leaves unsaid.
 
-Runs are one arm if they are equal but for seeds and operational keys: those that `qae.operational` knows, by which our
-own run ids are made, and those that `analysis.key_kinds` recognises by their names in the configurations of others.
+Runs are one arm if they are equal but for seeds and operational keys. `qae.operational` knows the operational keys of
+our own runs, which run ids leave out too; `analysis.runs.key_kinds` recognises those of other configurations by name.
 """
 
 import math
@@ -10,8 +10,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from analysis import key_kinds
-from analysis.configuration import comparable
+from analysis.runs import key_kinds
+from analysis.runs.configuration import comparable
 from analysis.wording import hint
 from qae.checks import is_whole
 from qae.operational import is_operational

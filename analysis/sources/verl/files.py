@@ -13,15 +13,15 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from analysis.configuration import flatten
-from analysis.flaw import Flaw, Kind
-from analysis.flaws import rewritten, shown
-from analysis.runs import EVALUATION_COLUMNS, Runs
-from analysis.sources import verl_dumps
+from analysis.runs.configuration import flatten
+from analysis.runs.flaw import Flaw, Kind
+from analysis.runs.flaws import rewritten, shown
+from analysis.runs.frames import EVALUATION_COLUMNS, Runs
 from analysis.sources.assembly import LoadedRun, assemble
 from analysis.sources.lost import Lost, tidied
 from analysis.sources.metric_names import mapped
 from analysis.sources.tidy import from_rows, no_metrics, updated
+from analysis.sources.verl.dumps import count
 from analysis.wording import counted_lines
 from qae import numbers
 from qae.evaluation import summarise
@@ -73,7 +73,7 @@ def _run(
     run_id: str, log: Path | None, validation: Path | None, config: Mapping[str, object], notes: list[str]
 ) -> LoadedRun:
     metrics, lost, flaws = _metrics(log, notes) if log is not None else (no_metrics(), (), [])
-    dumped = {step: verl_dumps.count(path, step) for step, path in (dumps(validation) if validation else {}).items()}
+    dumped = {step: count(path, step) for step, path in (dumps(validation) if validation else {}).items()}
     for dump in dumped.values():
         notes += dump.notes
         flaws += dump.flaws

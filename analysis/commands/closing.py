@@ -5,7 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis import drawing, output, table
+from analysis import drawing, table
+from analysis.commands import output
 from analysis.sources import run_store
 from qae import terminal
 from qae.command_line import MistakeError

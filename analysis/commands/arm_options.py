@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import click
 
-from analysis.identity import ArmRule
+from analysis.runs.identity import ArmRule
 from qae.command_line import Command
 
 

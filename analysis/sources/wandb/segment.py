@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.flaw import Flaw
+from analysis.runs.flaw import Flaw
 from analysis.sources.lost import Lost
-from analysis.sources.wandb_records import Description
+from analysis.sources.wandb.records import Description
 
 
 @dataclass(frozen=True)

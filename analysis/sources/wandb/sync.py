@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, cast
 import pandas as pd
 import yaml
 
-from analysis.sources import SourceError, manifests, wandb_api, wandb_offline
+from analysis.sources import SourceError, manifests
 from analysis.sources.tidy import superseding
-from analysis.sources.wandb_api import WandbError
-from analysis.sources.wandb_order import in_order
-from analysis.sources.wandb_records import Description
-from analysis.sources.wandb_steps import STEP_AXIS
+from analysis.sources.wandb import api as wandb_api
+from analysis.sources.wandb import offline as wandb_offline
+from analysis.sources.wandb.api import WandbError
+from analysis.sources.wandb.order import in_order
+from analysis.sources.wandb.records import Description
+from analysis.sources.wandb.steps import STEP_AXIS
 from qae import wandb_environment, wandb_limits
 from qae.numbers import number
 from qae.run_directory import RunDirectory, RunStatus, read_metrics

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from analysis import figures
 from analysis.figures import paper
-from analysis.identity import DEFAULT, ArmRule, UnknownKeyError
-from analysis.runs import Runs
+from analysis.runs.frames import Runs
+from analysis.runs.identity import DEFAULT, ArmRule, UnknownKeyError
 from analysis.sources import SourceError, loading, manifests, run_store
 from analysis.sources.joining import join
 from analysis.wording import hint

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.arm_options import arm_options
+from analysis.commands.arm_options import arm_options
 from analysis.wording import hint
 from qae import numbers, terminal
 from qae.command_line import Command, MistakeError, root_option, say
@@ -17,8 +17,8 @@ from qae.text import brief, encodable, one_line
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.identity import ArmRule
-    from analysis.runs import ArmName, Runs
+    from analysis.runs.frames import ArmName, Runs
+    from analysis.runs.identity import ArmRule
 
 
 def _form_options(of_a_row: str) -> Callable[[Command], Command]:
@@ -57,15 +57,15 @@ def _echo(form: str, markdown: str, frame: "pd.DataFrame", notes: Iterable[str])
 @root_option
 def table(sweep: str | None, form: str | None, root: Path, rule: "ArmRule") -> None:
     """The result table of SWEEP (default: the one launched last), or of a SOURCE as in `qae export`."""
-    from analysis import choice
     from analysis import table as tables
+    from analysis.commands import choice
 
     chosen = choice.choose(sweep, root, rule)
     results = tables.summarise(chosen.runs)
     if not results.rows:
         raise MistakeError(f"no run of {chosen.source} has a step on disk yet; `qae status` shows where they stand")
     if form is None:
-        from analysis.closing import print_results
+        from analysis.commands.closing import print_results
 
         print_results(terminal.console(), results)
     else:
@@ -97,7 +97,8 @@ def compare(
     Without --against: each baseline with the mean of the same variant, and each variant with the plain one. The fewer
     differences a table holds, the narrower are its intervals: ask for those that you want to know.
     """
-    from analysis import choice, comparison
+    from analysis import comparison
+    from analysis.commands import choice
 
     selected = choice.choose(sweep, root, rule)
     name, runs = sweep or selected.name, selected.runs
@@ -155,8 +156,9 @@ def figures(
     From other runs: `qae figures SOURCE fig9`. A word that is both a figure and a source is the figure; ./WORD is the
     folder.
     """
-    from analysis import choice, drawing, figure_choice, output
+    from analysis import drawing
     from analysis import figures as of_any_runs
+    from analysis.commands import choice, figure_choice, output
     from analysis.sources import SourceError
 
     try:
@@ -196,7 +198,7 @@ def gallery(page: Path, root: Path) -> None:
     Pictures go to images/gallery beside the page. What runs are missing is said, with the command that makes them.
     """
     from analysis import gallery as pages
-    from analysis import output
+    from analysis.commands import output
     from analysis.sources import run_store
 
     output.folder(page.parent, root, Path())

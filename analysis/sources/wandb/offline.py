@@ -5,21 +5,21 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
-from analysis.configuration import flatten
-from analysis.flaw import Flaw, Kind
-from analysis.identity import own_seeds
-from analysis.naming import K, k_is_unreadable, k_of, rule_of
-from analysis.runs import Runs
+from analysis.runs.configuration import flatten
+from analysis.runs.flaw import Flaw, Kind
+from analysis.runs.frames import Runs
+from analysis.runs.identity import own_seeds
+from analysis.runs.naming import K, k_is_unreadable, k_of, rule_of
 from analysis.sources import cache
 from analysis.sources.assembly import LoadedRun, assemble
 from analysis.sources.folders import Found, files_below
 from analysis.sources.lost import Lost, flaws_from, flaws_to, kept_of
 from analysis.sources.metric_names import mapped
 from analysis.sources.tidy import continued, no_metrics
-from analysis.sources.wandb_log import Gap, Log, NotALogError
-from analysis.sources.wandb_order import in_order, left_behind, rewritten_steps
-from analysis.sources.wandb_records import Description, HistoryColumns, described, is_history, kind_and_payload
-from analysis.sources.wandb_segment import Segment
+from analysis.sources.wandb.log import Gap, Log, NotALogError
+from analysis.sources.wandb.order import in_order, left_behind, rewritten_steps
+from analysis.sources.wandb.records import Description, HistoryColumns, described, is_history, kind_and_payload
+from analysis.sources.wandb.segment import Segment
 from qae.run_directory import RunStatus
 
 _KIND = "wandb-files"
@@ -31,7 +31,7 @@ def load(source: Path) -> Runs:
     """Read an offline file, or every one below a directory.
 
     Files of the same run are its continuations, in order of their start as the records say it
-    (`analysis.sources.wandb_order`); a later one replaces what it trained again (`analysis.sources.tidy.continued`).
+    (`analysis.sources.wandb.order`); a later one replaces what it trained again (`analysis.sources.tidy.continued`).
     Whatever cannot be read is left out and `Runs.notes` says how many bytes from where.
     """
     found = _found(source)

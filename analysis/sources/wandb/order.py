@@ -8,9 +8,9 @@ attempt that continues from another's steps came after it. Whatever had to be gu
 import itertools
 from collections.abc import Sequence
 
-from analysis.flaw import Flaw, Kind
-from analysis.flaws import listed_steps
-from analysis.sources.wandb_segment import Segment
+from analysis.runs.flaw import Flaw, Kind
+from analysis.runs.flaws import listed_steps
+from analysis.sources.wandb.segment import Segment
 
 # Clocks of two machines may differ by so many seconds without a word.
 _SKEW_SECONDS = 60.0

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.flaw import Flaw
-from analysis.identity import DEFAULT, ArmRule
+from analysis.runs.flaw import Flaw
+from analysis.runs.identity import DEFAULT, ArmRule
 from qae.run_directory import NOTHING_TO_LEARN, RunStatus
 from qae.text import brief
 
@@ -107,7 +107,7 @@ class Runs:
         notes: sentences on what could not be read and was left out.
         arm_notes: sentences on arms and seeds that are not what their names say.
         rule: by which arms were made.
-        flaws: what is wrong with the numbers, as the source has found it; `analysis.flaws.of` has all of it.
+        flaws: what is wrong with the numbers, as the source has found it; `analysis.runs.flaws.of` has all of it.
     """
 
     records: tuple[RunRecord, ...]

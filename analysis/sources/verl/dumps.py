@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.flaw import Flaw, Kind
+from analysis.runs.flaw import Flaw, Kind
 from analysis.wording import counted_lines
 from qae.evaluation import ProblemResult
 from qae.json_lines import read_jsonl

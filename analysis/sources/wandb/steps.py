@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from analysis.flaw import Flaw, Kind
-from analysis.flaws import shown as shown_value
+from analysis.runs.flaw import Flaw, Kind
+from analysis.runs.flaws import shown as shown_value
 from qae.numbers import LARGEST_STEP
 
 STEP_AXIS = "training/global_step"

@@ -12,7 +12,7 @@ from qae.text import encodable, one_line
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.runs import Runs
+    from analysis.runs.frames import Runs
 
 
 @click.command(short_help="Metrics of runs as one tidy table.")
@@ -29,7 +29,7 @@ def export(sources: tuple[str, ...], out: Path, condition: str | None, validatio
     A SOURCE is a run store, a sweep's name, a .wandb file or a directory of them, a JSONL file of verl's logger, or a
     W&B project (entity/project).
     """
-    from analysis.choice import tell
+    from analysis.commands.choice import tell
 
     if out.suffix not in (".parquet", ".csv"):
         raise MistakeError(f"--out {out} cannot be written: end its name with .parquet or .csv")
@@ -50,8 +50,9 @@ def export(sources: tuple[str, ...], out: Path, condition: str | None, validatio
 @click.option("--filter", "condition", help="A filter in W&B's form, as JSON.")
 def pull(project: str, condition: str | None) -> None:
     """Fetch the runs of a W&B project into the local cache; later only what is new is fetched."""
-    from analysis.choice import tell
-    from analysis.sources import cache, wandb_api
+    from analysis.commands.choice import tell
+    from analysis.sources import cache
+    from analysis.sources.wandb import api as wandb_api
 
     runs = rows = 0
 
@@ -81,9 +82,9 @@ def sync(names: tuple[str, ...], root: Path) -> None:
 
     What a killed writer lost is taken from metrics.jsonl. The same command again sends what is missing, or nothing.
     """
-    from analysis.sources.wandb_api import WandbError
-    from analysis.wandb_sync import Outcome
-    from analysis.wandb_sync import sync as bring
+    from analysis.sources.wandb.api import WandbError
+    from analysis.sources.wandb.sync import Outcome
+    from analysis.sources.wandb.sync import sync as bring
 
     run_ids = _run_ids(root, names)
     failed = False
@@ -131,7 +132,7 @@ def _table(loaded: "list[Runs]", sources: tuple[str, ...]) -> "pd.DataFrame":
     """All sources' metrics; a run id that two sources have gets the source in front."""
     import pandas as pd
 
-    from analysis.runs import METRIC_COLUMNS
+    from analysis.runs.frames import METRIC_COLUMNS
 
     ids = [record.id for runs in loaded for record in runs.records]
     parts = []

@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from analysis.flaw import Flaw, Kind
-from analysis.naming import K, k_is_unreadable
-from analysis.runs import Runs
+from analysis.runs.flaw import Flaw, Kind
+from analysis.runs.frames import Runs
+from analysis.runs.naming import K, k_is_unreadable
 from qae import numbers
 
 SHOWN_STEPS = 6

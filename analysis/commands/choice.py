@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analysis import flaws, sources
-from analysis.identity import DEFAULT, ArmRule, UnknownKeyError
-from analysis.runs import Runs
+from analysis import sources
+from analysis.runs import flaws
+from analysis.runs.frames import Runs
+from analysis.runs.identity import DEFAULT, ArmRule, UnknownKeyError
 from analysis.sources import loading, manifests, run_store
 from analysis.sources.joining import join
 from analysis.wording import hint

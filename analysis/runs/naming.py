@@ -5,10 +5,10 @@ import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis import identity
-from analysis.configuration import comparable
-from analysis.identity import DEFAULT, OF_FORK, ArmRule, Config
-from analysis.runs import ArmName
+from analysis.runs import identity
+from analysis.runs.configuration import comparable
+from analysis.runs.frames import ArmName
+from analysis.runs.identity import DEFAULT, OF_FORK, ArmRule, Config
 from qae.checks import is_number
 from qae.numbers import number
 

@@ -1,0 +1,1 @@
+"""Commands of `qae` that read runs: results, figures, sources, searches, and how each picks its runs."""
