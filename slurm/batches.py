@@ -13,8 +13,8 @@ from pathlib import Path
 import orjson
 
 from qae.run_directory import RunDirectory, write_atomic
-from slurm.client import QueuedJob
-from slurm.states import JobState, Phase
+from slurm.queue.client import QueuedJob
+from slurm.queue.states import JobState, Phase
 from sweeps.run_store.store import StoreError
 
 _PREFIX = "qae-"

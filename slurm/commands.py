@@ -18,7 +18,7 @@ from qae.command_line import MistakeError, root_option, say
 from sweeps.commands.runs import selected, where_option
 
 if TYPE_CHECKING:
-    from slurm.client import QueuedJob
+    from slurm.queue.client import QueuedJob
     from sweeps.commands.status import InQueue
     from sweeps.launching.executor import Executor
     from sweeps.run_store.selection import StoredRun
@@ -71,7 +71,7 @@ def status(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, watc
 @root_option
 def cancel(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, everything: bool) -> None:
     """Cancel the jobs of the named runs, and stop those that run on this machine; `qae resume` continues them."""
-    from slurm import client
+    from slurm.queue import client
     from sweeps.launching import tables
 
     if not (targets or where or everything):
@@ -94,7 +94,7 @@ def cancel(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, ever
 @root_option
 def throttle(number: int, targets: tuple[str, ...], root: Path) -> None:
     """Let NUMBER runs of each job array in the queue go side by side from now on; 0: all that there is room for."""
-    from slurm import client
+    from slurm.queue import client
     from sweeps.launching import tables
 
     runs = selected(root, targets)
@@ -139,7 +139,7 @@ def retry(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, faile
 def resume(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, everything: bool) -> None:
     """Continue the runs that were interrupted, cancelled or never started, and let held jobs start."""
     from qae.run_directory import RunStatus
-    from slurm import client
+    from slurm.queue import client
     from sweeps.launching import tables
 
     if not (targets or where or everything):
@@ -220,7 +220,7 @@ def _jobs(root: Path) -> "Mapping[str, QueuedJob]":
 
 
 def _ask_slurm(ask: Callable[[], _Answer]) -> _Answer:
-    from slurm.client import SlurmError
+    from slurm.queue.client import SlurmError
     from sweeps.run_store.store import StoreError
 
     try:
@@ -231,9 +231,9 @@ def _ask_slurm(ask: Callable[[], _Answer]) -> _Answer:
 
 def _in_queue(root: Path, runs: "Sequence[StoredRun]") -> "tuple[Mapping[str, InQueue], str | None]":
     """What the queue says of runs; where it does not answer, nothing and a sentence: files tell the rest."""
-    from slurm.client import SlurmError
+    from slurm.queue.client import SlurmError
+    from slurm.queue.states import Phase
     from slurm.queue_cache import jobs_of
-    from slurm.states import Phase
     from sweeps.commands.status import InQueue, queued_for
     from sweeps.run_store.store import StoreError
 

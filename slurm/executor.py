@@ -14,13 +14,13 @@ from rich.console import Console
 from qae import literal, streams, terminal
 from qae.checks import boolean
 from qae.errors import ConfigError
-from slurm import client
 from slurm.batches import BatchStore
-from slurm.client import SlurmError
 from slurm.follow import Follower
+from slurm.queue import client
+from slurm.queue.client import SlurmError
+from slurm.queue.states import Phase
 from slurm.request import Request, grouped, pace_of
 from slurm.script import Array
-from slurm.states import Phase
 from slurm.submit import Submission, Submitter, patiently
 from sweeps import trainers
 from sweeps.launching import tables

@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from qae.run_directory import RunStatus
-from slurm import client
 from slurm.batches import BatchStore
-from slurm.client import QueuedJob, SlurmError
-from slurm.states import JobState
+from slurm.queue import client
+from slurm.queue.client import QueuedJob, SlurmError
+from slurm.queue.states import JobState
 from sweeps.launching.executor import Feed, no_more
 from sweeps.launching.plan import PlannedRun
 from sweeps.launching.watch import Watch, fresh_with_forks

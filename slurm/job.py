@@ -19,8 +19,9 @@ from omegaconf import OmegaConf
 
 from qae import home
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from slurm import attempts, ray_cluster
-from slurm.own_job import OwnJob
+from slurm import attempts
+from slurm.node import ray_cluster
+from slurm.node.own_job import OwnJob
 from sweeps.run_store.locking import LEASE_SECONDS, AlreadyRunningError, exclusive
 from sweeps.worker.job import Exit, exit_code, run_with_fork, stop_requests
 from sweeps.worker.place import Place

@@ -11,10 +11,10 @@ from pathlib import Path
 import orjson
 
 from qae.run_directory import write_atomic
-from slurm import client
 from slurm.batches import BatchStore
-from slurm.client import QueuedJob
-from slurm.states import JobState
+from slurm.queue import client
+from slurm.queue.client import QueuedJob
+from slurm.queue.states import JobState
 
 FRESH_SECONDS = 5.0
 

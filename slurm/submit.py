@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from qae.run_directory import RunState, RunStatus, write_atomic
-from slurm import client
 from slurm.batches import Batch, BatchStore, new_id
-from slurm.client import Limits, QueueFullError, SlurmError, UnavailableError
+from slurm.queue import client
+from slurm.queue.client import Limits, QueueFullError, SlurmError, UnavailableError
 from slurm.request import Request, grouped
 from slurm.script import Array
 from sweeps.launching.plan import PlannedRun

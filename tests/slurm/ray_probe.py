@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from qae.run_directory import RunDirectory
-from slurm import ray_cluster
+from slurm.node import ray_cluster
 from tests.configs import verl_mapping
 
 GPUS = 2

@@ -5,7 +5,7 @@ import pytest
 from qae.errors import ConfigError
 from qae.run_directory import RunState, RunStatus
 from slurm import attempts
-from slurm.own_job import OwnJob
+from slurm.node.own_job import OwnJob
 from sweeps.worker.reasons import ExitReason
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from slurm import client
-from slurm.client import QueuedJob, SlurmError, UnavailableError
+from slurm.queue import client
+from slurm.queue.client import QueuedJob, SlurmError, UnavailableError
+from slurm.queue.states import JobState, Phase
 from slurm.request import pace_of, request_of
 from slurm.script import Array, sbatch_quoted
-from slurm.states import JobState, Phase
 from tests.slurm.conftest import Cluster
 from tests.slurm.test_time_limit import planned
 

@@ -19,8 +19,8 @@ from optuna.trial import TrialState
 
 from analysis import study
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from slurm import client
 from slurm.batches import Batch, BatchStore
+from slurm.queue import client
 from sweeps.run_store.store import RunStore
 from tests.configs import QUICK
 from tests.guard.test_live import AT_STEP_4

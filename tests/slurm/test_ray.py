@@ -133,7 +133,7 @@ def play(folder: Path) -> Played:
         wait_for(lambda: directory.read_state().status is RunStatus.PREEMPTED, told)
         lost = directory.read_state()
         wait_for(lambda: go.with_name("looked").exists(), told)
-        tasks = processes(f"SLURM_JOB_ID={probe}", f"{sys.executable} -m slurm.ray_node")
+        tasks = processes(f"SLURM_JOB_ID={probe}", f"{sys.executable} -m slurm.node.ray_node")
         terminated = [pid for pid in tasks if Path(f"/proc/{pid}/comm").read_text() != "srun\n"]  # it has the words too
         for pid in terminated:
             os.kill(pid, signal.SIGTERM)

@@ -10,7 +10,7 @@ import pytest
 
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
-from slurm import ray_cluster, ray_node
+from slurm.node import ray_cluster, ray_node
 from tests.configs import embedded_mapping, verl_mapping
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState
-from slurm.client import Limits
+from slurm.queue.client import Limits
 from slurm.request import Container, Request, Runtime, grouped, request_of
 from slurm.submit import _chunks
 from sweeps.launching import needs

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slurm.states import JobState, Phase
+from slurm.queue.states import JobState, Phase
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from pathlib import Path
 from submitit.helpers import clean_env
 from submitit.slurm.slurm import read_job_id
 
-from slurm.states import JobState, Phase
+from slurm.queue.states import JobState, Phase
 from sweeps.launching.executor import ExecutorError
 
 _ANSWER_SECONDS = 120.0

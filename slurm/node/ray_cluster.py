@@ -20,7 +20,7 @@ from typing import IO
 
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
-from slurm import ray_node
+from slurm.node import ray_node
 from sweeps import trainers
 from sweeps.trainers import Lost
 from sweeps.verl import machine as verl_machine
@@ -153,7 +153,7 @@ def over(
     head, *others = nodes
     with ExitStack() as parts:
         waits = _Waits(should_stop)
-        command = [sys.executable, "-m", "slurm.ray_node", ray_node.HEAD, others[0].address, *options]
+        command = [sys.executable, "-m", "slurm.node.ray_node", ray_node.HEAD, others[0].address, *options]
         first = parts.enter_context(_Part(command, variables, head.name))
         said = waits.until_all(first, [head.name])
         if said is None:
@@ -161,7 +161,7 @@ def over(
             return
         address = said[head.name]
         names = [node.name for node in others]
-        command = [sys.executable, "-m", "slurm.ray_node", address, head.address, *options]
+        command = [sys.executable, "-m", "slurm.node.ray_node", address, head.address, *options]
         second = parts.enter_context(_Part([*_step(names), *command], variables, ", ".join(names)))
         if waits.until_all(second, names) is None:
             yield None
