@@ -14,6 +14,7 @@ from matplotlib.container import ErrorbarContainer
 from analysis import drawing, figures, statistics
 from analysis.figures import panels, style
 from analysis.figures.missing import MissingDataError
+from analysis.report import contents
 from analysis.runs.frames import ArmName, Runs
 from analysis.sources import run_store
 from qae import metrics
@@ -223,18 +224,35 @@ def test_captions_say_sizes_and_source(runs: Runs) -> None:
         assert "n = 2 seeds an arm, 6 held-out problems with 32 samples each. Source: sweep 'demo'." in caption
 
 
-def test_a_new_figure_is_one_new_file() -> None:
-    assert set(figures.names()) == {
-        *(
-            "advantage_shares",
-            "entropy_and_pass",
-            "entropy_by_sign",
-            "entropy_drift",
-            "explosion",
-            "noise_control",
-            "sensitivity",
-        )
-    }
+_NEW_FIGURE = '''"""Steps of each run.
+
+More is not to be said.
+"""
+
+from matplotlib.figure import Figure
+
+from analysis.figures import style
+from analysis.runs.frames import Runs
+
+
+def draw(runs: Runs, source: str) -> Figure:
+    figure, [[axes]] = style.new_figure(1, 1, width=4, height=3)
+    axes.plot([record.step for record in runs.records])
+    style.add_caption(figure, style.sizes(runs, source))
+    return figure
+'''
+
+
+def test_a_new_figure_is_one_new_file(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = figures.names()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "steps_of_runs.py").write_text(_NEW_FIGURE)
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path / "new")])
+    assert figures.names() == sorted([*known, "steps_of_runs"])
+    assert drawing.title("steps_of_runs") == "Steps of each run."
+    written = drawing.write(runs, figures.names(), tmp_path / "out", ("png",), source="a test")
+    assert "steps_of_runs.png" in {path.name for path in written.paths}
+    assert "steps_of_runs" in contents.figure_names()
 
 
 @pytest.mark.parametrize("name", ["advantage_shares", "entropy_and_pass", "entropy_by_sign"])
