@@ -11,6 +11,8 @@ from torch import Tensor
 from qae import metrics
 from qae.diagnostics import signs
 
+LARGEST_LOG_RATIO = 20.0  # verl clamps a token's log-ratio to it, up and down (verl/trainer/ppo/core_algos.py)
+
 
 class ClipCounts(NamedTuple):
     """Sums over the tokens of a loss. Counts of parts of a batch add up, and so do their means over equally many parts.

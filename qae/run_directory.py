@@ -39,6 +39,7 @@ class RunStatus(StrEnum):
         return self in (RunStatus.DONE, RunStatus.FAILED, RunStatus.STOPPED_BY_GUARD)
 
 
+_LOG_END_BYTES = 200_000
 # In the reason of a run whose batches hold no group with both right and wrong responses: its policy has collapsed.
 NOTHING_TO_LEARN = "there is nothing to learn from"
 
@@ -149,6 +150,11 @@ class RunDirectory:
     def log(self, attempt: int) -> Path:
         """What an attempt printed; the first one is 1."""
         return self.logs / f"attempt-{attempt}.log"
+
+    def end_of_log(self, attempt: int) -> str:
+        """The last 200 kB of what an attempt printed; nothing where it has no log."""
+        path = self.log(attempt)
+        return path.read_bytes()[-_LOG_END_BYTES:].decode(errors="replace") if path.exists() else ""
 
     @property
     def lock(self) -> Path:

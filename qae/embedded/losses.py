@@ -7,10 +7,8 @@ from torch import Tensor
 
 from qae import metrics
 from qae.bapo import clip_bounds
-from qae.clip import clip_counts
+from qae.clip import LARGEST_LOG_RATIO, clip_counts
 from qae.embedded.sections import Actor
-
-_LARGEST_LOG_RATIO = 20.0  # verl's
 
 
 class PolicyLoss(Protocol):
@@ -96,7 +94,7 @@ class DapoLoss:
         """
         terms = self._surrogate(old_log_prob, log_prob, advantages, response_mask)
         loss, logged = self._mean_over_tokens(terms, advantages, response_mask)
-        free = ~(terms.bound | terms.capped) & (terms.log_ratio.abs() <= _LARGEST_LOG_RATIO)
+        free = ~(terms.bound | terms.capped) & (terms.log_ratio.abs() <= LARGEST_LOG_RATIO)
         return loss, terms.unclipped * free * (response_mask / response_mask.sum()), logged
 
     def _bounds(self, ratio: Tensor, advantages: Tensor, response_mask: Tensor) -> tuple[float, float]:  # noqa: ARG002
@@ -106,7 +104,7 @@ class DapoLoss:
     def _surrogate(
         self, old_log_prob: Tensor, log_prob: Tensor, advantages: Tensor, response_mask: Tensor
     ) -> _Surrogate:
-        log_ratio = (log_prob - old_log_prob).clamp(-_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO)
+        log_ratio = (log_prob - old_log_prob).clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
         ratio = log_ratio.exp()
         unclipped = -advantages * ratio
         clipped = -advantages * ratio.clamp(*self._bounds(ratio.detach(), advantages, response_mask))

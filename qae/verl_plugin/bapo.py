@@ -9,10 +9,10 @@ from verl.trainer.ppo.core_algos import register_policy_loss
 from verl.workers.config import ActorConfig
 
 from qae.bapo import clip_bounds
+from qae.clip import LARGEST_LOG_RATIO
 from qae.verl_plugin import clip
 
 NAME = "bapo"
-_LARGEST_LOG_RATIO = 20.0  # verl's
 
 
 @register_policy_loss(NAME)
@@ -33,7 +33,7 @@ def compute_policy_loss_bapo(
         the loss, what verl logs of it, and the counts of `qae.verl_plugin.clip`.
     """
     assert config is not None  # noqa: S101  # verl's own losses say so, too
-    log_ratio = (log_prob.detach() - old_log_prob).clamp(-_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO)
+    log_ratio = (log_prob.detach() - old_log_prob).clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO)
     low, high = clip_bounds(
         log_ratio.exp(),
         advantages,

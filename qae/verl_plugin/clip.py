@@ -21,11 +21,10 @@ from verl.trainer.ppo.core_algos import get_policy_loss_fn, register_policy_loss
 from verl.utils import metric
 from verl.workers.config import ActorConfig
 
-from qae.clip import ClipCounts, clip_counts
+from qae.clip import LARGEST_LOG_RATIO, ClipCounts, clip_counts
 from qae.metrics import mean_over_updates
 
 _PREFIX = "actor/qae_clip_"  # verl puts "actor/" before names without it
-_LARGEST_LOG_RATIO = 20.0  # verl's
 _LARGEST_LOG_RATIO_GSPO = 10.0  # verl's
 _verls_reduce_metrics = metric.reduce_metrics
 
@@ -93,7 +92,7 @@ def _bound(ratio_B_T: Tensor, advantages: Tensor, config: ActorConfig) -> Tensor
 
 
 def _of_tokens_within_limits(log_ratio: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001  # a `Ratio`
-    return log_ratio.clamp(-_LARGEST_LOG_RATIO, _LARGEST_LOG_RATIO).exp()
+    return log_ratio.clamp(-LARGEST_LOG_RATIO, LARGEST_LOG_RATIO).exp()
 
 
 def _of_tokens(log_ratio: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG001  # a `Ratio`

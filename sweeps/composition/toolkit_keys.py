@@ -9,7 +9,7 @@ from qae.errors import ConfigError
 from qae.nested import keys, value_of
 from sweeps.composition import tree
 
-# Sections that no trainer reads but by name; everything else is verl's.
+# Sections of ours; everything else is verl's.
 OURS = frozenset(
     {
         "labels",
@@ -107,8 +107,7 @@ def check(config: Mapping[str, object]) -> None:
 
 def _check_own_sections(config: Mapping[str, object]) -> None:
     for section in _SECTIONS:
-        found = config.get(section)
-        for key in keys({section: found}) if isinstance(found, Mapping) else ():
+        for key in keys({section: config.get(section)}):
             if key not in tree.known_keys() and not key.startswith(_OPEN):
                 hint = tree.did_you_mean(key, [one for one in tree.known_keys() if one.startswith(f"{section}.")])
                 raise ConfigError(

@@ -28,7 +28,6 @@ from sweeps.verl.cache import with_cached
 
 _POLL_SECONDS = 0.5
 _ERROR = re.compile(r"^(?:\([^)]*\)\s*)?((?:[\w.]+\.)?\w*(?:Error|Exception)\b.*)$")
-_LOG_TAIL_BYTES = 200_000
 # A trainer notices at once that a machine is gone; those who watch the machines may need a moment.
 _LOST_SECONDS = 5.0
 
@@ -209,8 +208,6 @@ def _failure(directory: RunDirectory, code: int, last: int, gone: str | None) ->
 
 def _reason(directory: RunDirectory, code: int) -> str:
     """The last error in the attempt's log."""
-    attempt = directory.read_state().attempt
-    path = directory.log(attempt)
-    text = path.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace") if path.exists() else ""
+    text = directory.end_of_log(directory.read_state().attempt)
     found = [match[1] for line in text.splitlines() if (match := _ERROR.match(line.strip()))]
     return f"verl: {found[-1]}" if found else f"verl ended with code {code}"

@@ -24,8 +24,6 @@ from sweeps.worker.place import HERE, Place
 from sweeps.worker.reasons import ExitReason
 from sweeps.worker.state import StateOnDisk, counted
 
-_LOG_TAIL_BYTES = 200_000
-
 
 def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], place: Place = HERE) -> RunStatus:
     """Train the run in its directory, from where it stands; the caller holds its lock.
@@ -169,14 +167,11 @@ def _failed(
 
 def _trainer_log(config: Mapping[str, object], directory: RunDirectory, attempt: int) -> str:
     """The end of what the trainer's own processes printed; exceptions of one in this process say all themselves."""
-    path = directory.log(attempt)
     try:
         own_processes = trainers.of(config).own_processes
     except ConfigError:  # it is not installed here
         return ""
-    if not own_processes or not path.exists():
-        return ""
-    return path.read_bytes()[-_LOG_TAIL_BYTES:].decode(errors="replace")
+    return directory.end_of_log(attempt) if own_processes else ""
 
 
 def sentence(error: Exception) -> str:

@@ -27,10 +27,10 @@ class Place:
     """Where an attempt runs.
 
     Attributes:
-        job, node: its names for the job and the node; None where no scheduler does.
-        lost: how the attempt before this one ended, if that one left no word.
-        why_stopped: the reason behind a signal that asked to stop; for any but "cancelled" the run waits to go on.
-        goes_on: whether a run that ended so, with this attempt counted, is left to be continued instead of failed.
+        job, node: the scheduler's names of the job and the node; None without a scheduler.
+        lost: reason to count for the attempt before, where that attempt left none.
+        why_stopped: the reason behind a signal that asked to stop. A run waits to go on unless it is "cancelled".
+        goes_on: whether a run is left to be continued instead of failed, by its state with this attempt counted.
         machines: a context in which the machines of the run are ready. It gives `sweeps.trainers.Lost` for them, or
             None where its last argument asked to stop before the machines were ready.
     """
