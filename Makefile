@@ -14,7 +14,7 @@ $(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) el
 	f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
 endef
 
-.PHONY: help setup setup-gpu setup-light verl-record sweep slurm-demo test lint format lock scripts benchmark benchmark-driver benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
+.PHONY: help setup setup-gpu setup-light verl-record sweep slurm-demo check test lint format lock scripts benchmark benchmark-driver benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -49,6 +49,9 @@ slurm-demo: setup ## a sweep on a real Slurm, brought up on this machine (as roo
 
 test: setup lint ## lint, types, import contracts and all tests
 	$(BIN)/python -m pytest --durations=25 --numprocesses=2 --dist=loadscope --no-loadscope-reorder
+
+check: setup lint ## lint, types, import contracts and the quick tests: about two minutes, for while one works
+	$(BIN)/python -m pytest -m "not slow" --durations=5 --durations-min=1 --numprocesses=2 --dist=loadscope --no-loadscope-reorder
 
 lint: setup ## lint, format, types and import contracts
 	$(BIN)/ruff check .

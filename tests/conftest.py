@@ -73,7 +73,7 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts Rays takes longest and comes first, then Slurm, then other slow files: none is left for the end."""
+    """What starts Rays takes longest and comes first, then Slurm, then other long files: none is left for the end."""
     items.sort(key=_place)
 
 
@@ -81,4 +81,4 @@ def _place(item: pytest.Item) -> tuple[int, int]:
     path = item.nodeid.partition("::")[0]
     if path in _RAY:
         return (0, _RAY.index(path))
-    return (1, 0) if path.startswith(_SLURM) else (2, item.get_closest_marker("slow") is None)
+    return (1, 0) if path.startswith(_SLURM) else (2, item.get_closest_marker("long") is None)

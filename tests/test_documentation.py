@@ -11,6 +11,8 @@ import pytest
 
 from qae.metrics import METRICS
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CONF = ROOT / "sweeps" / "conf"
@@ -52,6 +54,7 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_named_file_exists(page: Path) -> None:
     names = {path.name for path in ROOT.rglob("*") if ".venv" not in path.parts and "runs" not in path.parts}
@@ -98,6 +101,7 @@ def test_a_page_gives_a_reason_for_every_direct_dependency() -> None:
         assert re.search(rf"(?<![\w-]){word}(?![\w-])", table), f"{name} is not in docs/dependencies.md"
 
 
+@pytest.mark.slow
 def test_no_dependency_is_unused() -> None:
     """Every direct dependency is imported by code of ours, or by verl, which does not declare it."""
     modules = {

@@ -10,7 +10,7 @@ import pytest
 
 from tests.analysis.stores import write_sweep
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 ROOT = Path(__file__).parents[1]
 _MOST_MEGABYTES = 700
 

@@ -13,6 +13,8 @@ from tests.analysis.stores import write_sweep
 from tests.configs import QUICK
 from tests.strangers import QAE, ROOT, SWEEP
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 PRINTING = [("table",), ("table", "--csv"), ("table", "--markdown"), ("compare",), ("status",), ("status", "--json")]
 
@@ -70,7 +72,6 @@ def test_a_plan_that_is_lost_is_an_error(lost: str, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -38,6 +38,7 @@ def printed(found: Table, room: int) -> str:
     return file.getvalue()
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(WORDS, NUMBER, INTERVAL, NUMBER), min_size=1, max_size=5), st.integers(1, 160), BOXES)
 def test_numbers_never_fold(rows: list[tuple[str, str, str, str]], room: int, frame: box.Box | None) -> None:
     headers = ("arm", "entropy", "pass@1", "length")
@@ -68,6 +69,7 @@ def test_orders_name_columns_that_are_there() -> None:
     assert set(status._LEAST) <= set(status.HEADER)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(WORDS, NUMBER, WORDS), min_size=1, max_size=5), st.integers(1, 90))
 def test_lines_have_whole_columns_and_cut_words(rows: list[tuple[str, str, str]], room: int) -> None:
     header = ("run", "step", "reason")

@@ -84,6 +84,7 @@ def test_the_numbers_are_of_the_first_steps_and_of_the_runs_that_have_them(tmp_p
     assert seen.rates[0].share_S @ seen.rates[0].rates == pytest.approx(0.35)
 
 
+@pytest.mark.slow
 def test_trained_baselines_are_compared_with_the_mean(tmp_path: Path) -> None:
     for seed in (0, 1, 2):
         write(tmp_path, f"mean-{seed}", -1, seed)
@@ -122,6 +123,7 @@ def test_what_is_wrong_with_the_evidence_is_said(tmp_path: Path) -> None:
         assert said in cautions
 
 
+@pytest.mark.slow
 def test_the_command_shows_all_and_says_what_it_rests_on(tmp_path: Path) -> None:
     for seed in (0, 1):
         write(tmp_path, f"mean-{seed}", -1, seed)

@@ -18,6 +18,8 @@ from analysis.figures.paper.selection import FIRST_SEED, SEEDS
 from qae.run_directory import RunStatus
 from tests.analysis.stores import write_manifest, write_run, write_sweep
 
+pytestmark = pytest.mark.slow
+
 QAE = Path(sys.executable).with_name("qae")
 
 

@@ -84,6 +84,7 @@ def test_one_seed_separates_nothing(tmp_path: Path) -> None:
     assert {(difference.improvement_low, difference.improvement_high) for difference in unseen} == {(0.0, 1.0)}
 
 
+@pytest.mark.slow
 def test_a_difference_of_pass_at_k_stays_between_minus_1_and_1(runs: Runs) -> None:
     frame = runs.evaluations.copy()
     frame.loc[frame["run"] == "k4-1", "c"] = SAMPLES
@@ -101,6 +102,7 @@ def test_arms_without_a_common_seed_are_not_compared(tmp_path: Path) -> None:
     assert comparison.caption(found) == "No two arms to compare have a seed in common."
 
 
+@pytest.mark.slow
 def test_stars_are_holms(runs: Runs) -> None:
     frame = runs.metrics.copy()
     noisy = frame["name"] == "response_length/mean"
@@ -133,6 +135,7 @@ def run_compare(root: Path, *arguments: str) -> Result:
     return CliRunner().invoke(compare, [*arguments, "--root", str(root)], env={"COLUMNS": "200"})
 
 
+@pytest.mark.slow
 def test_the_command_gives_the_same_numbers_in_every_form(tmp_path: Path) -> None:
     write_sweep(tmp_path)
     runs = run_store.load(tmp_path)
@@ -190,6 +193,7 @@ def test_without_counts_pass_at_k_is_what_the_runs_have_logged(runs: Runs) -> No
     assert "pass@7" in comparison.measures_of(without, ["pass@7"])
 
 
+@pytest.mark.slow
 def test_a_folder_of_runs_is_compared_as_a_sweep_is(tmp_path: Path) -> None:
     write_sweep(tmp_path)
     assert run_compare(tmp_path, str(tmp_path), "--csv").output == run_compare(tmp_path, "demo", "--csv").output

@@ -23,6 +23,7 @@ _VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(_KEYS, _VALUES, max_size=4))
 def test_whatever_is_in_a_configuration_can_be_grouped_and_is_like_itself(config: Mapping[object, object]) -> None:
     first, second = flatten(config), flatten(config)

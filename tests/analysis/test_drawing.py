@@ -19,6 +19,8 @@ from analysis.runs.frames import Runs
 from analysis.sources import run_store
 from tests.analysis.stores import write_sweep
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("entropy_and_pass", "advantage_shares", "fig4b", "noise_control")
 # A process of its own: pytest's workers have threads, beside which figures are drawn one after another.
 DRAW = """

@@ -89,6 +89,7 @@ def test_shares_are_stacked_as_logged(runs: Runs) -> None:
         assert heights[2] == pytest.approx((positive + zero.iloc[0], 1))
 
 
+@pytest.mark.slow
 def test_classes_and_their_differences_are_drawn_as_logged(runs: Runs) -> None:
     axes = [axes for axes in figures.draw("entropy_by_sign", runs, "a test").axes if axes.get_visible()]
     above, below = axes[:3], axes[3:]
@@ -120,6 +121,7 @@ def test_the_noise_control_wants_noise(runs: Runs) -> None:
 FAILURES, UPPER_CLIP = "tabular.failure_tokens", "actor_rollout_ref.actor.clip_ratio_high"
 
 
+@pytest.mark.slow
 def test_the_explosion_has_a_panel_a_length_of_failures_and_a_line_a_baseline(tmp_path: Path) -> None:
     for index, (failure, clip, k, seed) in enumerate(product((0, 3), (0.2, 0.28), (-1, 0.4), (0, 1))):
         changes = {FAILURES: failure, UPPER_CLIP: clip, "algorithm.quantile_k": k, "seed": seed}
@@ -151,6 +153,7 @@ def test_the_explosion_wants_clips_that_differ_and_nothing_else_that_does(tmp_pa
         figures.draw("explosion", run_store.load(tmp_path / "c"), "a test")
 
 
+@pytest.mark.slow
 def test_the_sensitivity_has_a_row_a_variant_and_a_point_a_baseline(tmp_path: Path) -> None:
     world: dict[str, object] = {"labels.model": "tabular", "tabular.vocabulary": 64, "tabular.tail": 8}
     variants: list[dict[str, object]] = [
@@ -218,6 +221,7 @@ def test_axes_are_labelled_with_units(runs: Runs) -> None:
         assert (axes.get_xlabel(), axes.get_ylabel()) == ("Global step", label)
 
 
+@pytest.mark.slow
 def test_captions_say_sizes_and_source(runs: Runs) -> None:
     for name in ("entropy_and_pass", "advantage_shares", "entropy_by_sign"):
         caption = figures.draw(name, runs, "sweep 'demo'").get_supxlabel().replace("\n", " ")
@@ -243,6 +247,7 @@ def draw(runs: Runs, source: str) -> Figure:
 '''
 
 
+@pytest.mark.slow
 def test_a_new_figure_is_one_new_file(runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = figures.names()
     (tmp_path / "new").mkdir()
@@ -255,6 +260,7 @@ def test_a_new_figure_is_one_new_file(runs: Runs, tmp_path: Path, monkeypatch: p
     assert "steps_of_runs" in contents.figure_names()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["advantage_shares", "entropy_and_pass", "entropy_by_sign"])
 def test_figures_cope_with_runs_of_unequal_length(tmp_path: Path, name: str) -> None:
     write_run(tmp_path, "a", {"seed": 0})
@@ -271,6 +277,7 @@ def test_figures_without_data_say_what_is_missing(tmp_path: Path) -> None:
     assert set(written.left_out) == set(figures.names())
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_files(runs: Runs, tmp_path: Path) -> None:
     first, second = (
         [
@@ -299,6 +306,7 @@ def test_one_baseline_with_several_variants_is_coloured_by_variant() -> None:
     assert len({look.colour for look in looks.values()}) == 5
 
 
+@pytest.mark.slow
 def test_titles_are_no_wider_than_their_panels(tmp_path: Path) -> None:
     """Six arms with long names side by side."""
     changes = {"labels.regularizer": "clip_symmetric", "actor_rollout_ref.actor.clip_ratio_high": 0.2}

@@ -193,6 +193,7 @@ def test_a_difference_with_an_infinite_number_is_infinite_and_separates_nothing(
     assert (final.seeds, math.isfinite(final.value)) == (1, True)
 
 
+@pytest.mark.slow
 def test_commands_say_it_on_standard_error_and_keep_their_output_clean(broken: Path) -> None:
     for command, form in ((table_command, "--json"), (compare, "--json"), (table_command, "--csv")):
         result = CliRunner().invoke(command, ["s", form, "--root", str(broken)], catch_exceptions=False)
@@ -206,6 +207,7 @@ def test_commands_say_it_on_standard_error_and_keep_their_output_clean(broken: P
     assert "m0" in refused.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["entropy_and_pass", "entropy_by_sign", "advantage_shares"])
 def test_figures_keep_their_scale_and_say_that_lines_break(broken: Path, name: str) -> None:
     figure = draw(name, run_store.load(broken), "a test")

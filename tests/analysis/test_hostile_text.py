@@ -41,6 +41,8 @@ from tests.analysis.stores import (
 )
 from tests.method.test_text import TEXTS
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 MARKUP = "[INST] q [/INST] $x^2$ $ <script>alert(1)</script> |a| `x` [/x] :smile: *b* [l](http://x)"
 HIDDEN = "two\nlines\r\t\x1b[31mred\u202e\x00\ud800 # x"
 LONG = "{% for message in messages %}" * 200

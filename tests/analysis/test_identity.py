@@ -20,6 +20,8 @@ from analysis.runs.naming import Named, identify
 from qae.operational import is_operational
 from tests.analysis import experiments
 
+pytestmark = pytest.mark.long
+
 
 def named(*configs: Mapping[str, object], rule: ArmRule = DEFAULT) -> Named:
     return identify({str(place): flatten(values) for place, values in enumerate(configs)}, rule)
@@ -116,6 +118,7 @@ def test_what_a_run_reads_or_does_is_a_setting(key: str) -> None:
     assert len(set(arms({key: "a", "seed": 1}, {key: "b", "seed": 2}))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", experiments.names())
 def test_our_own_sweeps_keep_their_arms_and_seeds(experiment: str) -> None:
     """The rule of old: runs equal but for `seed` and the operational keys by which run ids are made."""
@@ -149,6 +152,7 @@ def test_runs_whose_seeds_differ_are_told_apart_within_an_arm(runs: list[tuple[i
     assert all(len(numbers) == 1 for numbers in pairing.values()), "the same seeds are paired in every arm"
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(st.none(), st.text(), st.floats(), st.integers(), st.lists(st.integers())), min_size=1))
 def test_seeds_of_any_kind_are_whole_numbers_and_none_is_lost(values: list[object]) -> None:
     found = seeds(*({"seed": value} for value in values))
@@ -241,6 +245,7 @@ def invoke(command: object, *arguments: str) -> Result:
     return CliRunner().invoke(command, arguments)  # type: ignore[arg-type]  # a click command
 
 
+@pytest.mark.slow
 def test_the_options_are_on_every_command_and_reach_the_arms(logs: Path) -> None:
     table = invoke(commands.table, str(logs), "--csv")
     assert "ticket=1" in table.stdout

@@ -18,6 +18,8 @@ from analysis.figures import style
 from analysis.report import inline
 from tests.analysis import browser
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = (
     "</text><script>alert(1)</script>",
     '" onload="alert(1)',
@@ -118,7 +120,6 @@ def test_a_picture_is_an_element_and_no_file_of_its_own() -> None:
     assert not re.search(r"<\?xml|<!DOCTYPE|<style|<metadata", picture)
 
 
-@pytest.mark.slow
 def test_hostile_texts_stay_texts_and_are_as_wide_in_a_browser_as_in_matplotlib(tmp_path: Path) -> None:
     script = """
     return [...document.querySelectorAll("text")].map((text) => [

@@ -19,6 +19,7 @@ def ids(source: str | Path, root: Path) -> set[str]:
     return {record.id for record in sources.load(source, root=root).records}
 
 
+@pytest.mark.slow
 def test_a_store_a_run_and_a_sweep_are_found(tmp_path: Path) -> None:
     run_ids = write_sweep(tmp_path, "demo")
     other = write_run(tmp_path, "other").run_id
@@ -60,6 +61,7 @@ def test_export_writes_what_the_runs_have(tmp_path: Path, suffix: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_export_tells_runs_of_two_sources_apart(tmp_path: Path) -> None:
     for name in ("one", "two"):
         write_run(tmp_path / name, "same")
@@ -90,6 +92,7 @@ def test_a_mistake_is_one_sentence_and_writes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_forty_runs_of_a_store_load_in_seconds(tmp_path: Path) -> None:
     """Five seconds of a core are many times what it takes: no file is read twice, no frame copied for each run."""
     for index in range(40):

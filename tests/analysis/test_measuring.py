@@ -38,6 +38,7 @@ def _nothing(_: Figure) -> Iterator[None]:
     yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["svg", "png"])
 def test_a_picture_is_the_same_without_memory(runs: Runs, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def pictures() -> dict[str, bytes]:
@@ -65,6 +66,7 @@ def test_ticks_are_computed_once_for_an_axis(runs: Runs) -> None:
     assert len(asked) == 1
 
 
+@pytest.mark.slow
 def test_ticks_follow_the_limits_after_a_picture_is_written(runs: Runs) -> None:
     figure = figures.draw("entropy_and_pass", runs, "a test")
     style.settle(figure)

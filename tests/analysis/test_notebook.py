@@ -44,6 +44,7 @@ def test_where_there_are_no_runs_a_sentence_says_how_to_get_some(
         notebook.open_runs()
 
 
+@pytest.mark.slow
 def test_a_picture_follows_its_slider() -> None:
     slider = FloatSlider(value=0.4, min=0.05, max=0.95)
     box = notebook.explore(method_figures.weights, [slider])

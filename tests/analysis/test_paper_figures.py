@@ -28,6 +28,8 @@ from qae.run_directory import NOTHING_TO_LEARN, RunDirectory, RunState, RunStatu
 from sweeps.run_store.identity import run_id
 from tests.analysis.experiments import runs_of
 
+pytestmark = pytest.mark.slow
+
 Values: TypeAlias = npt.NDArray[np.float64]
 NAMES = paper.names()
 EXPERIMENTS = sorted({paper.needs_of(name).experiment for name in NAMES})

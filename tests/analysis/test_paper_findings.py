@@ -12,6 +12,8 @@ from analysis.figures.paper.findings import Measure, Verdict
 from analysis.figures.paper.selection import Arm
 from analysis.runs.frames import Runs
 
+pytestmark = pytest.mark.slow
+
 MEAN, K4 = Arm(), Arm(0.4)
 SEEDS = range(10)
 

@@ -12,6 +12,8 @@ from analysis.runs.frames import Runs
 from qae.run_directory import NOTHING_TO_LEARN, RunStatus
 from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy
 
+pytestmark = pytest.mark.slow
+
 FRESH = range(FIRST_SEED, FIRST_SEED + SEEDS)
 
 

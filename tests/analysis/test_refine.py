@@ -26,6 +26,8 @@ from sweeps.run_store.store import ManifestRun, RunStore
 from tests.analysis.stores import step_line, write_manifest, write_sweep
 from tests.configs import QUICK
 
+pytestmark = pytest.mark.slow
+
 K4, MEAN = ArmName("K = 0.4", 0.4, ""), ArmName("mean", None, "")
 
 
@@ -154,7 +156,6 @@ def test_arms_that_are_told_apart_need_no_seed_and_ones_that_need_too_many_get_n
     assert "sweep.py" not in apart.output + small.output
 
 
-@pytest.mark.slow
 def test_the_command_is_planned_printed_and_run(tmp_path: Path) -> None:
     real_sweep(tmp_path)
     shown = run_refine(tmp_path, "small", "--measure", "final entropy", "--difference", "0.5", "--launch")

@@ -135,6 +135,7 @@ def test_the_page_is_dark_where_the_system_is_and_can_be_switched(page: Path) ->
     assert answers[1]["after"] == answers[0]["before"]  # type: ignore[index]
 
 
+@pytest.mark.slow
 def test_the_tables_hold_the_numbers_of_qae_table(root: Path) -> None:
     runs = run_store.load(root)
     found = contents.collect(runs, "Sweep demo", "sweep 'demo'", with_figures=False)
@@ -149,6 +150,7 @@ def test_the_tables_hold_the_numbers_of_qae_table(root: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_comparison_holds_the_numbers_of_qae_compare(root: Path) -> None:
     runs = run_store.load(root)
     found = contents.collect(runs, "Sweep demo", "sweep 'demo'", with_figures=False).comparison
@@ -164,6 +166,7 @@ def test_the_comparison_holds_the_numbers_of_qae_compare(root: Path) -> None:
         assert cell.text.endswith("*") == of.is_separated
 
 
+@pytest.mark.slow
 def test_one_seed_has_no_interval_between_runs(tmp_path: Path) -> None:
     write_run(tmp_path, "a")
     write_run(tmp_path, "b", {"algorithm.quantile_k": 0.4})
@@ -173,6 +176,7 @@ def test_one_seed_has_no_interval_between_runs(tmp_path: Path) -> None:
     assert (cell.text, cell.interval) == ("+0.04", "")
 
 
+@pytest.mark.slow
 def test_the_configuration_has_a_row_for_each_of_what_is_more(tmp_path: Path) -> None:
     for run_id, k, clip in (("a", -1, 0.2), ("b", -1.0, 0.28), ("c", 0.4, 0.3)):
         write_run(tmp_path, run_id, {"algorithm.quantile_k": k, "actor_rollout_ref.actor.clip_ratio_high": clip})
@@ -249,6 +253,7 @@ def test_sound_data_has_no_finding(tmp_path: Path) -> None:
     assert quality.check(run_store.load(tmp_path)) == []
 
 
+@pytest.mark.slow
 def test_a_report_of_files_that_we_did_not_write(tmp_path: Path) -> None:
     """A file of verl's logger: metrics without evaluations, versions or a configuration."""
     line = {"step": 1, "data": {metrics.ENTROPY.name: 0.5, "actor/pg_loss": 0.1, "training/global_step": 1}}
@@ -261,6 +266,7 @@ def test_a_report_of_files_that_we_did_not_write(tmp_path: Path) -> None:
     assert str(tmp_path) not in text
 
 
+@pytest.mark.slow
 def test_hostile_names_are_text(tmp_path: Path) -> None:
     write_run(tmp_path, "a", {"labels.regularizer": "<script>alert(1)</script>"})
     write_run(tmp_path, "b")

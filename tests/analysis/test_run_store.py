@@ -27,6 +27,7 @@ def test_frames_hold_what_the_files_say(tmp_path: Path) -> None:
     assert runs.notes == ()
 
 
+@pytest.mark.slow
 def test_the_whole_store_is_read_by_default(tmp_path: Path) -> None:
     assert {record.id for record in run_store.load(tmp_path).records} == set()
     run_ids = write_sweep(tmp_path)

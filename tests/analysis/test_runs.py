@@ -36,6 +36,7 @@ def numbers(runs: Runs, arm: ArmName) -> list[pd.DataFrame]:
     ]
 
 
+@pytest.mark.slow
 def test_whatever_was_asked_before_the_numbers_are_those_of_the_arms_own_runs(store: Path) -> None:
     asked, fresh = run_store.load(store), run_store.load(store)
     for arm in asked.arms:

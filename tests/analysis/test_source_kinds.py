@@ -13,6 +13,8 @@ from analysis.report.commands import report
 from analysis.sources import run_store
 from tests.analysis.stores import write_manifest, write_run, write_sweep
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -11,7 +11,7 @@ from tests.analysis.stores import write_sweep
 from tests.configs import QUICK
 from tests.strangers import QAE, SWEEP, read_only, run_as_stranger, writable
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

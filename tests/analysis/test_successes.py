@@ -30,6 +30,7 @@ def distributions(draw: st.DrawFn) -> np.ndarray:
     return np.array(weights) / sum(weights)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(distributions(), st.floats(0.1, 1))
 def test_the_distribution_has_the_shares_that_were_observed(share_S: np.ndarray, trained: float) -> None:
@@ -42,6 +43,7 @@ def test_the_distribution_has_the_shares_that_were_observed(share_S: np.ndarray,
     assert again.right == pytest.approx(observed.right, abs=1e-6)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(distributions(), st.sampled_from(KS))
 def test_each_response_has_an_advantage_of_one_sign(share_S: np.ndarray, k: float) -> None:
@@ -51,6 +53,7 @@ def test_each_response_has_an_advantage_of_one_sign(share_S: np.ndarray, k: floa
     assert rates.zero_share(k) + rates.positive_share(k) + negative == pytest.approx(1)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(distributions(), st.floats(0.05, 0.95))
 def test_no_k_leaves_more_zero_than_the_median_and_only_the_band_differs(share_S: np.ndarray, k: float) -> None:

@@ -15,6 +15,7 @@ def summarise(root: Path) -> table.Results:
     return table.summarise(run_store.load(root))
 
 
+@pytest.mark.slow
 def test_rows_hold_the_definitions(tmp_path: Path) -> None:
     write_sweep(tmp_path)
     mean, quantile, symmetric = summarise(tmp_path).rows
@@ -81,6 +82,7 @@ def test_the_final_evaluation_is_one_that_all_seeds_have(tmp_path: Path) -> None
     assert row.pass_1.value == pytest.approx(np.mean(right))
 
 
+@pytest.mark.slow
 def test_the_numbers_leave_in_every_form(tmp_path: Path) -> None:
     write_sweep(tmp_path)
     results = summarise(tmp_path)

@@ -57,6 +57,7 @@ def test_a_whole_file_is_read_without_a_gap() -> None:
     assert log.end == len(CONTENT)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, len(CONTENT) - 1), st.integers(1, 100_000), st.sampled_from(["zeros", "flipped", "noise"]))
 @example(0, 7, "zeros")

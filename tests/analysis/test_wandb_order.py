@@ -49,6 +49,7 @@ def entropies(runs: Runs, run: str = "r") -> dict[int, float]:
     return dict(zip(rows["step"], rows["value"], strict=True))
 
 
+@pytest.mark.slow
 @given(st.permutations(range(4)), st.permutations(["offline-run-a", "run-b", "offline-run-20260101_000000-r", "z"]))
 def test_any_names_in_any_order_give_the_same_numbers(order: list[int], folders: list[str]) -> None:
     spans = [range(1, 11), range(6, 16), range(3, 9), range(9, 31)]

@@ -173,6 +173,7 @@ def test_a_mistyped_path_is_not_asked_of_wandb(server: WandbServer, tmp_path: Pa
     assert server.requests == []
 
 
+@pytest.mark.slow
 def test_what_may_be_a_project_is_named_in_both_readings(server: WandbServer) -> None:
     result = CliRunner().invoke(commands.table, ["nobody/typo"])
     assert result.exit_code == 2

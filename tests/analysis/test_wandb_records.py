@@ -5,6 +5,7 @@ import math
 from importlib import import_module
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,7 @@ def json_of(value: float) -> str:
     return f'"{"-" if value < 0 else ""}Infinity"' if math.isinf(value) else json.dumps(value)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.dictionaries(st.lists(NAMES, min_size=1, max_size=3).map(tuple), VALUES, max_size=8),

@@ -29,6 +29,8 @@ from sweeps.worker.attempt import run_job
 from sweeps.worker.tracking import NoTracker
 from tests.configs import QUICK, embedded_mapping, verl_mapping
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 WORKER = "import sys; from sweeps.worker.job import run_in_worker; run_in_worker(sys.argv[1], 's', 0)"
 # Fires at step 3 of any run: entropy is above nothing.
@@ -68,7 +70,6 @@ def only_decision(directory: RunDirectory) -> Decision:
     return decision
 
 
-@pytest.mark.slow
 def test_a_warning_is_shown_and_written_down_and_a_replay_says_the_same(store: RunStore) -> None:
     config = mapping(*AT_STEP_3, "guard.explosion.action=warn")
     directory = planned(store, config)
@@ -83,7 +84,6 @@ def test_a_warning_is_shown_and_written_down_and_a_replay_says_the_same(store: R
     assert (verdict.finding.step, verdict.finding.evidence) == (decision.step, decision.evidence)
 
 
-@pytest.mark.slow
 def test_a_stop_is_final_until_it_is_overruled(store: RunStore) -> None:
     config = mapping(*AT_STEP_3, "guard.explosion.action=stop", "trainer.save_freq=5")
     directory = planned(store, config)
@@ -107,7 +107,6 @@ def test_a_stop_is_final_until_it_is_overruled(store: RunStore) -> None:
     assert directory.read_state().reason is None
 
 
-@pytest.mark.slow
 def test_a_kill_after_a_decision_leaves_one_decision(store: RunStore) -> None:
     config = mapping(*AT_STEP_3, "guard.explosion.action=warn", "trainer.total_training_steps=100")
     directory = planned(store, config)
@@ -124,7 +123,6 @@ def test_a_kill_after_a_decision_leaves_one_decision(store: RunStore) -> None:
     assert only_decision(directory) == before
 
 
-@pytest.mark.slow
 def test_a_tag_reaches_the_real_client(store: RunStore) -> None:
     config = embedded_mapping(
         *QUICK, *AT_STEP_3, "guard.explosion.action=tag", "tracking.mode=offline", "trainer.total_training_steps=4"
@@ -144,7 +142,6 @@ def test_a_tag_reaches_the_real_client(store: RunStore) -> None:
     assert {"guard-explosion", "clip_higher"} <= set(tags[-1])
 
 
-@pytest.mark.slow
 def test_a_fork_goes_on_from_before_the_evidence_in_the_same_process(store: RunStore) -> None:
     config = mapping(*AT_STEP_4, "guard.explosion.action=fork", "algorithm.quantile_k=0.8")
     directory = planned(store, config)
@@ -245,7 +242,6 @@ def test_guard_settings_are_checked_with_the_plan() -> None:
         run_checks.check(mapping(*AT_STEP_4, "guard.explosion.action=fork", "algorithm.advantage=median"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "overrides"),
     [

@@ -67,6 +67,7 @@ def test_a_replay_says_what_would_have_been_saved_and_lost(runs: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_thresholds_can_be_changed(runs: Path) -> None:
     _, output = replayed(runs, "--set", "explosion.ratio=1.55")
     assert "explosion  5 " in output

@@ -46,6 +46,7 @@ def test_a_flat_history_never_fires(entropy: float, steps: int) -> None:
     assert fired(ALL, flat) == []
 
 
+@pytest.mark.slow
 @given(records=_records, total=st.integers(1, 30))
 def test_the_verdicts_of_a_prefix_are_the_prefix_of_the_verdicts(records: list[StepRecord], total: int) -> None:
     whole = replay(ALL, records, total)
@@ -53,6 +54,7 @@ def test_the_verdicts_of_a_prefix_are_the_prefix_of_the_verdicts(records: list[S
         assert replay(ALL, records[:end], total) == [v for v in whole if v.finding.step <= end]
 
 
+@pytest.mark.slow
 @given(records=_records, cut=st.integers(0, 25), back=st.integers(0, 5))
 def test_a_continued_run_is_judged_as_one_that_was_never_interrupted(
     records: list[StepRecord], cut: int, back: int
@@ -66,6 +68,7 @@ def test_a_continued_run_is_judged_as_one_that_was_never_interrupted(
     assert both == replay(watching, records, 100)
 
 
+@pytest.mark.slow
 @given(records=_records)
 def test_explosion_fires_where_its_definition_says(records: list[StepRecord]) -> None:
     rule = only("explosion")[0].rule

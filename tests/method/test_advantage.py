@@ -159,6 +159,7 @@ def test_advantages_where_the_definitions_differ(
         assert (float(advantage[0]), float(advantage[-1])) == pytest.approx(expected, abs=6e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", RULES, ids=str)
 @settings(max_examples=40, deadline=None)
 @given(batch=batches(two_valued=True), seed=st.integers(0, 2**31))
@@ -173,6 +174,7 @@ def test_the_order_of_the_batch_does_not_matter(
     torch.testing.assert_close(shuffled.advantage_B, straight.advantage_B[order], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", RULES, ids=str)
 @settings(max_examples=40, deadline=None)
 @given(batch=batches(two_valued=True), scale=st.sampled_from([0.5, 2.0, 8.0]), shift=st.sampled_from([-1.0, 0.0, 3.0]))
@@ -189,6 +191,7 @@ def test_advantages_do_not_depend_on_the_scores_scale_and_origin(
     torch.testing.assert_close(moved, plain, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(batch=batches(two_valued=False))
 def test_the_baseline_grows_with_k_and_stays_within_the_group(batch: tuple[Tensor, Tensor]) -> None:
@@ -273,6 +276,7 @@ def test_rewards_and_mask_of_different_shape_are_refused() -> None:
         outcome_advantages(torch.zeros(2, 3), torch.ones(2, 4), uids, AdvantageConfig())
 
 
+@pytest.mark.slow
 def test_importing_the_method_brings_neither_verl_nor_pandas_and_formulas_not_even_torch() -> None:
     script = "import sys, {}; print(sorted({{'verl', 'pandas', 'scipy', 'torch'}} & set(sys.modules)))"
     for modules, expected in (("qae.advantage, qae.diagnostics", "['torch']"), ("qae.pass_at_k, qae.theory", "[]")):

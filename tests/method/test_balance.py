@@ -33,6 +33,7 @@ def balance_at(k: float, score_B: Tensor, group_B: Tensor, tokens_B: Tensor) -> 
     return advantage_token_mean(advantage_B, tokens_B)[metrics.ADVANTAGE_TOKEN_MEAN.name]
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000), st.sampled_from([-0.3, 0.0, 0.2]))
 def test_no_other_k_is_nearer_to_the_target(seed: int, target: float) -> None:
     given_batch = batch(seed)
@@ -41,6 +42,7 @@ def test_no_other_k_is_nearer_to_the_target(seed: int, target: float) -> None:
     assert abs(balance_at(found.quantile_k, *given_batch) - target) <= min(distances.values()) + 1e-9
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10_000))
 def test_a_higher_target_never_has_a_higher_k(seed: int) -> None:
     ks = [

@@ -30,6 +30,7 @@ def weights(ratio: Tensor, advantage: Tensor, mask: Tensor, low: float, high: fl
     return up, down
 
 
+@pytest.mark.slow
 @given(st.integers(0, 5000), st.floats(0.01, 1.5))
 def test_bounds_stop_where_the_weights_are_balanced(seed: int, spread: float) -> None:
     given_batch = batch(seed, spread)

@@ -11,6 +11,7 @@ from qae.config import AdvantageConfig
 from qae.diagnostics import advantage_diagnostics, entropy_by_sign, token_sums
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
     groups=st.lists(st.lists(st.sampled_from([0.0, 1.0, 0.5, -0.25]), min_size=1, max_size=12), min_size=1, max_size=6),
@@ -50,6 +51,7 @@ def test_shares_are_their_definitions(groups: list[list[float]], k: float, seed:
     assert found == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(seed=st.integers(0, 10_000), rows=st.integers(1, 30))
 def test_policy_entropy_is_the_token_weighted_sum_over_signs(seed: int, rows: int) -> None:

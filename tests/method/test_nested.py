@@ -1,5 +1,6 @@
 """Dotted keys of nested sections."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ SECTIONS = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(SECTIONS)
 def test_each_leaf_is_found_by_its_key_and_keys_are_all_that_is_found(config: dict[str, object]) -> None:
     found = dict(leaves(config))

@@ -62,6 +62,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(allow_nan=False), json_values), max_size=8), st.booleans())
 def test_no_line_of_pythons_json_is_lost_for_a_value_that_nobody_looks_at(
     rows: list[tuple[float, Any]], plain: bool

@@ -3,6 +3,7 @@
 import io
 import re
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -76,6 +77,7 @@ def test_blanks_and_letters_without_a_width_tell_texts_apart() -> None:
     assert text.brief("a b") == "a b"
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=4))
 def test_a_markdown_table_has_its_columns_and_shows_the_text(rows: list[tuple[str, str]]) -> None:
     head, *shown = rendered_cells(text.markdown_table(("name", "[a|b]"), rows))
@@ -122,6 +124,7 @@ def printed(*things: object, width: int = 20_000) -> str:
     return file.getvalue()
 
 
+@pytest.mark.slow
 @given(TEXTS)
 def test_rich_shows_the_text_as_it_is(given_text: str) -> None:
     table = LiteralTable(title=given_text)

@@ -50,6 +50,7 @@ def test_ties_of_p_and_1_minus_k_are_hard_despite_rounding(size: int, right: int
 policies = st.lists(st.floats(0.01, 1), min_size=3, max_size=8)
 
 
+@pytest.mark.slow
 @given(weights=policies, rewards=st.lists(st.sampled_from([0.0, 1.0]), min_size=8, max_size=8), b=st.floats(0, 1))
 def test_the_entropy_identity_is_the_first_order_change_of_a_softmax(
     weights: list[float], rewards: list[float], b: float
@@ -91,6 +92,7 @@ def test_entropy_change_is_linear_in_the_baseline(weights: list[float], b: float
     assert at_1 - at_0 == pytest.approx(slope, abs=1e-12)
 
 
+@pytest.mark.slow
 @given(weights=policies, low=st.floats(0, 1), high=st.floats(0, 1))
 def test_entropy_change_grows_with_the_baseline(weights: list[float], low: float, high: float) -> None:
     assume(high > low + 1e-3)

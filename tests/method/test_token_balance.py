@@ -39,6 +39,7 @@ def test_longer_failures_make_the_mean_net_negative_and_the_token_weighted_mean_
     assert found[metrics.LENGTH_WRONG.name] > found[metrics.LENGTH_RIGHT.name] + 10
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(
     responses=st.lists(

@@ -36,6 +36,7 @@ def batches(
     return st.builds(assemble, groups, st.integers(0, 2**31), kinds)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(batch=batches(), by_std=st.booleans())
 def test_it_is_the_formula_computed_one_response_after_the_other(batch: Batch, *, by_std: bool) -> None:
@@ -61,6 +62,7 @@ def test_it_is_the_formula_computed_one_response_after_the_other(batch: Batch, *
     assert result.kept_B.all()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(batch=batches(smallest=2, dtype=torch.float64), by_std=st.booleans())
 def test_the_tokens_of_a_group_are_balanced(batch: Batch, *, by_std: bool) -> None:
@@ -75,6 +77,7 @@ def test_the_tokens_of_a_group_are_balanced(batch: Batch, *, by_std: bool) -> No
             assert float((tokens[own] * result.advantage_B[own]).sum()) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(batch=batches(), length=st.sampled_from([0, 1, 3, 7, 20_480]), by_std=st.booleans())
 def test_equal_lengths_are_the_mean_bit_for_bit(batch: Batch, length: int, *, by_std: bool) -> None:
@@ -87,6 +90,7 @@ def test_equal_lengths_are_the_mean_bit_for_bit(batch: Batch, length: int, *, by
     assert torch.equal(found.advantage_B, mean.advantage_B)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(batch=batches(two_valued=True), seed=st.integers(0, 2**31))
 def test_neither_the_order_nor_the_labels_matter(batch: Batch, seed: int) -> None:
@@ -98,6 +102,7 @@ def test_neither_the_order_nor_the_labels_matter(batch: Batch, seed: int) -> Non
     torch.testing.assert_close(shuffled.advantage_B, straight.advantage_B[order], rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None)
 @given(batch=batches(), factor=st.sampled_from([2, 10, 128]))
 def test_only_the_ratio_of_lengths_counts(batch: Batch, factor: int) -> None:

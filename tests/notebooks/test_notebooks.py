@@ -24,7 +24,7 @@ from tests.configs import QUICK
 
 PROJECT = "pulled"
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> N
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_throttle_holds_and_is_changed_live_and_accounting_names_each_element(submit: Callable[..., str]) -> None:
     since = time.time()
     array = submit("--array=0-1%1", "--job-name=qae-throttled")
@@ -70,6 +71,7 @@ def test_a_throttle_holds_and_is_changed_live_and_accounting_names_each_element(
     wait_for(lambda: accounted() == {0: JobState.CANCELLED, 1: JobState.RUNNING}, "accounting")
 
 
+@pytest.mark.slow
 def test_a_held_job_is_seen_as_such_until_it_is_released(submit: Callable[..., str]) -> None:
     array = submit("--hold", "--array=0")
     (job,) = queued(array)
@@ -81,6 +83,7 @@ def test_a_held_job_is_seen_as_such_until_it_is_released(submit: Callable[..., s
     wait_for(lambda: [job.state.phase for job in queued(array)] == [Phase.WAITING], "it to be queued again")
 
 
+@pytest.mark.slow
 def test_sbatch_reads_every_character_of_an_option_line(submit: Callable[..., str]) -> None:
     script = f"#!/bin/sh\n#SBATCH {sbatch_quoted('--comment=' + PRINTABLE)}\nsleep 1\n"
     array = submit("--hold", script=script)
@@ -130,6 +133,7 @@ def test_no_slurm_here_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     assert client.accounting(["qae-x"], 0.0) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "gpus", "whole"),
     [("qwen3-8b-base", 8, True), ("qwen3-8b-base-8gpus", 8, True), ("qwen3-8b-base-4gpus", 4, False)],

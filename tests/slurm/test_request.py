@@ -39,6 +39,7 @@ def test_a_run_on_a_cpu_asks_for_its_threads_and_the_signal_of_the_batch_step() 
     }
 
 
+@pytest.mark.slow
 def test_a_model_on_gpus_asks_for_its_nodes_gpus_memory_and_time() -> None:
     request = request_of(verl_mapping("slurm.partition=gpu", "slurm.account=me"))
     assert {
@@ -60,6 +61,7 @@ def test_a_model_on_gpus_asks_for_its_nodes_gpus_memory_and_time() -> None:
     assert needs.memory_bytes(verl_mapping("model=qwen3-8b-base-4gpus")) < 400 * needs.GIB
 
 
+@pytest.mark.slow
 def test_cores_and_whole_nodes_can_be_set_and_left_to_the_cluster() -> None:
     def options(*typed: str) -> dict[str, str | None]:
         return dict(request_of(verl_mapping(*typed)).options)
@@ -126,6 +128,7 @@ def test_a_container_is_read() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("site", sorted(path.stem for path in (TREE / "site").glob("*.yaml")))
 def test_every_site_is_a_request_and_sets_only_how_to_run(site: str) -> None:
     written = yaml.safe_load((TREE / "site" / f"{site}.yaml").read_text())
@@ -133,6 +136,7 @@ def test_every_site_is_a_request_and_sets_only_how_to_run(site: str) -> None:
     assert request_of(verl_mapping(f"site={site}")).option("nodes") == "4"
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from(["1G", "2G", "4G"]), st.sampled_from([None, "low", "high"])), max_size=30))
 def test_runs_of_one_request_share_a_group_and_none_is_lost(asked: list[tuple[str, str | None]]) -> None:
     runs = [planned(i, small(memory, partition=partition)) for i, (memory, partition) in enumerate(asked)]

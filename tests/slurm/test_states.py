@@ -21,6 +21,7 @@ def test_a_state_is_read_as_slurm_prints_it(text: str, state: JobState) -> None:
     assert JobState.parse(text) is state
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_a_state_that_nobody_knows_is_not_over(text: str) -> None:
     state = JobState.parse(text)

@@ -56,6 +56,7 @@ def warning_of(run: PlannedRun) -> int:
     return int((request_of(run.config, pace_of(run)).option("signal") or "").rpartition("@")[2])
 
 
+@pytest.mark.slow
 def test_the_warning_of_a_large_model_comes_from_its_step_and_a_given_one_stays() -> None:
     run = planned()
     assert run.step_seconds is not None
@@ -78,6 +79,7 @@ def said(*typed: str) -> str:
     return " ".join(request_of(run.config, pace).cost(pace))
 
 
+@pytest.mark.slow
 def test_the_plan_says_what_a_limit_and_a_kill_cost() -> None:
     usual = said()
     assert "no step is lost" in usual

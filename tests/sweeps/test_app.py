@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "verl", "wandb", "pandas", "matplotlib", "ray", "transformers", "scipy", "optuna")
 

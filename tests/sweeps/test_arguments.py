@@ -11,6 +11,7 @@ from sweeps.composition.tree import groups, is_group, known_keys, nearest, optio
 K = "algorithm.quantile_k"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "fix"),
     [

@@ -162,6 +162,7 @@ def test_without_links_files_are_copied_and_a_full_disk_ends_no_run(
     assert weights(directory) == {"global_step_1": "weights of step 1"}
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_best_checkpoint(tmp_path: Path) -> None:
     config = embedded_mapping(*QUICK, "tracking.backend=none", KEPT)
     directory = RunStore(tmp_path / "runs").create(run_id(config), config)

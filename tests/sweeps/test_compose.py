@@ -19,6 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 from sweeps.composition.compose import Config, compose_jobs, resolved
 from tests.configs import TREE
 
+pytestmark = pytest.mark.slow
+
 # What a tree may hold: groups, one at a package, values that hang on others over several steps, lists, text.
 FILES = {
     "config.yaml": """

@@ -119,6 +119,7 @@ def test_every_set_has_the_same_schema_and_a_source_of_its_own() -> None:
     assert len(set(evaluation)) == len(evaluation)
 
 
+@pytest.mark.slow
 @given(st.integers(1, 300))
 def test_arithmetic_is_right_disjoint_and_grows_without_changing(count: int) -> None:
     sets = arithmetic.generate(count)
@@ -174,6 +175,7 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_downloads_become_the_papers_sets(downloads: Path, tmp_path: Path) -> None:
     done = prepare("--source", downloads, "--out", tmp_path / "data")
     assert done.exit_code == 0, done.output
@@ -219,6 +221,7 @@ def test_intact_files_stay_and_damaged_or_unknown_ones_do_not_pass(downloads: Pa
     assert "was not written by `qae data prepare`" in refused.output
 
 
+@pytest.mark.slow
 def test_fewer_training_problems_on_request(downloads: Path, tmp_path: Path) -> None:
     assert prepare("dapo-math-17k", "--train-problems", 50, "--source", downloads, "--out", tmp_path).exit_code == 0
     assert pq.read_metadata(tmp_path / DAPO.file_name).num_rows == 50
@@ -253,6 +256,7 @@ def test_a_folder_without_the_set_says_how_to_get_it(tmp_path: Path) -> None:
     assert "was not written, because" not in done.output  # one line a missing set
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "said"), [(["--offline"], "hub's cache"), ([], "cannot be had from the hub")])
 def test_without_network_a_sentence_says_what_is_missing(arguments: list[str], said: str, tmp_path: Path) -> None:
     environment = {"HF_HOME": str(tmp_path / "hub"), "HF_ENDPOINT": "http://127.0.0.1:9"}
@@ -271,6 +275,7 @@ def test_without_network_a_sentence_says_what_is_missing(arguments: list[str], s
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_hubs_cache_is_read_offline_with_its_commit(tmp_path: Path) -> None:
     """A cache as the hub's client lays it out."""
     cache = tmp_path / "hub" / "hub" / "datasets--math-ai--aime25"

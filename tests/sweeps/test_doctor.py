@@ -95,6 +95,7 @@ def test_an_engine_that_the_installed_verl_was_not_made_for_is_named() -> None:
     assert set(levels(software.judge_packages(NEEDS, right, pins))) == {Level.OK}
 
 
+@pytest.mark.slow
 def test_models_that_load_without_the_package_flash_attn_do_not_ask_for_it() -> None:
     def packages(*typed: str) -> set[str]:
         return set(Needs.of(verl_mapping(*typed)).packages)
@@ -105,6 +106,7 @@ def test_models_that_load_without_the_package_flash_attn_do_not_ask_for_it() -> 
     assert not {"flash-attn", "vllm"} & packages("model=qwen3-random-tiny")
 
 
+@pytest.mark.slow
 def test_a_node_needs_cores_and_memory_for_its_gpus() -> None:
     node = Needs.of(verl_mapping())
     assert node.cpus == 64
@@ -316,6 +318,7 @@ def by_name(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, str]]
     return {finding["name"]: finding for finding in json.loads(done.stdout.splitlines()[-1])["findings"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("typed", [(), ("model=tiny",)])
 def test_this_machine_is_ready_for_the_embedded_models(tmp_path: Path, typed: tuple[str, ...]) -> None:
     done = run(tmp_path, *typed)
@@ -325,6 +328,7 @@ def test_this_machine_is_ready_for_the_embedded_models(tmp_path: Path, typed: tu
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_machine_without_gpus_fails_for_an_8b_model_and_names_them(tmp_path: Path) -> None:
     done = run(tmp_path, "model=qwen3-8b-base", "++resources.gpus_per_node=8", "--json")
     assert done.returncode == 1
@@ -335,6 +339,7 @@ def test_a_machine_without_gpus_fails_for_an_8b_model_and_names_them(tmp_path: P
     assert "hf download Qwen/Qwen3-8B-Base" in by_name(done)["model"]["fix"]
 
 
+@pytest.mark.slow
 def test_gpus_are_read_off_nvidia_smi(tmp_path: Path) -> None:
     smi = script(tmp_path / "bin", "nvidia-smi", "echo 'NVIDIA H100 80GB HBM3, 81559, 4, 550.54.15'")
     done = run(tmp_path, "model=qwen3-8b-base", "++resources.gpus_per_node=1", "--json", path=smi)
@@ -342,6 +347,7 @@ def test_gpus_are_read_off_nvidia_smi(tmp_path: Path) -> None:
     assert "CUDA" in by_name(done)
 
 
+@pytest.mark.slow
 def test_a_mistyped_configuration_is_one_sentence(tmp_path: Path) -> None:
     done = run(tmp_path, "model=qwen3-8b")
     assert done.returncode == 2
@@ -363,6 +369,7 @@ def test_the_srun_command_asks_for_what_the_run_takes() -> None:
     )
 
 
+@pytest.mark.slow
 def test_through_srun_the_node_reports_and_sees_the_store(tmp_path: Path) -> None:
     body = 'echo "welcome to the node"; while [ "${1#--}" != "$1" ]; do shift; done; exec "$@"'
     done = run(tmp_path, "--slurm", "--partition=gpu", "tracking=none", path=script(tmp_path / "bin", "srun", body))
@@ -372,12 +379,14 @@ def test_through_srun_the_node_reports_and_sees_the_store(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["bin"]
 
 
+@pytest.mark.slow
 def test_a_node_with_another_store_fails(tmp_path: Path) -> None:
     done = run(tmp_path, f"--shared-file={tmp_path / 'other' / 'file'}", "--json")
     assert done.returncode == 1
     assert by_name(done)["shared store"]["level"] == "fail"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "said"),
     [(None, "srun is not in PATH"), ("echo 'srun: error: invalid partition' >&2; exit 1", "error: invalid partition")],

@@ -34,6 +34,7 @@ def test_a_step_by_hand() -> None:
     assert gpu_hours(config, 300, correction=2) == pytest.approx(2 * 300 * (step_gpu_seconds(config) or 0) / 3600)
 
 
+@pytest.mark.slow
 def test_what_a_run_does_more_costs_more() -> None:
     base = step_gpu_seconds(BASE) or 0
     for override in ("regularizer=kl_penalty", "data.max_response_length=30000", "actor_rollout_ref.rollout.n=32"):
@@ -42,6 +43,7 @@ def test_what_a_run_does_more_costs_more() -> None:
         assert (step_gpu_seconds(verl_mapping(override)) or 0) < base
 
 
+@pytest.mark.slow
 def test_runs_without_gpus_or_of_unknown_size_have_no_estimate() -> None:
     assert gpu_hours(embedded_mapping(), 60) is None
     assert gpu_hours(verl_mapping("resources.parameters=null"), 300) is None
@@ -57,6 +59,7 @@ def finished(store: RunStore, config: dict[str, object], seconds: float) -> None
     directory.write_state(RunState(RunStatus.DONE, step=39, total_steps=39))
 
 
+@pytest.mark.slow
 def test_finished_runs_of_the_same_model_correct_the_estimate(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     estimated = step_gpu_seconds(BASE) or 0
@@ -72,6 +75,7 @@ def test_finished_runs_of_the_same_model_correct_the_estimate(tmp_path: Path) ->
     assert plan.runs[1].gpu_hours == pytest.approx(gpu_hours(large, 300))
 
 
+@pytest.mark.slow
 def test_only_the_steps_to_come_are_counted(tmp_path: Path) -> None:
     store = RunStore(tmp_path)
     directory = store.create(run_id(BASE), BASE)

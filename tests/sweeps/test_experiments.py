@@ -19,6 +19,8 @@ from sweeps.composition.parts import checked_parts, expand
 from tests.analysis import experiments
 from tests.configs import TREE
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 OF_THE_TABULAR_WORLD = {
     "adaptive",
     "early_signs",

@@ -19,7 +19,7 @@ from sweeps.run_store.identity import run_id
 from tests.analysis import experiments
 from tests.configs import TREE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 GOLDEN = Path(__file__).parent / "golden_ids.json"
 _LR = "actor_rollout_ref.actor.optim.lr"
 _OF_VERL = ("qwen3-8b-base", "qwen3-14b-base", "qwen2.5-32b", "qwen3-30b-a3b-base", "qwen3-random-tiny")

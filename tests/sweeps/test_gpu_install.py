@@ -19,6 +19,8 @@ from sweeps.verl.rules import checking as verl_rules
 from sweeps.worker import run_checks
 from tests.configs import verl_mapping
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "gpu_install.md").read_text()
 ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"
@@ -45,7 +47,6 @@ def test_the_lock_holds_what_the_project_asks_for() -> None:
     assert "vllm" in versions
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("extra", "outcome"), ROWS)
 def test_the_index_resolves_what_the_page_says(extra: str, outcome: str, tmp_path: Path) -> None:
     uv = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")

@@ -24,6 +24,7 @@ def test_every_command_says_what_it_does() -> None:
         assert line.endswith(".")
 
 
+@pytest.mark.slow
 def test_nothing_of_them_is_imported() -> None:
     code = (
         "import sys; from sweeps.cli import main\n"

@@ -70,6 +70,7 @@ def test_the_definition_counts_only_where_there_is_a_quantile() -> None:
     assert run_id(linear) != run_id(changed("algorithm.quantile_k", 0.4))
 
 
+@pytest.mark.slow
 def test_what_the_quantile_is_taken_over_counts_where_it_makes_a_difference() -> None:
     assert run_id(changed("algorithm.quantile_on", "accuracy")) == run_id(BASE)  # the mean
     shaped = verl_mapping("algorithm.quantile_k=0.4")
@@ -83,6 +84,7 @@ def test_what_the_quantile_is_taken_over_counts_where_it_makes_a_difference() ->
     assert run_id(embedded) == before
 
 
+@pytest.mark.slow
 def test_where_data_lie_and_what_computes_do_not_count() -> None:
     base = run_id(verl_mapping())
     assert run_id(verl_mapping("data.train_files=/elsewhere/dapo-math-17k.parquet", "resources.nodes=2")) == base

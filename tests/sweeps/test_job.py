@@ -17,6 +17,8 @@ from sweeps.run_store.store import RunStore, StoreError
 from sweeps.worker.job import Exit
 from tests.configs import QUICK, embedded_mapping
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 ROOT = Path(__file__).parents[2]
 WORKER = """
 import sys
@@ -76,7 +78,6 @@ def holder(tmp_path: Path) -> Iterator[tuple[RunDirectory, subprocess.Popen[str]
     process.wait()
 
 
-@pytest.mark.slow
 def test_a_directory_is_all_that_a_job_needs(tmp_path: Path) -> None:
     directory = planned(tmp_path, "resources.threads=2")
     assert directory.read_state() == RunState(RunStatus.PLANNED, total_steps=6)
@@ -101,7 +102,6 @@ def test_a_directory_is_all_that_a_job_needs(tmp_path: Path) -> None:
     assert directory.state.read_bytes() == before  # what is done is left alone, whoever asks
 
 
-@pytest.mark.slow
 def test_a_run_that_is_asked_to_end_does_so_with_a_checkpoint_and_the_next_launch_continues_it(tmp_path: Path) -> None:
     directory = planned(tmp_path, "trainer.total_training_steps=2000", "trainer.save_freq=-1", "trainer.test_freq=-1")
     process = subprocess.Popen([sys.executable, "-c", WORKER, str(directory.path), "0"], cwd=ROOT)
@@ -122,7 +122,6 @@ def test_a_run_that_is_asked_to_end_does_so_with_a_checkpoint_and_the_next_launc
     assert directory.requested_end() is None
 
 
-@pytest.mark.slow
 def test_a_run_that_failed_since_it_was_planned_is_left_alone_and_a_retry_is_not(tmp_path: Path) -> None:
     directory = planned(tmp_path, "data.reward_noise.random=1.0")
     assert work(directory).returncode == Exit.FAILED
@@ -138,7 +137,6 @@ def test_a_run_that_failed_since_it_was_planned_is_left_alone_and_a_retry_is_not
     assert (directory.logs / "attempt-2.log").exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("times", "code", "status", "attempts"),
     [(2, Exit.ENDED, RunStatus.DONE, 3), (3, Exit.FAILED, RunStatus.FAILED, 3)],
@@ -154,7 +152,6 @@ def test_ray_that_does_not_start_in_time_is_started_again_twice(
     assert [path.name for path in sorted(directory.logs.glob("*.log"))] == [f"attempt-{n}.log" for n in (1, 2, 3)]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_job_that_is_asked_to_stop_leaves_a_checkpoint(tmp_path: Path, number: signal.Signals) -> None:
     directory = planned(tmp_path, "trainer.total_training_steps=500", "trainer.save_freq=400", "trainer.test_freq=400")

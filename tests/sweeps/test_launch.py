@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 PLAIN = ("tracking=none", *QUICK)
 STEPS = 120
 LONG = (*PLAIN, f"trainer.total_training_steps={STEPS}", "trainer.test_freq=60", "trainer.save_freq=10")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture

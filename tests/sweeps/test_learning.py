@@ -44,6 +44,7 @@ def refusal(base: Mapping[str, object], key: str, value: object) -> ConfigError:
     return refused.value
 
 
+@pytest.mark.slow
 @EACH
 @pytest.mark.parametrize(
     ("key", "values"),
@@ -177,6 +178,7 @@ STRANGE = st.one_of(
 )
 
 
+@pytest.mark.slow
 @EACH
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
@@ -190,6 +192,7 @@ def test_no_number_is_infinite_or_nan(base: Mapping[str, object], data: st.DataO
     assert repr(value) in str(error)
 
 
+@pytest.mark.slow
 @EACH
 @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from qae import metrics
@@ -80,6 +81,7 @@ def test_the_end_is_said_once() -> None:
     assert log.file.getvalue().count("1 run: 1 done") == 1
 
 
+@pytest.mark.slow
 def test_the_log_of_a_thousand_runs_stays_short() -> None:
     log = Log(1000)
     lines = len(log.show())

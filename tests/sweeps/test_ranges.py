@@ -51,6 +51,7 @@ def test_a_shuffled_range_has_the_same_numbers() -> None:
     assert sorted(values("shuffle(range(0.1,0.5,0.1))")) == ["0.1", "0.2", "0.3", "0.4"]
 
 
+@pytest.mark.slow
 @given(decimals, steps, st.integers(1, 40), st.booleans())
 def test_every_number_is_the_one_that_the_user_would_write(
     start: Decimal, step: Decimal, count: int, falling: bool
@@ -65,6 +66,7 @@ def test_every_number_is_the_one_that_the_user_would_write(
     )
 
 
+@pytest.mark.slow
 def test_the_numbers_of_a_range_have_the_ids_of_the_written_ones() -> None:
     for ranged, written in zip(values("range(0.1,0.95,0.05)"), range(10, 95, 5), strict=True):
         assert run_id(embedded_mapping(f"algorithm.quantile_k={ranged}")) == run_id(
@@ -93,6 +95,7 @@ class _NoOptions:
         return []
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(["a=1", "b=1,2", "+c=x", "~d", "e=[1,2]", "f='range(1,2)'"])))
 def test_what_is_no_range_stays(words: list[str]) -> None:
     typed: list[Override] = PARSER.parse_overrides(words)

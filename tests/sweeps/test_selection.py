@@ -43,6 +43,7 @@ def names(store: RunStore, targets: tuple[str, ...] = (), where: tuple[str, ...]
     return [run.run_id for run in select(store, targets, where)]
 
 
+@pytest.mark.slow
 def test_sweeps_ids_and_their_beginnings_name_runs_each_once(store: RunStore, ids: list[str]) -> None:
     assert names(store) == sorted(ids)
     assert names(store, ("all",)) == ids
@@ -50,6 +51,7 @@ def test_sweeps_ids_and_their_beginnings_name_runs_each_once(store: RunStore, id
     assert names(store, (ids[2][:6], "second", ids[2])) == [ids[2], ids[1]]
 
 
+@pytest.mark.slow
 def test_a_run_is_told_in_the_words_of_the_sweep_that_had_it_last(store: RunStore, ids: list[str]) -> None:
     runs = {run.run_id: run for run in select(store)}
     assert [runs[name].sweep for name in ids] == ["all", "second", "all"]

@@ -110,6 +110,7 @@ def test_the_umask_decides_who_may_read(code: Path, tmp_path: Path) -> None:
     assert not [path for path in (Path(copy), *paths) if stat.S_IMODE(path.stat().st_mode) & 0o077]
 
 
+@pytest.mark.slow
 def test_jobs_record_the_commit_of_the_copy_that_they_run_from(tmp_path: Path) -> None:
     copy = snapshot.take(tmp_path / "runs")
     script = (

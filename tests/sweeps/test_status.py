@@ -150,6 +150,7 @@ def test_a_process_that_holds_the_lock_runs_and_a_dead_one_was_interrupted(tmp_p
     assert shown()["status"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_a_thousand_runs_are_listed_fast(tmp_path: Path) -> None:
     """Below a second on a quiet machine (docs/commands.md); here the machine may be busy, and its cores slower."""
     line = orjson.dumps({"step": 1, "actor/entropy": 0.5, "padding": "x" * 1000}, option=orjson.OPT_APPEND_NEWLINE)

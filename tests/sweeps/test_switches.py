@@ -20,6 +20,8 @@ from sweeps.verl import run as verl_run
 from sweeps.worker import tracking
 from tests.configs import QUICK, embedded_mapping
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 AUTO: Mapping[str, object] = {"backend": "wandb", "mode": "auto", "project": None, "entity": None}
 KEY = "0" * 40
@@ -83,6 +85,7 @@ def test_not_disabled_is_not_off(word: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert tracking.wandb_mode("auto") == "online"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["offline", "disabled"])
 def test_the_clients_commands_hold_in_their_folder(command: str) -> None:
     assert tracking.wandb_mode("auto") == "online"
@@ -151,6 +154,7 @@ def test_a_launch_that_is_repeated_looks_anew(monkeypatch: pytest.MonkeyPatch) -
     assert launched(first)[1].mode == "online"
 
 
+@pytest.mark.slow
 def test_each_place_is_said_once_and_untracked_runs_have_none() -> None:
     configs = [embedded_mapping(*own) for own in ((), (), ("tracking.project=other",), ("tracking.backend=none",))]
     written, places = tracking.for_launch(configs, [])
@@ -169,6 +173,7 @@ def test_a_project_that_the_client_refuses_is_refused_before_anything_starts(
         tracking.destination(AUTO)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "switches",
     [
@@ -204,6 +209,7 @@ def test_the_client_records_here_whatever_it_would_refuse(switches: Mapping[str,
     assert list(run.glob("wandb/offline-run-*/*.wandb")), done.stderr
 
 
+@pytest.mark.slow
 def test_a_plan_says_where_tracking_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def plan(*arguments: str) -> str:
         command = [sys.executable, str(ROOT / "sweep.py"), "-m", "sweep.dry_run=true", f"sweep.root={tmp_path}/runs"]

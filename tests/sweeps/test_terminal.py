@@ -13,6 +13,8 @@ from qae.run_directory import RunStatus
 from sweeps.run_store.store import RunStore
 from tests.configs import LONG_STEPS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 LONG = (
     "tracking=none",
@@ -55,7 +57,6 @@ class Terminal:
         return os.waitstatus_to_exitcode(status)
 
 
-@pytest.mark.slow
 def test_a_terminal_shows_a_living_table_and_ctrl_c_leaves_runs_that_go_on(tmp_path: Path) -> None:
     store = RunStore(tmp_path / "runs")
     terminal = Terminal(store.root, "-m", *LONG, "seed=0,1", "sweep.parts=[]", "resources.parallel=1")
@@ -80,7 +81,6 @@ def test_a_terminal_shows_a_living_table_and_ctrl_c_leaves_runs_that_go_on(tmp_p
     assert not list(tmp_path.glob("runs/*/state.json.tmp"))
 
 
-@pytest.mark.slow
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     store = RunStore(tmp_path / "runs")
     # A step of several seconds, so that the first Ctrl-C has something to wait for.

@@ -41,6 +41,7 @@ OF_HYDRA = {
 OF_VERL = sorted({*toolkit_keys.VERL, *toolkit_keys.WITHOUT_EFFECT} - OF_HYDRA)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", OF_VERL)
 def test_a_users_value_of_such_a_key_is_refused(key: str, tmp_path: Path) -> None:
     value = "5" if key.endswith("log_val_generations") else "mine"
@@ -51,6 +52,7 @@ def test_a_users_value_of_such_a_key_is_refused(key: str, tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "way"),
     [
@@ -71,6 +73,7 @@ def test_the_refusal_names_the_toolkits_way(override: str, way: str, tmp_path: P
     assert refused.value.key == override.lstrip("+").partition("=")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "key", ["sweep.naem", "tracking.project_name", "resources.gpus", "slurm.time", "search.trials"]
 )
@@ -88,12 +91,14 @@ def test_verl_without_one_of_its_models_is_refused(tmp_path: Path) -> None:
         plan({**embedded_mapping(), "backend": "verl"}, tmp_path)
 
 
+@pytest.mark.slow
 def test_what_is_free_to_name_stays() -> None:
     for mapping in (embedded_mapping(), verl_mapping(), verl_mapping("site=example_h100")):
         toolkit_keys.check(mapping)
     toolkit_keys.check(verl_mapping("++slurm.options.exclusive=true", "++slurm.attempts.crash=2"))
 
 
+@pytest.mark.slow
 def test_folders_of_dumps_are_honoured_for_each_run(tmp_path: Path) -> None:
     config = verl_mapping("++trainer.rollout_data_dir=/r", "++trainer.validation_data_dir=/v")
     found = set_by_the_command(config, 0, tmp_path)
@@ -102,6 +107,7 @@ def test_folders_of_dumps_are_honoured_for_each_run(tmp_path: Path) -> None:
     assert "trainer.rollout_data_dir" not in set_by_the_command(verl_mapping(), 0, tmp_path)
 
 
+@pytest.mark.slow
 def test_modules_of_the_user_are_imported_beside_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERL_USE_EXTERNAL_MODULES", "mine, qae.verl_plugin")
     key = toolkit_keys.MODULES

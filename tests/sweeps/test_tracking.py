@@ -18,7 +18,7 @@ from sweeps.worker import tracking
 from tests.configs import QUICK
 
 ROOT = Path(__file__).parents[2]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 def sweep(runs: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:

@@ -28,6 +28,8 @@ from sweeps.trainers.protocol import Trainer
 from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
 from tests.processes import ROOT, python
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 PAGE = ROOT / "docs" / "trainers.md"
 _FILE = re.compile(r"```\w+\n# (\S+/?\S*\.(?:py|toml|yaml))\n(.*?)```", re.DOTALL)
 _LIGHT = """
@@ -86,7 +88,6 @@ SWEEP = ("sweep.py", "-m", "model=bandit", "tracking=none", "algorithm.quantile_
 LONG = ("trainer.total_training_steps=500", "trainer.save_freq=40", "trainer.test_freq=200")
 
 
-@pytest.mark.slow
 def test_the_pages_trainer_runs_a_sweep_whose_runs_are_killed_continued_and_tabulated(
     package: Path, tmp_path: Path
 ) -> None:
@@ -130,7 +131,6 @@ def _under_way(root: Path, process: subprocess.Popen[str]) -> int:
     raise AssertionError("no run was under way")
 
 
-@pytest.mark.slow
 def test_the_pages_trainer_is_forked_by_the_guard_and_known_to_the_doctor(package: Path, tmp_path: Path) -> None:
     forking = ("guard=entropy", "guard.dead_learning.steps=1", "guard.dead_learning.action=fork", "bandit.lr=100")
     code, output = run(
@@ -143,7 +143,6 @@ def test_the_pages_trainer_is_forked_by_the_guard_and_known_to_the_doctor(packag
     assert "Ray" not in output
 
 
-@pytest.mark.slow
 def test_a_folder_of_options_on_the_command_line_will_do_and_mistakes_are_sentences(
     package: Path, tmp_path: Path
 ) -> None:
@@ -241,7 +240,6 @@ run_in_worker(sys.argv[1], "s", 0)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("returned", ["None", "True"])
 def test_a_trainer_that_ends_without_its_step_has_failed(returned: str, tmp_path: Path) -> None:
     code = f"{_TRAINER}    def train(self, attempt): return {returned}\n"
@@ -251,7 +249,6 @@ def test_a_trainer_that_ends_without_its_step_has_failed(returned: str, tmp_path
     assert "last finished step" in reason
 
 
-@pytest.mark.slow
 def test_a_run_whose_package_is_not_there_fails_with_a_sentence(tmp_path: Path) -> None:
     assert "choose one of" in _failure(tmp_path, tmp_path)
 

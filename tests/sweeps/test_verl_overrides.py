@@ -30,6 +30,8 @@ from sweeps.verl.rules import checking as verl_rules
 from sweeps.worker import run_checks
 from tests.configs import TREE, verl_mapping
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 ROOT = Path(__file__).parents[2]
 MODELS = ("qwen3-8b-base", "qwen3-14b-base", "qwen2.5-32b", "qwen3-30b-a3b-base")
 REGULARIZERS = sorted(path.stem for path in (TREE / "regularizer").glob("*.yaml"))
@@ -94,7 +96,6 @@ def test_verls_own_yaml_takes_the_overrides_and_holds_the_values(model: str, reg
     assert composed.actor_rollout_ref.rollout.seed == 7
 
 
-@pytest.mark.slow
 def test_verl_itself_finds_every_regularizer_valid() -> None:
     """Its dataclasses and validate_config, in a process of its own: the import takes a quarter of a minute."""
     runs = [[f"model={MODELS[0]}", f"regularizer={r}", "algorithm.quantile_k=0.4"] for r in REGULARIZERS]

@@ -85,6 +85,7 @@ def test_an_unknown_name_in_the_cache_is_refused(tmp_path: Path) -> None:
         with_cached({"actor_rollout_ref": {"model": {"path": "cache:qwen9"}}}, tmp_path)
 
 
+@pytest.mark.slow
 def test_missing_gpus_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     environment = {**os.environ, "QAE_RUNS": str(tmp_path / "runs"), "CUDA_VISIBLE_DEVICES": ""}
     data = [f"data.{name}=[{Path(__file__)}]" for name in ("train_files", "val_files")]

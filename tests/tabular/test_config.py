@@ -9,6 +9,8 @@ from qae.tabular.config import TabularConfig
 from qae.tabular.policy import TabularPolicy
 from tests.configs import QUICK, embedded_mapping
 
+pytestmark = pytest.mark.slow
+
 WHOLE = ("facts", "choices", "facts_per_response", "style_contexts", "vocabulary", "style_tokens", "failure_tokens")
 BASE = embedded_mapping(*QUICK)
 

@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +41,7 @@ def test_adam_on_every_row_is_torchs(seed: int) -> None:
     torch.testing.assert_close(table.logits, dense.detach(), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @given(st.integers(0, 2**31))
 def test_adam_on_met_rows_is_torchs_sparse_one(seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

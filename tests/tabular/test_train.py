@@ -19,6 +19,8 @@ from tests import processes
 from tests.configs import embedded_mapping
 from tests.tabular.worlds import small
 
+pytestmark = pytest.mark.slow
+
 CLOCK = {"time", *(name for name in metrics.METRICS if name.startswith(("timing_s/", "perf/")))}
 RUN = """
 import sys
@@ -65,7 +67,6 @@ def test_a_stopped_run_continues_as_if_it_had_not_been(uninterrupted: Path, tmp_
     assert numbers(tmp_path / "r") == numbers(uninterrupted)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kill_at", ["1", "3"])
 def test_a_run_killed_by_sigkill_continues_as_if_it_had_not_been(
     uninterrupted: Path, tmp_path: Path, kill_at: str
@@ -158,7 +159,6 @@ def test_metrics_are_those_of_the_batch(tmp_path: Path, monkeypatch: pytest.Monk
             assert line[metric.name] == pytest.approx(float(value), rel=1e-5), metric.name
 
 
-@pytest.mark.slow
 def test_a_balanced_k_is_chosen_of_each_batch_and_a_killed_run_chooses_the_same(tmp_path: Path) -> None:
     balanced = [f"algorithm.quantile_controller.{key}" for key in ("target=0.0", "k_low=0.01", "k_high=0.99")]
 
@@ -181,7 +181,6 @@ def test_a_balanced_k_is_chosen_of_each_batch_and_a_killed_run_chooses_the_same(
     assert first["whole"] == min(first.values()) < max(first.values())
 
 
-@pytest.mark.slow
 def test_entropy_explodes_under_the_mean_and_not_under_the_quantile(tmp_path: Path) -> None:
     def entropies(name: str, *overrides: str) -> list[float]:
         directory = RunDirectory(tmp_path / name)

@@ -7,6 +7,7 @@ from qae.tiny.config import TinyConfig
 from tests.configs import tiny_mapping
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "key", "says"),
     [

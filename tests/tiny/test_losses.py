@@ -9,6 +9,8 @@ from qae.embedded.sections import LOSS_MODES, Actor
 from qae.tiny.config import TinyConfig
 from tests.configs import tiny_mapping
 
+pytestmark = pytest.mark.slow
+
 GROUP = 16
 
 
@@ -30,7 +32,6 @@ def mini_batch(seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return old, new.requires_grad_(), advantage, (torch.arange(tokens) < length).float()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("low", "high", "dual"), [(0.2, 0.28, 10.0), (0.2, 0.2, 3.0), (1.0, 1e6, 1e6)])
 def test_dapo_loss_its_gradient_and_its_metrics_equal_verls(seed: int, low: float, high: float, dual: float) -> None:
@@ -46,7 +47,6 @@ def test_dapo_loss_its_gradient_and_its_metrics_equal_verls(seed: int, low: floa
     assert our_metrics["actor/pg_clipfrac"] > 0 or high > 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", LOSS_MODES)
 def test_every_loss_mode_gives_a_finite_gradient_where_the_mask_is_set(mode: str) -> None:
     beta = {"policy_loss.dro_beta": 0.1} if mode == "dro" else {}

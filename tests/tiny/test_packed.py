@@ -10,6 +10,8 @@ from qae.tiny.model import Transformer
 from qae.tiny.packed import log_probabilities
 from qae.tiny.sections import Model
 
+pytestmark = pytest.mark.slow
+
 VOCABULARY, PROMPT, TOKENS = 11, 6, 15
 
 

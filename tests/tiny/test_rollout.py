@@ -9,6 +9,8 @@ from qae.tiny.rollout import Rollouts
 from qae.tiny.task import ChainedArithmetic
 from tests.configs import TINY_QUICK, tiny_mapping
 
+pytestmark = pytest.mark.slow
+
 
 def setting(*overrides: str) -> tuple[TinyConfig, ChainedArithmetic, Transformer]:
     config = TinyConfig.from_mapping(tiny_mapping(*TINY_QUICK, *overrides))

@@ -66,6 +66,7 @@ def test_mask_ends_with_the_end_token_and_padding_is_empty(model: Transformer) -
     assert (responses.entropy_B_T[padding] == 0).all()
 
 
+@pytest.mark.slow
 def test_first_token_frequencies_follow_the_policy(model: Transformer) -> None:
     prompt, n = prompts(1), 20_000
     responses = draw(model, prompt, n)
@@ -75,6 +76,7 @@ def test_first_token_frequencies_follow_the_policy(model: Transformer) -> None:
     assert ((frequency - probability).abs() <= 5 * error + 1e-9).all()
 
 
+@pytest.mark.slow
 def test_top_p_samples_only_from_the_nucleus(model: Transformer) -> None:
     prompt, n, top_p = prompts(1), 5_000, 0.6
     responses = draw(model, prompt, n, top_p=top_p)

@@ -15,6 +15,8 @@ from qae.tiny.rollout import Rollouts
 from qae.tiny.train import train
 from tests.configs import TINY_QUICK, tiny_mapping
 
+pytestmark = pytest.mark.slow
+
 OWN = (metrics.ADVANTAGE_TOKEN_MEAN, metrics.LENGTH_RIGHT, metrics.LENGTH_WRONG)
 BY_SIGN = (metrics.CLIP_FRACTION_POSITIVE, metrics.CLIP_FRACTION_NEGATIVE)
 

@@ -14,6 +14,8 @@ from qae.tiny.train import train
 from tests import processes
 from tests.configs import TINY_QUICK, tiny_mapping
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 # What the clock decides; everything else must be equal bit for bit.
 CLOCK = {"time", *(name for name in metrics.METRICS if name.startswith(("timing_s/", "perf/")))}
 
@@ -117,7 +119,6 @@ def test_a_stopped_run_continues_as_if_it_had_not_been(
     assert steps == sorted(steps)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kill_at", ["1", "3", "4"])
 def test_a_run_killed_by_sigkill_continues_as_if_it_had_not_been(
     uninterrupted: Path, cache: Path, tmp_path: Path, kill_at: str
@@ -163,7 +164,6 @@ def test_random_rewards_are_random_and_the_evaluation_is_not(cache: Path, tmp_pa
     assert sum(scores) / len(scores) == pytest.approx(0.3, abs=0.08)
 
 
-@pytest.mark.slow
 def test_clip_cov_draws_the_same_after_a_kill(cache: Path, tmp_path: Path) -> None:
     cov = ("actor_rollout_ref.actor.policy_loss.loss_mode=clip_cov", "actor_rollout_ref.actor.clip_ratio_low=1")
     run(tmp_path / "whole", cache, *cov)
@@ -172,7 +172,6 @@ def test_clip_cov_draws_the_same_after_a_kill(cache: Path, tmp_path: Path) -> No
     assert numbers(tmp_path / "whole") == numbers(tmp_path / "parts")
 
 
-@pytest.mark.slow
 def test_an_adapted_k_follows_its_rule_and_goes_on_from_a_checkpoint(cache: Path, tmp_path: Path) -> None:
     band = {"low": 0.25, "high": 0.5, "gain": 0.1, "k_low": 0.1, "k_high": 0.9}
     keys = [f"algorithm.quantile_controller.{key}={value}" for key, value in band.items()]

@@ -53,6 +53,7 @@ def test_an_answer_counts_after_its_word_alone(name: str, source: str) -> None:
 words = st.sampled_from(["Answer:", "answer :", "\n", " ", "34", "$34$", "x", "1,000", "=", "\\frac12", "thus " * 30])
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(words, max_size=30).map("".join), st.sampled_from(["34", "1000", "\\frac{1}{2}"]))
 def test_without_a_box_it_is_verls_own_verifier(response: str, truth: str) -> None:
@@ -70,6 +71,7 @@ def test_the_sources_are_those_that_verl_sends_to_math_dapo(source: str) -> None
     assert not cast("dict[str, object]", compute_score(source, r"\boxed{34}", "34"))["acc"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verifier", "counts"), [("answer", False), ("answer_or_boxed", True)])
 def test_verl_loads_the_chosen_verifier_for_its_reward_manager(verifier: str, *, counts: bool) -> None:
     """Training and validation score by one manager (verl/experimental/reward_loop/reward_manager/dapo.py)."""

@@ -88,6 +88,7 @@ def recorded() -> dict[str, Tensor]:
     return {name: value.clone() for name, value in batch.items()}  # sampling's tensors are inference tensors
 
 
+@pytest.mark.slow
 def test_log_probabilities_and_entropies_equal_verls(recorded: dict[str, Tensor]) -> None:
     taken = recorded["mask"].bool()
     theirs = logprobs_from_logits(recorded["logits"], recorded["ids"], inplace_backward=False)
@@ -114,6 +115,7 @@ def test_advantages_and_entropies_by_sign_equal_the_plug_ins(quantile_k: float, 
     assert {name: values[name] for name in expected} == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("regularizer", REGULARIZERS)
 def test_loss_gradient_and_clip_fractions_equal_verls(regularizer: str, recorded: dict[str, Tensor]) -> None:
     config = AdvantageConfig(quantile_k=0.4)

@@ -37,6 +37,7 @@ def nested(batch: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return {name: torch.nested.nested_tensor([row[name] for row in batch], layout=torch.jagged) for name in FIELDS}
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(seed=st.integers(0, 1000), lengths=st.lists(st.integers(1, 12), min_size=1, max_size=12), cut=st.integers(1, 11))
 def test_nested_rows_are_summed_one_by_one(seed: int, lengths: list[int], cut: int) -> None:

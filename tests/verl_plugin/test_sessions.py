@@ -135,6 +135,7 @@ def test_metrics_count_sessions_and_tokens_of_all_outputs(k: float) -> None:
     assert values[metrics.ADVANTAGE_TOKEN_MEAN.name] == pytest.approx(0.0 if mean else advantage / 2)
 
 
+@pytest.mark.slow
 def test_a_key_without_a_session_is_refused_by_its_name() -> None:
     for key in ("prompt", "prompt_0", "prompt_0_last"):
         with pytest.raises(ValueError, match=f"{key}.* <uid>_<session>_<output>"):

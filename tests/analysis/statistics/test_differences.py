@@ -52,6 +52,7 @@ def test_one_run_an_arm_on_many_problems_gets_the_t_test_over_problems() -> None
     assert found.p == pytest.approx(stats.ttest_rel(first[0], second[0]).pvalue)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paired", [True, False])
 @pytest.mark.parametrize(("seeds", "problems"), [(3, 30), (6, 60)])
 def test_the_interval_of_a_difference_covers_the_truth_and_agrees_with_p(

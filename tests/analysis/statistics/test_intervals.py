@@ -10,6 +10,7 @@ from analysis.statistics import bootstrap_interval
 from analysis.statistics.intervals import FloatArray, spread
 
 
+@pytest.mark.slow
 def test_the_interval_is_that_of_a_slow_direct_bootstrap_scaled_to_the_analysis_of_variance() -> None:
     seeds, problems, draws = 4, 40, 20_000
     values = np.random.default_rng(0).random((seeds, problems)) ** 2 + 0.2 * np.arange(seeds)[:, None]

@@ -7,9 +7,12 @@ import time
 from pathlib import Path
 
 import optuna
+import pytest
 
 from sweeps.search import journal
 from sweeps.search.journal import LinkLock
+
+pytestmark = pytest.mark.slow
 
 FORK = multiprocessing.get_context("fork")
 

@@ -21,7 +21,7 @@ from tests.sweeps.search.searching import SERVER, load, run_search, search_here
 
 SPACE = "algorithm.quantile_k=interval(0.1,0.9)"
 RANDOM = ("search.sampler=random", "search.n_jobs=3", "seed=0,1", SPACE)
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 @pytest.fixture

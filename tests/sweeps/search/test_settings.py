@@ -18,6 +18,7 @@ def test_the_tree_has_a_search_that_can_run() -> None:
     assert [objective.name for objective in found.objectives] == ["pass_at_1"]
 
 
+@pytest.mark.slow
 def test_objectives_and_constraints() -> None:
     found = settings("search.objectives=[pass_at_1,pass_at_16,negative_peak_entropy]")
     assert [objective.k for objective in found.objectives] == [1, 16, None]
@@ -27,6 +28,7 @@ def test_objectives_and_constraints() -> None:
     assert not any(violation > 0 for violation in bound.violations(0.5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
