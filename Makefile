@@ -14,7 +14,7 @@ $(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) el
 	f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
 endef
 
-.PHONY: help setup setup-gpu setup-light verl-record sweep slurm-demo check test lint format lock scripts benchmark benchmark-driver benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
+.PHONY: help setup setup-gpu setup-light verl-record sweep slurm-demo check test lint format lock scripts benchmark benchmark-driver benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table docs notebooks clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -115,6 +115,9 @@ guard-table: setup ## rules of the entropy guard: chosen on seeds 0 to 9 of $$QA
 
 advice-table: setup ## whether first steps name a baseline: chosen on seeds 0 to 9 of $$QAE_RUNS or runs/, reported on the others
 	$(BIN)/python -m benchmarks.advice $${QAE_RUNS:-runs}
+
+docs: setup ## the documentation as a site, into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 notebooks: setup ## execute the notebooks on $$QAE_SOURCE or runs/, into notebooks/executed
 	$(BIN)/python -m notebooks.execute

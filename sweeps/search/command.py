@@ -90,10 +90,10 @@ def search(
     described = (*_description(wanted), *_left_out(typed, config), *executor.describe(wanted.example))
     for sentence in (*described, *map(str, wanted.tracked)):
         literal.say(console, sentence)
-    executor.check(wanted.example.runs)
     if wanted.dry_run:
         console.print("sweep.dry_run=true: nothing was started.")
         return Outcome(root, name, (), 0)
+    executor.check(wanted.example.runs)
     with owner(root, name) as me:
         study = SharedStudy(root, name, wanted.definition, wanted.settings, wanted.total_steps, me)
         if wanted.settings.warm_start:
