@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from qae.run_directory import RunStatus
 from slurm.batches import BatchStore
+from slurm.pacing import MISSING_ANSWERS, Looks, rest_seconds
 from slurm.queue import client
 from slurm.queue.client import QueuedJob, SlurmError
 from slurm.queue.states import JobState
@@ -15,11 +16,6 @@ from sweeps.launching.watch import Watch, fresh_with_forks
 from sweeps.run_store.locking import is_locked
 from sweeps.worker.forks import parent_of
 
-# squeue is asked soon after something has changed and ever more rarely while nothing does.
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 2.0, 30.0, 1.5
-_STATES_A_SECOND = 500  # state files looked at; each is a question to the file server
-# One answer without a job may be a moment between two entries of a queue.
-_MISSING_ANSWERS = 2
 # Why a job waits that will not start before somebody changes something.
 _STUCK = (
     "BadConstraints",
@@ -73,7 +69,7 @@ class Follower:
         Returns:
             whether all are over.
         """
-        pause, next_look = _FIRST_PAUSE, time.monotonic() + _FIRST_PAUSE
+        looks = Looks.begun(time.monotonic())
         before: list[RunStatus] = []
         self.fed = ()
         while True:
@@ -90,15 +86,13 @@ class Follower:
                 return True
             statuses = [run.state.status for run in fresh]
             if statuses != before:
-                before, pause = statuses, _FIRST_PAUSE
-                next_look = min(next_look, time.monotonic() + pause)
-            if time.monotonic() >= next_look:
+                before, looks = statuses, looks.after_change(time.monotonic())
+            if time.monotonic() >= looks.next:
                 self._look([run for run in fresh if run.run_id not in over and run.run_id not in waiting], over)
                 if waiting:
                     return False
-                pause = min(_GROWTH * pause, _LONGEST_PAUSE)
-                next_look = time.monotonic() + pause
-            time.sleep(max(0.25, len(runs) / _STATES_A_SECOND))
+                looks = looks.after_look(time.monotonic())
+            time.sleep(rest_seconds(len(runs)))
 
     def _take(self) -> bool:
         """Ask for more runs; whether there are any."""
@@ -124,7 +118,7 @@ class Follower:
                 self._missing.pop(run.run_id, None)
                 continue
             self._missing[run.run_id] = self._missing.get(run.run_id, 0) + 1
-            if self._missing[run.run_id] >= _MISSING_ANSWERS:
+            if self._missing[run.run_id] >= MISSING_ANSWERS:
                 gone.append(run)
         ends = self._ends(gone)
         for run in gone:
