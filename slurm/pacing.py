@@ -1,13 +1,20 @@
-"""When a launcher that follows runs looks at their states, and when at the queue."""
+"""When a launcher that follows runs looks at their states, when at the queue, and when it submits what found no room.
+
+docs/scale.md has what these numbers come to with many runs.
+"""
 
 from dataclasses import dataclass
 
-# squeue is asked soon after something has changed and ever more rarely while nothing does.
+# squeue is asked soon after something has changed and ever more rarely while nothing does. State files tell what became
+# of a run; the queue tells only of a job that died without a word, and its answer is as long as the queue.
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 2.0, 30.0, 1.5
+_RUNS_A_SECOND_OF_PAUSE = 50
 _SHORTEST_REST = 0.25
 _STATES_A_SECOND = 500  # state files looked at; each is a question to the file server
 # One answer without a job may be a moment between two entries of a queue.
 MISSING_ANSWERS = 2
+_SHARES = 10
+_LONGEST_BETWEEN_ROUNDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -17,26 +24,48 @@ class Looks:
     Attributes:
         next: time of the next look, in seconds of any clock.
         pause: seconds between the look before and that one.
+        first: seconds to a look after something has changed.
     """
 
     next: float
     pause: float
+    first: float
 
     @classmethod
-    def begun(cls, now: float) -> "Looks":
-        """For a launcher that begins to follow."""
-        return cls(now + _FIRST_PAUSE, _FIRST_PAUSE)
+    def begun(cls, now: float, runs: int) -> "Looks":
+        """For a launcher that begins to follow so many runs."""
+        first = min(max(_FIRST_PAUSE, runs / _RUNS_A_SECOND_OF_PAUSE), _LONGEST_PAUSE)
+        return cls(now + first, first, first)
 
     def after_change(self, now: float) -> "Looks":
         """A run's status has changed."""
-        return Looks(min(self.next, now + _FIRST_PAUSE), _FIRST_PAUSE)
+        return Looks(min(self.next, now + self.first), self.first, self.first)
 
     def after_look(self, now: float) -> "Looks":
         """The queue was looked at."""
         pause = min(_GROWTH * self.pause, _LONGEST_PAUSE)
-        return Looks(now + pause, pause)
+        return Looks(now + pause, pause, self.first)
 
 
 def rest_seconds(runs: int) -> float:
     """Seconds between two looks at the states of so many runs."""
     return max(_SHORTEST_REST, runs / _STATES_A_SECOND)
+
+
+def is_worth_a_round(submit: int | None, queued: int, pending: int, since: float) -> bool:
+    """Whether runs that found no room are to be submitted again.
+
+    A round asks Slurm several questions and reads the state of each of these runs, for an array of as many jobs as have
+    room. So it waits for a tenth of the limit, or until none of the user's jobs waits. What the queue lists is not all
+    that a limit may count: there is a round every ten minutes in any case.
+
+    Args:
+        submit: jobs that the user may have in the queue; None where nobody says.
+        queued: jobs there that count.
+        pending: those of them that wait.
+        since: seconds since the round before.
+    """
+    if submit is None or since >= _LONGEST_BETWEEN_ROUNDS:
+        return True
+    free = submit - queued
+    return free >= max(1, submit // _SHARES) or (free > 0 and pending == 0)

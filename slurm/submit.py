@@ -41,6 +41,7 @@ class Submission:
         attached: ids of runs that had one, or run elsewhere.
         arrays: job arrays that were submitted.
         waiting: runs for which the queue has no room yet.
+        full: limits at which they wait.
         refusal: why sbatch refused, in a sentence; the runs from there on were not submitted.
         refused: ids of those.
     """
@@ -49,6 +50,7 @@ class Submission:
     attached: set[str] = field(default_factory=set)
     arrays: int = 0
     waiting: list[PlannedRun] = field(default_factory=list)
+    full: list[Limits] = field(default_factory=list)
     refusal: str | None = None
     refused: list[str] = field(default_factory=list)
 
@@ -97,6 +99,7 @@ class Submitter:
     def _submit_group(self, request: Request, group: Sequence[PlannedRun], lock: int, result: Submission) -> None:
         limits = patiently(lambda: client.limits(request.option("account"), request.option("qos")), self.say)
         arrays = chunks(group, request, limits)
+        waited = len(result.waiting)
         while arrays:
             share, runs = arrays.pop(0)
             if result.refusal is not None or self.stopped():
@@ -122,6 +125,8 @@ class Submitter:
             except SlurmError as error:
                 result.refusal = _with_hint(str(error), request)
                 result.refused += [run.run_id for run in runs]
+        if len(result.waiting) > waited:
+            result.full.append(limits)
 
     def _room(self, limits: Limits) -> int | None:
         """See `room`."""

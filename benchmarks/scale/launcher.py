@@ -8,7 +8,7 @@ from benchmarks.scale.queue import Queue
 from benchmarks.scale.run import Run
 from benchmarks.scale.settings import HOUR, Scenario
 from qae.run_directory import RunStatus
-from slurm.pacing import MISSING_ANSWERS, Looks, rest_seconds
+from slurm.pacing import MISSING_ANSWERS, Looks, is_worth_a_round, rest_seconds
 from slurm.request import Request
 from slurm.submit import chunks, room
 from sweeps.launching.plan import action_of
@@ -47,7 +47,8 @@ class Launcher:
     _changed: bool = False
     _finals: int = 0
     _missing: dict[int, int] = field(default_factory=dict)
-    _looks: Looks = field(default_factory=lambda: Looks.begun(0.0))
+    _looks: Looks = field(default_factory=lambda: Looks.begun(0.0, 1))
+    _submitted: int = 0
     _ticked: int = 0
     _due: int = -1
     _is_following: bool = False
@@ -60,8 +61,9 @@ class Launcher:
         self._open, self._finals, self._waiting, self._missing = len(starting), 0, starting, {}
         self._is_following = True
         self.calls["squeue"] += 1  # for the plan
-        self._submit()
-        self._follow(now)
+        self._submit(now)
+        self._looks, self._ticked, self._changed = Looks.begun(now / 1000, len(self.runs)), now, False
+        self._plan_tick(now + self._rest)
 
     def changed(self, now: int) -> None:
         """A run's state on disk has changed."""
@@ -82,10 +84,6 @@ class Launcher:
     def _rest(self) -> int:
         return round(1000 * rest_seconds(self.scenario.runs))
 
-    def _follow(self, now: int) -> None:
-        self._looks, self._ticked, self._changed = Looks.begun(now / 1000), now, False
-        self._plan_tick(now + self._rest)
-
     def _plan_tick(self, time: int) -> None:
         self._due = time
         self.at(time, self._tick)
@@ -99,11 +97,11 @@ class Launcher:
         self._open, self._finals = self._open - self._finals, 0
         if self._open and now / 1000 >= self._looks.next:
             self._look()
-            if self._waiting:
-                self._submit()
-                self._looks = Looks.begun(now / 1000)
-            else:
-                self._looks = self._looks.after_look(now / 1000)
+            self._looks = self._looks.after_look(now / 1000)
+            since = (now - self._submitted) / 1000
+            submit, queue = self.scenario.site.limits.submit, self.queue
+            if self._waiting and is_worth_a_round(submit, queue.size, queue.size - queue.running, since):
+                self._submit(now)
         if self._open:
             wait = round(1000 * self._looks.next) - now
             self._plan_tick(now + self._rest * max(1, -(-wait // self._rest)))
@@ -122,24 +120,23 @@ class Launcher:
         self.calls["sacct"] += bool(gone)
         self._open -= len(gone)
 
-    def _submit(self) -> None:
+    def _submit(self, now: int) -> None:
         """As `slurm.submit.Submitter.submit` does, with each question that it asks."""
-        limits = self.scenario.site.limits
+        limits, self._submitted = self.scenario.site.limits, now
         self.file_reads += 2 * len(self._waiting) + self.arrays
         self.calls["squeue"] += 1
         self.calls.update(_LIMITS)
-        still: list[Run] = []
+        left: list[Run] = []
         for request, part in chunks(self._waiting, Request((), throttle=self.scenario.choices.throttle), limits):
-            if still or limits.submit is None:
-                now, later = ([], part) if still else (part, [])
-            else:
+            if left:
+                left += part
+                continue
+            space = len(part)
+            if limits.submit is not None:
                 self.calls["squeue"] += 1
                 space = room(limits.submit, self.queue.size)
-                now, later = part[:space], part[space:]
-            if now and not self._ask_sbatch(now, request.throttle):
-                now, later = [], part
-            still += later
-        self._waiting = still
+            left += part[space:] if self._ask_sbatch(part[:space], request.throttle) else part
+        self._waiting = left
         self.fill()
 
     def _ask_sbatch(self, runs: Sequence[Run], throttle: int | None) -> bool:

@@ -33,9 +33,11 @@ class Queue:
 
     Attributes:
         size: elements that wait or run.
+        running: elements that run.
     """
 
     size: int = 0
+    running: int = 0
     _listed: deque[Array] = field(default_factory=deque)
     _array_of: dict[int, Array] = field(default_factory=dict)
 
@@ -61,11 +63,13 @@ class Queue:
         array = self._array_of[run]
         array.waiting.popleft()
         array.running += 1
+        self.running += 1
 
     def requeued(self, run: int) -> None:
         """A running job waits again, behind its array's others."""
         array = self._array_of[run]
         array.running -= 1
+        self.running -= 1
         array.waiting.append(run)
         self._list(array)
 
@@ -73,6 +77,7 @@ class Queue:
         """A running job has left the queue."""
         array = self._array_of.pop(run)
         array.running -= 1
+        self.running -= 1
         self.size -= 1
         self._list(array)
 

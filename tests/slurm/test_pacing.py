@@ -1,0 +1,42 @@
+"""When a launcher looks at runs and at the queue, and when it submits again."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slurm.pacing import Looks, is_worth_a_round, rest_seconds
+
+
+@given(st.integers(1, 10**6), st.lists(st.booleans(), max_size=50))
+def test_looks_come_soon_after_a_change_and_ever_more_rarely(runs: int, changes: list[bool]) -> None:
+    now = 1_000.0
+    looks = Looks.begun(now, runs)
+    for has_changed in changes:
+        looks = looks.after_change(now) if has_changed else looks
+        assert now <= looks.next <= now + 30
+        assert not has_changed or looks.next <= now + looks.first
+        now = looks.next
+        before = looks.pause
+        looks = looks.after_look(now)
+        assert looks.next == now + looks.pause
+        assert before <= looks.pause <= 30
+
+
+def test_a_few_runs_are_looked_at_within_seconds_and_many_at_most_twice_a_minute() -> None:
+    assert Looks.begun(0, 35).after_change(0).next == 2
+    assert Looks.begun(0, 500).after_change(0).next == 10
+    assert Looks.begun(0, 10**5).after_change(0).next == 30
+    assert rest_seconds(10) == 0.25
+    assert rest_seconds(10**5) == 200
+
+
+@given(st.integers(1, 10_000), st.integers(0, 12_000), st.floats(0, 599))
+def test_a_round_waits_for_a_tenth_of_the_limit_or_an_empty_queue(submit: int, queued: int, since: float) -> None:
+    free = submit - queued
+    assert is_worth_a_round(submit, queued, 1, since) == (free > 0 and free >= submit // 10)
+    assert is_worth_a_round(submit, queued, 0, since) == (free > 0)
+
+
+def test_a_round_comes_in_any_case_in_time_and_where_nobody_says_the_limit() -> None:
+    assert not is_worth_a_round(10, 10, 3, 599)
+    assert is_worth_a_round(10, 10, 3, 600)
+    assert is_worth_a_round(None, 10, 3, 0)
