@@ -14,7 +14,7 @@ _STATES_A_SECOND = 500  # state files looked at; each is a question to the file 
 # One answer without a job may be a moment between two entries of a queue.
 MISSING_ANSWERS = 2
 _SHARES = 10
-_LONGEST_BETWEEN_ROUNDS = 600.0
+_SHORTEST_BETWEEN_ROUNDS, _LONGEST_BETWEEN_ROUNDS = 60.0, 3_600.0
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def is_worth_a_round(submit: int | None, queued: int, pending: int, since: float
     """Whether runs that found no room are to be submitted again.
 
     A round asks Slurm several questions and reads the state of each of these runs, for an array of as many jobs as have
-    room. So it waits for a tenth of the limit, or until none of the user's jobs waits. What the queue lists is not all
-    that a limit may count: there is a round every ten minutes in any case.
+    room. So it waits for a tenth of the limit, or until none of the user's jobs waits. The queue may list jobs that the
+    limit does not count: there is a round every hour in any case.
 
     Args:
         submit: jobs that the user may have in the queue; None where nobody says.
@@ -65,7 +65,11 @@ def is_worth_a_round(submit: int | None, queued: int, pending: int, since: float
         pending: those of them that wait.
         since: seconds since the round before.
     """
-    if submit is None or since >= _LONGEST_BETWEEN_ROUNDS:
-        return True
+    if submit is None:
+        return since >= _SHORTEST_BETWEEN_ROUNDS
     free = submit - queued
-    return free >= max(1, submit // _SHARES) or (free > 0 and pending == 0)
+    if free > 0 and pending == 0:
+        return True
+    # sbatch may refuse what the queue's list leaves room for, where others share the limit.
+    is_due = since >= _SHORTEST_BETWEEN_ROUNDS and free >= max(1, submit // _SHARES)
+    return is_due or since >= _LONGEST_BETWEEN_ROUNDS

@@ -29,14 +29,17 @@ def test_a_few_runs_are_looked_at_within_seconds_and_many_at_most_twice_a_minute
     assert rest_seconds(10**5) == 200
 
 
-@given(st.integers(1, 10_000), st.integers(0, 12_000), st.floats(0, 599))
-def test_a_round_waits_for_a_tenth_of_the_limit_or_an_empty_queue(submit: int, queued: int, since: float) -> None:
+@given(st.integers(1, 10_000), st.integers(0, 12_000), st.floats(60, 3_599))
+def test_a_round_waits_for_a_tenth_of_the_limit_or_for_jobs_to_run_out(submit: int, queued: int, since: float) -> None:
     free = submit - queued
     assert is_worth_a_round(submit, queued, 1, since) == (free > 0 and free >= submit // 10)
     assert is_worth_a_round(submit, queued, 0, since) == (free > 0)
+    assert not is_worth_a_round(submit, queued, 1, 59)
+    assert is_worth_a_round(submit, queued, 0, 0) == (free > 0)
 
 
-def test_a_round_comes_in_any_case_in_time_and_where_nobody_says_the_limit() -> None:
-    assert not is_worth_a_round(10, 10, 3, 599)
-    assert is_worth_a_round(10, 10, 3, 600)
-    assert is_worth_a_round(None, 10, 3, 0)
+def test_a_round_comes_within_the_hour_and_where_nobody_says_the_limit_within_a_minute() -> None:
+    assert not is_worth_a_round(10, 10, 3, 3_599)
+    assert is_worth_a_round(10, 10, 3, 3_600)
+    assert not is_worth_a_round(None, 10, 3, 59)
+    assert is_worth_a_round(None, 10, 3, 60)
