@@ -5,6 +5,8 @@ from itertools import cycle
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.ticker import NullLocator
 
 from analysis.figures import panels, style
 from benchmarks.scale.experiments import Point, model
@@ -13,6 +15,8 @@ from benchmarks.scale.outcome import Outcome
 _COLOURS = (style.POSITIVE, style.NEGATIVE, "#009E73", "#CC79A7", style.ALL)
 _DASHES: tuple[style.Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), "-")
 _MARKERS = "osD^v"
+_HOURS = (0.5, 1, 2, 4, 8, 16, 32, 64)
+_PERCENT = (1, 2, 5, 10, 20, 50, 100)
 _Value = Callable[[Outcome], float]
 
 
@@ -28,13 +32,14 @@ def draw(intervals: Mapping[str, Sequence[Point]], throttles: Sequence[Point], p
         work, pace = model("qwen3-8b-base")
         for axes, (label, value) in zip(rows[0], values, strict=True):
             _by_interval(axes, intervals, value, work.step_seconds / 3_600)
-            axes.axvline(pace.save_freq * work.step_seconds / 3_600, **style.REFERENCE, label="default (save_freq=3)")
+            axes.axvline(pace.save_freq * work.step_seconds / 3_600, **style.REFERENCE)
             axes.set_xlabel("Checkpoint interval (hours)")
             axes.set_ylabel(label)
         for axes, (label, value) in zip(rows[1], values, strict=True):
             _by_throttle(axes, throttles, value)
             axes.set_ylabel(label)
         rows[0][1].set_yscale("log")
+        _label(rows[0][1].yaxis, _PERCENT)
         panels.add_legend(figure, [rows[0][0]])
         above, below = next(iter(intervals.values()))[0].scenario, throttles[0].scenario
         seeds = len(throttles[0].outcomes)
@@ -42,8 +47,9 @@ def draw(intervals: Mapping[str, Sequence[Point]], throttles: Sequence[Point], p
             figure,
             "Simulated; means over seeds with 95 % Student-t intervals, "
             f"n = {seeds} seeds. Above: {above.runs} runs of the 8B model, {work.nodes} nodes of 8 GPUs each, by what "
-            f"breaks (failures in a thousand node-days). Below: {below.runs:,} runs of five hours on a node each, on "
-            f"{below.site.nodes} nodes that others preempt. Source: benchmarks.scale.",
+            f"breaks (failures in a thousand node-days); dotted: save_freq={pace.save_freq}, the default. Below: "
+            f"{below.runs:,} runs of five hours on a node each, on {below.site.nodes} nodes that others preempt. "
+            "Source: benchmarks.scale.",
         )
         style.settle(figure)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,6 +72,13 @@ def _by_interval(axes: Axes, intervals: Mapping[str, Sequence[Point]], value: _V
             label=name,
         )
     axes.set_xscale("log")
+    _label(axes.xaxis, _HOURS)
+
+
+def _label(axis: Axis, ticks: Sequence[float]) -> None:
+    """Plain numbers on a logarithmic axis."""
+    axis.set_minor_locator(NullLocator())
+    axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
 
 
 def _by_throttle(axes: Axes, points: Sequence[Point], value: _Value) -> None:
