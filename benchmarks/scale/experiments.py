@@ -114,7 +114,7 @@ def model(name: str) -> tuple[Work, Pace]:
 
 
 def all_parameters(name: str, active: float) -> float:
-    """All parameters of a model; a mixture of experts has more than a token passes."""
+    """All parameters of a model; a mixture of experts has more than a token passes (Qwen3-30B-A3B's model card)."""
     return 30.5e9 if name == "qwen3-30b-a3b-base" else active
 
 

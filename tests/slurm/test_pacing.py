@@ -3,7 +3,10 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slurm.follow import _is_worth_a_round
 from slurm.pacing import Looks, is_worth_a_round, rest_seconds
+from slurm.queue.client import Limits, QueuedJob
+from slurm.queue.states import JobState
 
 
 @given(st.integers(1, 10**6), st.lists(st.booleans(), max_size=50))
@@ -43,3 +46,16 @@ def test_a_round_comes_within_the_hour_and_where_nobody_says_the_limit_within_a_
     assert is_worth_a_round(10, 10, 3, 3_600)
     assert not is_worth_a_round(None, 10, 3, 59)
     assert is_worth_a_round(None, 10, 3, 60)
+
+
+def test_jobs_of_other_accounts_take_no_room() -> None:
+    jobs = [
+        QueuedJob("7", index, JobState.RUNNING if index else JobState.PENDING, "", "", account, "qae-x")
+        for account in ("ours", "theirs")
+        for index in range(5)
+    ]
+    assert not _is_worth_a_round([Limits(1001, 10)], jobs, 100)
+    assert _is_worth_a_round([Limits(1001, 10, "ours")], jobs, 100)
+    assert not _is_worth_a_round([Limits(1001, 5, "ours")], jobs, 100)
+    assert _is_worth_a_round([Limits(1001, 5, "ours"), Limits(1001, 6, "theirs")], jobs, 100)
+    assert not _is_worth_a_round([], jobs, 10_000)
