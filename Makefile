@@ -14,7 +14,11 @@ $(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) el
 	f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
 endef
 
-.PHONY: help setup setup-gpu setup-light verl-record sweep slurm-demo check test lint format lock scripts benchmark benchmark-driver benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table docs notebooks clean
+.PHONY: help setup setup-gpu setup-light verl-record lock scripts clean \
+	sweep paper slurm-demo notebooks docs \
+	check test lint format soak \
+	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics \
+	scale guard-table advice-table licences
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -109,6 +113,9 @@ benchmark-statistics: setup ## intervals of aggregates against rliable's
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/rliable
 	$(UV) pip install --quiet --python .venv/rliable/bin/python rliable==1.2.0 pandas==2.3.3
 	$(BIN)/python -m benchmarks.statistics --python .venv/rliable/bin/python
+
+scale: setup ## simulate sweeps on a cluster of thousands of GPUs for docs/scale.md (about 6 minutes on one core)
+	$(BIN)/python -m benchmarks.scale
 
 guard-table: setup ## rules of the entropy guard: chosen on seeds 0 to 9 of $$QAE_RUNS or runs/, reported on the others
 	$(BIN)/python -m benchmarks.guard --root $${QAE_RUNS:-runs}

@@ -68,3 +68,15 @@ def goes_on(ended: RunState, allowed: Mapping[ExitReason, int | None]) -> bool:
         return False
     limit = allowed[reason]
     return limit is None or ended.reasons[reason] - ended.settled.get(reason, 0) < limit
+
+
+def may_help(left: RunState, allowed: Mapping[ExitReason, int | None]) -> bool:
+    """Whether a job queues itself again after an attempt that left its run preempted.
+
+    Args:
+        left: the state that the attempt wrote last.
+        allowed: see `limits`.
+    """
+    # An attempt that stuck at a step was judged when it ended.
+    judged = left.exit_reason in (ExitReason.CRASH, ExitReason.TIME_LIMIT) and left.stuck_step == left.step
+    return judged or goes_on(left, allowed)

@@ -126,7 +126,7 @@ class SlurmExecutor:
         with Progress(console, max(1, len(plan.runs) - len(over))) as progress:
             follower = Follower(batches, progress, say, stopped_following, feed)
             runs = list(plan.runs)
-            while not follower.follow(runs, over, [run.run_id for run in submission.waiting]):
+            while not follower.follow(runs, over, [run.run_id for run in submission.waiting], submission.full):
                 if stopped_following():
                     break
                 runs += follower.fed

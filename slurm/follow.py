@@ -6,20 +6,16 @@ from dataclasses import dataclass, field
 
 from qae.run_directory import RunStatus
 from slurm.batches import BatchStore
+from slurm.pacing import MISSING_ANSWERS, Looks, is_worth_a_round, rest_seconds
 from slurm.queue import client
-from slurm.queue.client import QueuedJob, SlurmError
-from slurm.queue.states import JobState
+from slurm.queue.client import Limits, QueuedJob, SlurmError
+from slurm.queue.states import JobState, Phase
 from sweeps.launching.executor import Feed, no_more
 from sweeps.launching.plan import PlannedRun
 from sweeps.launching.watch import Watch, fresh_with_forks
 from sweeps.run_store.locking import is_locked
 from sweeps.worker.forks import parent_of
 
-# squeue is asked soon after something has changed and ever more rarely while nothing does.
-_FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 2.0, 30.0, 1.5
-_STATES_A_SECOND = 500  # state files looked at; each is a question to the file server
-# One answer without a job may be a moment between two entries of a queue.
-_MISSING_ANSWERS = 2
 # Why a job waits that will not start before somebody changes something.
 _STUCK = (
     "BadConstraints",
@@ -57,24 +53,33 @@ class Follower:
     failed: dict[str, str] = field(default_factory=dict)
     fed: Sequence[PlannedRun] = ()
     _more_to_come: bool = True
+    _looks: Looks | None = None
+    _statuses: Sequence[RunStatus] = ()
     _watch: Watch = field(default_factory=Watch)
     _missing: dict[str, int] = field(default_factory=dict)
     _last_jobs: dict[str, QueuedJob] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
 
-    def follow(self, runs: Sequence[PlannedRun], over: set[str], waiting: Collection[str] = ()) -> bool:
-        """Follow until every run that is not over is, or until runs need a job (`fed`, or `waiting` at a look).
+    def follow(
+        self,
+        runs: Sequence[PlannedRun],
+        over: set[str],
+        waiting: Collection[str] = (),
+        full: Sequence[Limits] = (),
+    ) -> bool:
+        """Follow until every run that is not over is, or until runs need a job (`fed`, or `waiting` and there is room).
 
         Args:
             runs: all of the sweep, shown as they stand.
             over: ids of runs that are not waited for; it grows.
             waiting: ids of runs that have no job yet, as the queue is full.
+            full: limits at which they wait.
 
         Returns:
             whether all are over.
         """
-        pause, next_look = _FIRST_PAUSE, time.monotonic() + _FIRST_PAUSE
-        before: list[RunStatus] = []
+        began = time.monotonic()
+        looks = self._looks or Looks.begun(began, len(runs))
         self.fed = ()
         while True:
             fresh = fresh_with_forks(self._watch, runs)
@@ -89,16 +94,14 @@ class Follower:
             if not self._more_to_come and all(run.run_id in over for run in fresh):
                 return True
             statuses = [run.state.status for run in fresh]
-            if statuses != before:
-                before, pause = statuses, _FIRST_PAUSE
-                next_look = min(next_look, time.monotonic() + pause)
-            if time.monotonic() >= next_look:
-                self._look([run for run in fresh if run.run_id not in over and run.run_id not in waiting], over)
-                if waiting:
+            if statuses != self._statuses:
+                self._statuses, looks = statuses, looks.after_change(time.monotonic())
+            if time.monotonic() >= looks.next:
+                jobs = self._look([run for run in fresh if run.run_id not in over and run.run_id not in waiting], over)
+                self._looks = looks = looks.after_look(time.monotonic())
+                if waiting and jobs is not None and _is_worth_a_round(full, jobs, time.monotonic() - began):
                     return False
-                pause = min(_GROWTH * pause, _LONGEST_PAUSE)
-                next_look = time.monotonic() + pause
-            time.sleep(max(0.25, len(runs) / _STATES_A_SECOND))
+            time.sleep(rest_seconds(len(runs)))
 
     def _take(self) -> bool:
         """Ask for more runs; whether there are any."""
@@ -108,13 +111,18 @@ class Follower:
             self.fed = fed or ()
         return bool(self.fed)
 
-    def _look(self, runs: Sequence[PlannedRun], over: set[str]) -> None:
-        """Ask the queue. A run is over once two answers lack its job and no process holds its lock."""
+    def _look(self, runs: Sequence[PlannedRun], over: set[str]) -> Sequence[QueuedJob] | None:
+        """Ask the queue. A run is over once two answers lack its job and no process holds its lock.
+
+        Returns:
+            the user's jobs; None where Slurm does not answer.
+        """
         try:
-            jobs = _with_forks(self.batches.queued(client.queue()), runs)
+            queue = client.queue()
         except SlurmError as error:
             self._tell("queue", f"{error}; the jobs go on, and so does looking.")
-            return
+            return None
+        jobs = _with_forks(self.batches.queued(queue), runs)
         self._told.discard("queue")
         self._last_jobs |= jobs
         self._tell_of_stuck([jobs[run.run_id] for run in runs if run.run_id in jobs])
@@ -124,11 +132,12 @@ class Follower:
                 self._missing.pop(run.run_id, None)
                 continue
             self._missing[run.run_id] = self._missing.get(run.run_id, 0) + 1
-            if self._missing[run.run_id] >= _MISSING_ANSWERS:
+            if self._missing[run.run_id] >= MISSING_ANSWERS:
                 gone.append(run)
         ends = self._ends(gone)
         for run in gone:
             self._end(run, over, ends.get(run.run_id))
+        return queue
 
     def _end(self, run: PlannedRun, over: set[str], by_slurm: str | None = None) -> None:
         over.add(run.run_id)
@@ -178,6 +187,15 @@ class Follower:
         if about not in self._told:
             self._told.add(about)
             self.say(sentence)
+
+
+def _is_worth_a_round(full: Sequence[Limits], jobs: Sequence[QueuedJob], since: float) -> bool:
+    for limits in full:
+        counting = [job for job in jobs if limits.account in (None, job.account)]
+        pending = sum(job.state.phase is Phase.WAITING for job in counting)
+        if is_worth_a_round(limits.submit, len(counting), pending, since):
+            return True
+    return False
 
 
 def _with_forks(jobs: Mapping[str, QueuedJob], runs: Sequence[PlannedRun]) -> dict[str, QueuedJob]:

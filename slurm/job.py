@@ -18,7 +18,7 @@ import orjson
 from omegaconf import OmegaConf
 
 from qae import home
-from qae.run_directory import RunDirectory, RunState, RunStatus
+from qae.run_directory import RunDirectory, RunStatus
 from slurm import attempts
 from slurm.node import ray_cluster
 from slurm.node.own_job import OwnJob
@@ -118,16 +118,10 @@ def _held(directory: RunDirectory, requests: Sequence[int]) -> Iterator[None]:
 def _queue_again(directory: RunDirectory, job: OwnJob) -> str | None:
     """Have the job started again where that may help; None, or a sentence why it is not."""
     state = directory.read_state()
-    if not _may_help(state, _limits(directory)):
+    if not attempts.may_help(state, _limits(directory)):
         return f"the run was interrupted: {state.reason}"
     refusal = job.requeue()
     return f"Slurm does not queue the job again ({refusal})" if refusal else None
-
-
-def _may_help(state: RunState, allowed: Mapping[ExitReason, int | None]) -> bool:
-    # An attempt that stuck at a step was judged when it ended.
-    judged = state.exit_reason in (ExitReason.CRASH, ExitReason.TIME_LIMIT) and state.stuck_step == state.step
-    return judged or attempts.goes_on(state, allowed)
 
 
 def _say(sentence: str) -> None:

@@ -29,6 +29,7 @@ _WRITERS = 16  # a run's state is a file, and a shared file system answers slowl
 
 Say = Callable[[str], None]
 _Answer = TypeVar("_Answer")
+_Run = TypeVar("_Run")
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Submission:
         attached: ids of runs that had one, or run elsewhere.
         arrays: job arrays that were submitted.
         waiting: runs for which the queue has no room yet.
+        full: limits at which they wait.
         refusal: why sbatch refused, in a sentence; the runs from there on were not submitted.
         refused: ids of those.
     """
@@ -48,6 +50,7 @@ class Submission:
     attached: set[str] = field(default_factory=set)
     arrays: int = 0
     waiting: list[PlannedRun] = field(default_factory=list)
+    full: list[Limits] = field(default_factory=list)
     refusal: str | None = None
     refused: list[str] = field(default_factory=list)
 
@@ -95,9 +98,10 @@ class Submitter:
 
     def _submit_group(self, request: Request, group: Sequence[PlannedRun], lock: int, result: Submission) -> None:
         limits = patiently(lambda: client.limits(request.option("account"), request.option("qos")), self.say)
-        chunks = _chunks(group, request, limits)
-        while chunks:
-            share, runs = chunks.pop(0)
+        arrays = chunks(group, request, limits)
+        waited = len(result.waiting)
+        while arrays:
+            share, runs = arrays.pop(0)
             if result.refusal is not None or self.stopped():
                 result.refused += [run.run_id for run in runs]
                 continue
@@ -115,19 +119,21 @@ class Submitter:
                     result.waiting += runs
                 else:  # a limit that nobody told us
                     half = len(runs) // 2
-                    chunks[:0] = [(share, runs[:half]), (share, runs[half:])]
+                    arrays[:0] = [(share, runs[:half]), (share, runs[half:])]
             except UnavailableError:
                 raise
             except SlurmError as error:
                 result.refusal = _with_hint(str(error), request)
                 result.refused += [run.run_id for run in runs]
+        if len(result.waiting) > waited:
+            result.full.append(limits)
 
     def _room(self, limits: Limits) -> int | None:
-        """How many more jobs the queue is likely to take, at least one, as sbatch has the last word; None: any."""
+        """See `room`."""
         if limits.submit is None:
             return None
         queued = patiently(client.queue, self.say)
-        return max(1, limits.submit - sum(limits.account in (None, job.account) for job in queued))
+        return room(limits.submit, sum(limits.account in (None, job.account) for job in queued))
 
     def _submit_array(self, request: Request, runs: Sequence[PlannedRun], lock: int, result: Submission) -> None:
         before = _queue_up(runs)
@@ -232,15 +238,25 @@ def patiently(ask: Callable[[], _Answer], say: Say, patience: float = PATIENCE_S
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def _chunks(runs: Sequence[PlannedRun], request: Request, limits: Limits) -> list[tuple[Request, Sequence[PlannedRun]]]:
+def chunks(runs: Sequence[_Run], request: Request, limits: Limits) -> list[tuple[Request, Sequence[_Run]]]:
     """Runs of one request in arrays that the cluster takes, each with its share of the throttle."""
     size = min(limits.array, limits.submit or limits.array)
-    chunks = [runs[start : start + size] for start in range(0, len(runs), size)]
+    parts = [runs[start : start + size] for start in range(0, len(runs), size)]
     if request.throttle is None:
-        return [(request, chunk) for chunk in chunks]
-    whole, rest = divmod(request.throttle, len(chunks))
-    shares = [max(1, whole + (number < rest)) for number in range(len(chunks))]
-    return [(replace(request, throttle=share), chunk) for share, chunk in zip(shares, chunks, strict=True)]
+        return [(request, part) for part in parts]
+    whole, rest = divmod(request.throttle, len(parts))
+    shares = [max(1, whole + (number < rest)) for number in range(len(parts))]
+    return [(replace(request, throttle=share), part) for share, part in zip(shares, parts, strict=True)]
+
+
+def room(submit: int, queued: int) -> int:
+    """How many more jobs the queue is likely to take; at least one, as sbatch has the last word.
+
+    Args:
+        submit: jobs that the user may have in the queue.
+        queued: jobs there that count.
+    """
+    return max(1, submit - queued)
 
 
 def _settled_since(run: PlannedRun) -> bool:

@@ -168,14 +168,25 @@ def fork_job(job: Job, parent: str, fork: forks.Fork) -> Job:
 def _action(directory: RunDirectory, state: RunState, *, retry: bool) -> Action:
     if is_locked(directory):
         return Action.FOLLOW
+    # One that was forked goes on as its fork, which is a run of its own.
+    retry = retry and not (state.status is RunStatus.STOPPED_BY_GUARD and forks.fork_of(directory) is not None)
+    return action_of(state, retry=retry)
+
+
+def action_of(state: RunState, *, retry: bool) -> Action:
+    """What launching does with a run that neither runs nor waits.
+
+    Args:
+        state: where the run stands.
+        retry: whether it starts again where it failed or its guard stopped it.
+    """
     match state.status:
         case RunStatus.DONE:
             return Action.SKIP_DONE
         case RunStatus.FAILED:
             return Action.RETRY if retry else Action.SKIP_FAILED
         case RunStatus.STOPPED_BY_GUARD:
-            # One that was forked goes on as its fork, which is a run of its own.
-            return Action.RETRY if retry and forks.fork_of(directory) is None else Action.SKIP_STOPPED
+            return Action.RETRY if retry else Action.SKIP_STOPPED
     return Action.RESUME if state.attempt > 0 else Action.START
 
 

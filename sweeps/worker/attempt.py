@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import cast
 
 from omegaconf import OmegaConf
@@ -22,7 +23,7 @@ from sweeps.worker.best import BestCheckpoint
 from sweeps.worker.guard import Guard
 from sweeps.worker.place import HERE, Place
 from sweeps.worker.reasons import ExitReason
-from sweeps.worker.state import StateOnDisk, counted
+from sweeps.worker.state import StateOnDisk, begun
 
 
 def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], place: Place = HERE) -> RunStatus:
@@ -96,26 +97,12 @@ def _begun(directory: RunDirectory, config: Mapping[str, object], place: Place) 
     total_steps = before.total_steps
     with suppress(ConfigError):  # a trainer that is not installed here: the attempt fails and says it
         total_steps = trainers.of(config).total_steps(config)
-    if before.status is RunStatus.RUNNING:
-        before = counted(before, place.lost, None)
-    now = time.time()
-    state = RunState(
-        status=RunStatus.RUNNING,
-        step=before.step,
-        total_steps=total_steps,
-        attempt=before.attempt + 1,
-        heartbeat=now,
-        started=now,
-        start_step=before.step,
+    state = replace(
+        begun(before, place.lost, total_steps, time.time()),
         pid=os.getpid(),
         host=socket.gethostname(),
-        latest=before.latest,
         job=place.job,
         node=place.node,
-        exit_reason=before.exit_reason,
-        reasons=before.reasons,
-        settled=before.settled,
-        stuck_step=before.stuck_step,
     )
     directory.write_state(state)
     return state

@@ -3,7 +3,7 @@
 import logging
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
@@ -54,28 +54,85 @@ class StateOnDisk:
     def stopped(self, number: int, step: int) -> RunStatus:
         """The trainer ended after a step because a signal asked it to."""
         reason = self._place.why_stopped(number)
-        if reason is ExitReason.TIME_LIMIT and self._first:
-            sentence = "no step fits into the time limit; give more with resources.walltime"
-            return self.end(RunStatus.FAILED, reason, sentence)
-        status = RunStatus.CANCELLED if reason is ExitReason.CANCELLED else RunStatus.PREEMPTED
+        status = stopped_as(reason, made_a_step=not self._first)
+        if status is RunStatus.FAILED:
+            return self.end(status, reason, "no step fits into the time limit; give more with resources.walltime")
         cause = "" if reason is ExitReason.CANCELLED else f" ({reason})"
         return self.end(status, reason, f"stopped by {signal.Signals(number).name}{cause} after step {step}")
 
     def end(self, status: RunStatus, exit_reason: ExitReason | None = None, sentence: str | None = None) -> RunStatus:
         """Write how the attempt ended; what it leaves the run in."""
-        ended = counted(replace(self._state, status=status, heartbeat=time.time()), exit_reason, sentence)
-        if status is RunStatus.FAILED:
-            stuck = ended.step if exit_reason in (ExitReason.CRASH, ExitReason.TIME_LIMIT) else None
-            if self._place.goes_on(ended):
-                ended = replace(ended, status=RunStatus.PREEMPTED, stuck_step=stuck)
-            else:
-                ended = replace(ended, settled=ended.reasons, stuck_step=None)
-        self._state = ended
+        running = replace(self._state, heartbeat=time.time())
+        self._state = ended(running, status, exit_reason, sentence, self._place.goes_on)
         try:
-            self._directory.write_last_state(ended)
+            self._directory.write_last_state(self._state)
         except OSError as error:
             logging.getLogger(__name__).warning("state.json cannot say how the attempt ended: %s", error)
-        return ended.status
+        return self._state.status
+
+
+def begun(before: RunState, lost: ExitReason, total_steps: int, now: float) -> RunState:
+    """The state of a new attempt; an attempt before it that left no word is counted.
+
+    Args:
+        before: the state on disk.
+        lost: reason to count for an attempt that left no word.
+        total_steps: global steps that complete the run.
+        now: seconds since the epoch.
+    """
+    if before.status is RunStatus.RUNNING:
+        before = counted(before, lost, None)
+    return RunState(
+        status=RunStatus.RUNNING,
+        step=before.step,
+        total_steps=total_steps,
+        attempt=before.attempt + 1,
+        heartbeat=now,
+        started=now,
+        start_step=before.step,
+        latest=before.latest,
+        exit_reason=before.exit_reason,
+        reasons=before.reasons,
+        settled=before.settled,
+        stuck_step=before.stuck_step,
+    )
+
+
+def stopped_as(reason: ExitReason, *, made_a_step: bool) -> RunStatus:
+    """The status that an attempt gives its run when a signal asked it to stop.
+
+    Args:
+        reason: who asked.
+        made_a_step: whether the attempt finished a step.
+    """
+    if reason is ExitReason.TIME_LIMIT and not made_a_step:
+        return RunStatus.FAILED
+    return RunStatus.CANCELLED if reason is ExitReason.CANCELLED else RunStatus.PREEMPTED
+
+
+def ended(
+    state: RunState,
+    status: RunStatus,
+    exit_reason: ExitReason | None,
+    sentence: str | None,
+    goes_on: Callable[[RunState], bool],
+) -> RunState:
+    """The last state of an attempt. A failure after which the run is tried again leaves it preempted.
+
+    Args:
+        state: while the attempt ran.
+        status: that the attempt came to.
+        exit_reason: why it ended early; None where it did not.
+        sentence: for the reader.
+        goes_on: whether a run is tried again, by its state with this attempt counted.
+    """
+    last = counted(replace(state, status=status), exit_reason, sentence)
+    if status is not RunStatus.FAILED:
+        return last
+    if not goes_on(last):
+        return replace(last, settled=last.reasons, stuck_step=None)
+    stuck = last.step if exit_reason in (ExitReason.CRASH, ExitReason.TIME_LIMIT) else None
+    return replace(last, status=RunStatus.PREEMPTED, stuck_step=stuck)
 
 
 def counted(state: RunState, exit_reason: ExitReason | None, sentence: str | None) -> RunState:

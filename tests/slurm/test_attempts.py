@@ -35,6 +35,15 @@ def test_crashes_are_limited_and_the_same_step_twice_is_the_end() -> None:
     assert attempts.goes_on(ended(ExitReason.NCCL, 2, stuck=7), allowed)  # a network may fail twice at one step
 
 
+def test_a_job_queues_itself_again_where_its_attempt_was_judged_to_go_on() -> None:
+    allowed = attempts.limits(None)
+    judged = ended(ExitReason.CRASH, 1, stuck=7)  # the attempt itself has written where it stuck
+    assert not attempts.goes_on(judged, allowed)
+    assert attempts.may_help(judged, allowed)
+    assert attempts.may_help(ended(ExitReason.PREEMPTION, 100), allowed)
+    assert not attempts.may_help(ended(ExitReason.DISK_FULL, 1), allowed)
+
+
 def test_a_retry_counts_anew() -> None:
     allowed = attempts.limits(None)
     assert not attempts.goes_on(ended(ExitReason.CRASH, 3), allowed)

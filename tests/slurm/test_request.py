@@ -11,7 +11,7 @@ from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState
 from slurm.queue.client import Limits
 from slurm.request import Container, Request, Runtime, grouped, request_of
-from slurm.submit import _chunks
+from slurm.submit import chunks
 from sweeps.launching import needs
 from sweeps.launching.plan import Action, PlannedRun
 from tests.configs import TREE, embedded_mapping, verl_mapping
@@ -158,11 +158,11 @@ def test_arrays_fit_the_cluster_and_share_the_throttle(
     runs: int, array: int, submit: int | None, throttle: int | None
 ) -> None:
     wanted = [planned(i, small()) for i in range(runs)]
-    chunks = _chunks(wanted, Request((), throttle=throttle), Limits(array, submit))
-    assert [run for _, chunk in chunks for run in chunk] == wanted
-    assert all(0 < len(chunk) <= min(array, submit or array) for _, chunk in chunks)
-    shares = [request.throttle for request, _ in chunks]
+    arrays = chunks(wanted, Request((), throttle=throttle), Limits(array, submit))
+    assert [run for _, part in arrays for run in part] == wanted
+    assert all(0 < len(part) <= min(array, submit or array) for _, part in arrays)
+    shares = [request.throttle for request, _ in arrays]
     if throttle is None:
         assert set(shares) == {None}
     else:
-        assert sum(share or 0 for share in shares) == max(throttle, len(chunks))
+        assert sum(share or 0 for share in shares) == max(throttle, len(arrays))
