@@ -209,7 +209,7 @@ def sizes(runs: Runs, source: str) -> str:
     text = f"n = {seeds_an_arm(len(records) for records in runs.arms.values())}"
     if not runs.evaluations.empty:
         problems = runs.evaluations.drop_duplicates(["run", "data_set", "problem"]).groupby("run", observed=True).size()
-        text += f", {span(problems)} held-out problems with {span(runs.evaluations['n'])} samples each"
+        text += f", {span(problems)} held-out problems with {span(runs.evaluations['n'].unique())} samples each"
     unfinished = sum(record.status is not RunStatus.DONE for record in runs.records)
     text += f", {unfinished} of {len(runs.records)} runs not done" if unfinished else ""
     return f"{text}. {_broken(runs)}Source: {source}."
