@@ -1,4 +1,4 @@
-"""What matplotlib measures again and again while it lays out and draws a figure, measured once.
+"""What matplotlib makes and measures again and again while it draws a figure, made and measured once.
 
 Texts, ticks and what stands around axes take most of its time. The names with an underscore are matplotlib's own: a
 version without them draws the same figures, only slower.
@@ -6,11 +6,13 @@ version without them draws the same figures, only slower.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis, Tick
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontManager, FontProperties, fontManager
 from matplotlib.markers import MarkerStyle
@@ -26,8 +28,10 @@ _Size: TypeAlias = tuple[float, float, float]
 _Generic: TypeAlias = tuple[tuple[str, ...], ...]
 
 _GENERIC_FONTS: tuple[Any, ...] = ("font.sans-serif", "font.serif", "font.monospace", "font.cursive", "font.fantasy")
+_TICK_PARTS = ("tick1line", "tick2line", "gridline", "label1", "label2")
 _TICKS = ("_update_ticks", "_get_ticklabel_bboxes")
 _find: Any = getattr(FontManager, "_find_fonts_by_props", None)
+_get_tick: Any = getattr(Axis, "_get_tick", None)
 _measure = TextToPath().get_text_width_height_descent
 _set_marker: Any = getattr(MarkerStyle, "_set_marker", None)
 
@@ -66,13 +70,25 @@ def _text_size(text: str, font: FontProperties, ismath: _IsMath, _generic: _Gene
 
 
 @contextmanager
-def markers_shared() -> Iterator[None]:
-    """A context in which a copied line has the marker of the first one; matplotlib copies its outlines each time.
+def ticks_copied() -> Iterator[None]:
+    """A context in which an axis makes its first tick and copies it for the others.
 
-    Every tick is such a copy. Nobody changes the marker of a line: lines get other markers.
+    Matplotlib makes each from its settings, lets it look like the first one, and copies the outlines of the markers.
+    Nobody changes the marker of a line: lines get other markers.
     """
-    with _method(MarkerStyle, "_set_marker", _share_marker):
+    with _method(Axis, "_get_tick", _copy_tick), _method(MarkerStyle, "_set_marker", _share_marker):
         yield
+
+
+def _copy_tick(axis: Axis, major: bool) -> Tick:
+    ticks: list[Tick] = vars(axis).get("majorTicks" if major else "minorTicks", [])
+    if not ticks:
+        first: Tick = _get_tick(axis, major)
+        return first
+    tick = copy(ticks[0])
+    for part in _TICK_PARTS:
+        setattr(tick, part, copy(getattr(tick, part)))
+    return tick
 
 
 def _share_marker(style: MarkerStyle, marker: object) -> None:

@@ -89,7 +89,7 @@ def house(settings: Mapping[Any, Any] | None = None) -> Iterator[None]:
     with (
         mpl.rc_context({**_RC, **(settings or {})}),
         measuring.texts_once(),
-        measuring.markers_shared(),
+        measuring.ticks_copied(),
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")

@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 
 import matplotlib as mpl
 import pytest
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontManager, FontProperties
 from matplotlib.markers import MarkerStyle
@@ -52,7 +53,7 @@ def test_a_picture_is_the_same_without_memory(runs: Runs, suffix: str, monkeypat
     remembered = pictures()
     monkeypatch.setattr(measuring, "ticks_once", _nothing)
     monkeypatch.setattr(measuring, "texts_once", nullcontext)
-    monkeypatch.setattr(measuring, "markers_shared", nullcontext)
+    monkeypatch.setattr(measuring, "ticks_copied", nullcontext)
     assert pictures() == remembered
 
 
@@ -95,7 +96,7 @@ def test_the_fonts_of_a_pdf_are_looked_for_where_it_asks() -> None:
 def test_matplotlib_measures_for_itself_outside_the_house_style() -> None:
     def own() -> list[object]:
         owners = (TextToPath, "get_text_width_height_descent"), (FontManager, "_find_fonts_by_props")
-        return [vars(owner)[name] for owner, name in (*owners, (MarkerStyle, "_set_marker"))]
+        return [vars(owner)[name] for owner, name in (*owners, (MarkerStyle, "_set_marker"), (Axis, "_get_tick"))]
 
     before = own()
     with style.house():
