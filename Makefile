@@ -14,7 +14,7 @@ $(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) el
 	f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
 endef
 
-.PHONY: help setup setup-gpu setup-light verl-record sweep slurm-demo test lint format lock scripts benchmark benchmark-driver benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
+.PHONY: help licences setup setup-gpu setup-light verl-record sweep slurm-demo test lint format lock scripts benchmark benchmark-driver benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -70,6 +70,9 @@ lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
 		--no-emit-index-url --output-file requirements-gpu.lock
 	$(UV) pip compile --quiet pyproject.toml --extra trl --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --constraint requirements.lock --output-file requirements-trl.lock
+
+licences: setup ## write the licences of the locked packages again
+	$(BIN)/python -m tests.licences
 
 verl-record: setup ## write what a plan knows of verl where it is not installed
 	$(BIN)/python -c 'import orjson; from sweeps.verl import source as v; \
