@@ -12,6 +12,8 @@ import pytest
 from tests.configs import QUICK
 from tests.strangers import QAE, ROOT, SWEEP
 
+pytestmark = pytest.mark.slow
+
 VARIABLES = ("WANDB_API_KEY", "HF_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY")
 NETRC = ("api.wandb.ai", "huggingface.co")
 TAKE = "import sys; from pathlib import Path; from sweeps.run_store.snapshot import take; take(Path(sys.argv[1]))"
