@@ -78,6 +78,9 @@ lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
 	$(UV) pip compile --quiet pyproject.toml --extra trl --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --constraint requirements.lock --output-file requirements-trl.lock
 
+licences: setup ## write the licences of the locked packages again
+	$(BIN)/python -m tests.licences
+
 verl-record: setup ## write what a plan knows of verl where it is not installed
 	$(BIN)/python -c 'import orjson; from sweeps.verl import source as v; \
 		v.RECORD.write_bytes(orjson.dumps(v.recorded(v.installed()), option=orjson.OPT_INDENT_2))'

@@ -16,7 +16,7 @@ from rich import box
 from analysis import statistics
 from analysis.runs.frames import ArmName, Runs
 from analysis.statistics.intervals import FloatArray
-from analysis.table import final_means, last_common_evaluation, last_steps_of
+from analysis.table import final_means, last_common_evaluation, last_steps_of, whole_counts
 from analysis.wording import signed
 from qae import metrics
 from qae.literal import LiteralTable
@@ -142,7 +142,7 @@ def of_pass_at(k: int) -> Measure:
             return (
                 logged.tail(1).T.set_axis(["value"], axis=1).rename(index=_seeds(runs, arm)) if len(logged) else logged
             )
-        counts = statistics.whole_evaluations(runs.counts(arm))
+        counts = whole_counts(runs, arm)
         step = last_common_evaluation(counts)
         rows = counts[counts["step"] == step]
         if rows.empty or (rows["n"] < k).any():

@@ -132,8 +132,8 @@ def last_steps_of(runs: Runs, arm: ArmName) -> "pd.Series[int]":
 
 
 def _result(runs: Runs, arm: ArmName, step: int, reached: Sequence[str], of: int) -> ArmResult:
-    counts = runs.counts(arm)
-    counts = statistics.whole_evaluations(counts[counts["run"].isin(reached)])
+    counts = whole_counts(runs, arm)
+    counts = counts[counts["run"].isin(reached)]
     evaluated = last_common_evaluation(counts)
     entropy = _columns(runs.series(arm, metrics.ENTROPY.name), reached)
     at_evaluation = counts[counts["step"] == evaluated]
@@ -144,12 +144,17 @@ def _result(runs: Runs, arm: ArmName, step: int, reached: Sequence[str], of: int
         step=step,
         entropy_final=mean_of(final_means(runs, arm, metrics.ENTROPY, reached)),
         entropy_peak=mean_of(entropy.max()),
-        pass_1=statistics.pass_at_k_estimate(counts, evaluated, 1),
-        pass_16=statistics.pass_at_k_estimate(counts, evaluated, 16),
+        pass_1=statistics.pass_at_k_estimate(at_evaluation, evaluated, 1),
+        pass_16=statistics.pass_at_k_estimate(at_evaluation, evaluated, 16),
         samples=int(at_evaluation["n"].min()) if len(at_evaluation) else 0,
         zero_share=mean_of(_columns(runs.series(arm, metrics.ZERO_FRACTION.name), reached).mean()),
         length=mean_of(final_means(runs, arm, metrics.LENGTH_MEAN, reached)),
     )
+
+
+def whole_counts(runs: Runs, arm: ArmName) -> pd.DataFrame:
+    """`statistics.whole_evaluations` of an arm's runs."""
+    return runs.remembered("whole counts", arm, lambda: statistics.whole_evaluations(runs.counts(arm)))
 
 
 def last_common_evaluation(counts: pd.DataFrame) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from analysis.commands.arm_options import arm_options
+from analysis.imports import single_threaded_products, undocumented_artists
 from analysis.wording import hint
 from qae import numbers, terminal
 from qae.command_line import Command, MistakeError, root_option, say
@@ -141,6 +142,7 @@ def compare(
 )
 @arm_options
 @root_option
+@single_threaded_products()
 def figures(
     words: tuple[str, ...],
     chosen: str | None,
@@ -156,7 +158,8 @@ def figures(
     From other runs: `qae figures SOURCE fig9`. A word that is both a figure and a source is the figure; ./WORD is the
     folder.
     """
-    from analysis import drawing
+    with undocumented_artists():
+        from analysis import drawing
     from analysis import figures as of_any_runs
     from analysis.commands import choice, figure_choice, output
     from analysis.sources import SourceError

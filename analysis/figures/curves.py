@@ -43,8 +43,9 @@ def summary_over_seeds(series: pd.DataFrame) -> pd.DataFrame:
     series = series.dropna(how="all")
     summary = statistics.means_over_seeds(series)
     two = (summary["seeds"] == 2) & np.isfinite(summary["value"])
-    summary["low"] = summary["low"].mask(two, series.min(axis=1))
-    summary["high"] = summary["high"].mask(two, series.max(axis=1))
+    if two.any():
+        summary["low"] = summary["low"].mask(two, series.min(axis=1))
+        summary["high"] = summary["high"].mask(two, series.max(axis=1))
     return summary
 
 

@@ -41,7 +41,7 @@ def draw(runs: Runs, source: str) -> Figure:
             )
         panel.axhline(0, **style.REFERENCE)
         panel.axvline(0, **style.REFERENCE)
-        rank = points[metric.name].corr(points["change"], method="spearman")
+        rank = points[[metric.name, "change"]].corr("spearman").to_numpy()[0, 1]
         panel.set_title(f"rank correlation {rank:.2f}" if pd.notna(rank) else "")
         panel.set_xlabel(f"{style.labelled(metric)},\nmean of steps 1 to {FIRST_STEPS}")
     axes[0].set_ylabel(f"Change of {style.labelled(metrics.ENTROPY).lower()}")

@@ -80,13 +80,18 @@ class Look:
 
 
 @contextmanager
-def house() -> Iterator[None]:
-    """The context in which figures are drawn and saved.
+def house(settings: Mapping[Any, Any] | None = None) -> Iterator[None]:
+    """The context in which figures are drawn and saved, with matplotlib's settings for some of them.
 
     A letter that the font lacks is a box in the picture; a warning for each of them would say no more. Whoever sets
     ``font.family`` to a list of fonts in matplotlibrc has it drawn.
     """
-    with mpl.rc_context(_RC), measuring.texts_once(), warnings.catch_warnings():
+    with (
+        mpl.rc_context({**_RC, **(settings or {})}),
+        measuring.texts_once(),
+        measuring.ticks_copied(),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from font")
         yield
 
@@ -101,8 +106,8 @@ def settle(figure: Figure, dpi: int = DPI, *, as_svg: bool = False) -> None:
     """
     engine = figure.get_layout_engine()
     if engine is not None:
-        measured_by: dict[Any, Any] = {"savefig.format": "svg" if as_svg else "png"}
-        with house(), mpl.rc_context(measured_by), measuring.surroundings_once(figure):
+        measured_by = {"savefig.format": "svg" if as_svg else "png"}
+        with house(measured_by), measuring.surroundings_once(figure):
             figure.set_dpi(_SVG_DPI if as_svg else dpi)
             engine.execute(figure)
         figure.set_layout_engine(None)  # "none" would leave an engine, for whose sake a figure is drawn twice
@@ -118,8 +123,7 @@ def save(figure: Figure, file: BinaryIO, suffix: str, *, dpi: int = DPI, name: s
         dpi: dots per inch of a PNG.
         name: of the figure. The ids of an SVG depend on it, so that several can stand in one page.
     """
-    ids: dict[Any, Any] = {"svg.hashsalt": f"qae {name}"}
-    with house(), mpl.rc_context(ids), measuring.ticks_once(figure):
+    with house({"svg.hashsalt": f"qae {name}"}), measuring.ticks_once(figure):
         figure.savefig(file, format=suffix, metadata=_METADATA.get(suffix), dpi=dpi)
 
 
@@ -209,7 +213,7 @@ def sizes(runs: Runs, source: str) -> str:
     text = f"n = {seeds_an_arm(len(records) for records in runs.arms.values())}"
     if not runs.evaluations.empty:
         problems = runs.evaluations.drop_duplicates(["run", "data_set", "problem"]).groupby("run", observed=True).size()
-        text += f", {span(problems)} held-out problems with {span(runs.evaluations['n'])} samples each"
+        text += f", {span(problems)} held-out problems with {span(runs.evaluations['n'].unique())} samples each"
     unfinished = sum(record.status is not RunStatus.DONE for record in runs.records)
     text += f", {unfinished} of {len(runs.records)} runs not done" if unfinished else ""
     return f"{text}. {_broken(runs)}Source: {source}."

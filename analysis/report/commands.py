@@ -7,6 +7,7 @@ import click
 
 from analysis.commands.arm_options import arm_options
 from analysis.garbage import rare_collections
+from analysis.imports import single_threaded_products, undocumented_artists
 from qae.command_line import MistakeError, root_option, say
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 @arm_options
 @root_option
 @rare_collections()
+@single_threaded_products()
 def report(source: str | None, out: Path | None, root: Path, rule: "ArmRule", *, figures: bool) -> None:
     """Write one HTML file about a SWEEP (default: the one launched last): tables, figures, data quality.
 
@@ -29,7 +31,8 @@ def report(source: str | None, out: Path | None, root: Path, rule: "ArmRule", *,
     """
     if out is not None and out.suffix not in (".html", ".htm"):
         raise MistakeError(f"--out {out} cannot be written: end its name with .html")
-    from analysis import drawing
+    with undocumented_artists():
+        from analysis import drawing
     from analysis.commands import choice, output
     from analysis.report import contents
     from qae.run_directory import write_atomic

@@ -188,8 +188,8 @@ def _runs(runs: Runs) -> Table:
 def _run(runs: Runs, record: RunRecord) -> tuple[Cell, ...]:
     entropy = runs.series(record.arm, metrics.ENTROPY.name)
     own = entropy[record.id].dropna() if record.id in entropy else None
-    counts = runs.counts(record.arm)
-    counts = statistics.whole_evaluations(counts[counts["run"] == record.id])
+    counts = table.whole_counts(runs, record.arm)
+    counts = counts[counts["run"] == record.id]
     last = int(counts["step"].max()) if len(counts) else -1
     at_last = counts[counts["step"] == last]
     return (
@@ -200,8 +200,8 @@ def _run(runs: Runs, record: RunRecord) -> tuple[Cell, ...]:
         _number(record.step),
         _number(record.total_steps) if record.total_steps else Cell(_NOTHING),
         Cell(_NOTHING) if own is None or own.empty else _estimate(float(own.iloc[-1]), "entropy"),
-        _estimate(statistics.pass_at_k_estimate(counts, last, 1), "pass@k"),
-        _estimate(statistics.pass_at_k_estimate(counts, last, 16), "pass@k"),
+        _estimate(statistics.pass_at_k_estimate(at_last, last, 1), "pass@k"),
+        _estimate(statistics.pass_at_k_estimate(at_last, last, 16), "pass@k"),
         _number(len(at_last)),
         _number(int(at_last["n"].min())) if len(at_last) else Cell(_NOTHING),
     )

@@ -186,10 +186,7 @@ class Runs:
     def _series(self, arm: ArmName, name: str) -> pd.DataFrame:
         wide = self._wide.get(name)
         if wide is None:
-            rows = self.metrics.take(self._rows.get(name, np.empty(0, np.int64)))
-            wide = rows.pivot_table(index="step", columns="run", values="value", aggfunc="last", observed=True)
-            wide.columns = wide.columns.astype(str)
-            self._wide[name] = wide
+            wide = self._wide[name] = _pivoted(self.metrics.take(self._rows.get(name, np.empty(0, np.int64))))
         columns = [record.id for record in self.arms[arm] if record.id in wide.columns]
         return wide[columns].dropna(how="all")
 
@@ -210,6 +207,15 @@ class Runs:
     @cached_property
     def _wide(self) -> dict[str, pd.DataFrame]:
         return {}
+
+
+def _pivoted(rows: pd.DataFrame) -> pd.DataFrame:
+    """A metric's values: a row a step, a column a run, both in order. Of a run's values at a step the last counts."""
+    steps, at = np.unique(rows["step"].to_numpy(dtype=np.int64), return_inverse=True)
+    numbers, runs = pd.factorize(rows["run"].astype("str"), sort=True)
+    values = np.full((len(runs), len(steps)), np.nan)
+    values[numbers, at] = rows["value"].to_numpy(dtype=np.float64)
+    return pd.DataFrame(values.T, pd.Index(steps, name="step"), pd.Index(runs, dtype="str", name="run"))
 
 
 def _categorical(names: "pd.Series[Any]") -> "pd.Series[Any]":

@@ -155,13 +155,13 @@ def _evaluations(directory: RunDirectory) -> tuple[pd.DataFrame, int]:
     return frame, lines.damaged + len(lines.records) - len(whole)
 
 
-def _count(line: Mapping[str, object]) -> dict[str, object] | None:
-    """A line of evaluation.jsonl with numbers as numbers; None where it holds no possible counts."""
-    at, n, c = (numbers.step(line.get(name)) for name in ("step", "n", "c"))
-    named = all(isinstance(line.get(name), str) for name in ("data_set", "problem"))
-    if at is None or n is None or c is None or c > n or not named:
+def _count(line: Mapping[str, object]) -> tuple[object, ...] | None:
+    """A line of evaluation.jsonl as a row, with numbers as numbers; None where it holds no possible counts."""
+    at, n, c = numbers.step(line.get("step")), numbers.step(line.get("n")), numbers.step(line.get("c"))
+    data_set, problem = line.get("data_set"), line.get("problem")
+    if at is None or n is None or c is None or c > n or not (isinstance(data_set, str) and isinstance(problem, str)):
         return None
-    return {**line, "step": at, "n": n, "c": c, "mean_length": numbers.number(line.get("mean_length"))}
+    return at, data_set, problem, n, c, numbers.number(line.get("mean_length"))
 
 
 def _concatenate(frames: Iterable[pd.DataFrame], columns: Sequence[str]) -> pd.DataFrame:

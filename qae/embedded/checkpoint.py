@@ -2,10 +2,13 @@
 
 import io
 import logging
+import os
 import pickle
 import re
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,6 +18,10 @@ from qae.run_directory import write_atomic
 _NAME = re.compile(r"step-(\d+)\.pt")
 _KEPT = 2
 _log = logging.getLogger(__name__)
+
+
+class ForeignFileError(Exception):
+    """A file of tensors that belongs to another user; its text is one sentence with the owner and what to do."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,22 @@ def to_bytes(values: object) -> bytes:
     return buffer.getvalue()
 
 
+def read(path: Path) -> Any:  # noqa: ANN401  # what `torch.save` was given
+    """Tensors and plain values of a file; an object of any other kind, which could run code, is refused.
+
+    Raises:
+        ForeignFileError: the file belongs to another user who is not root.
+    """
+    with path.open("rb") as file:
+        owner = os.fstat(file.fileno()).st_uid
+        if owner not in (0, os.geteuid(), _owner_of_new_files(path.parent)):
+            raise ForeignFileError(
+                f"{path} belongs to user {owner} and is not read: copy it under your own name if you trust it, or "
+                "remove it"
+            )
+        return torch.load(file, weights_only=True)
+
+
 def save(directory: Path, step: int, policy: Policy, adapted_k: float | None) -> None:
     """Write the state after a step and drop all but the newest two.
 
@@ -57,18 +80,31 @@ def save(directory: Path, step: int, policy: Policy, adapted_k: float | None) ->
 
 
 def load_newest(directory: Path, policy: Policy) -> Resumed:
-    """Continue from the newest readable checkpoint, if any; what a killed writer left unfinished is removed."""
+    """Continue from the newest readable checkpoint, if any; what a killed writer left unfinished is removed.
+
+    Raises:
+        ForeignFileError: that checkpoint is another user's.
+    """
     for unfinished in directory.glob(".step-*.tmp"):
         unfinished.unlink()
     for step, path in _newest_first(directory):
         try:
-            content = torch.load(path, weights_only=True)
+            content = read(path)
         except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
             _log.warning("%s cannot be read (%s); trying the one before", path, error)
             continue
         policy.load(content)
         return Resumed(step, content.get("adapted_k"))
     return Resumed(0, None)
+
+
+def _owner_of_new_files(folder: Path) -> int | None:
+    """Whom our files in a folder belong to, which a network file system decides; None where we may write none."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            return os.fstat(file.fileno()).st_uid
+    except OSError:
+        return None
 
 
 def _newest_first(directory: Path) -> list[tuple[int, Path]]:

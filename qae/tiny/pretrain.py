@@ -49,6 +49,7 @@ def pretrained_model(
 
     Raises:
         PretrainingStoppedError: `should_stop` said yes.
+        ForeignFileError: the cached start is another user's.
     """
     path = cache / f"pretrained-{_fingerprint(config)}.pt"
     transformer = _fresh_model(config, arithmetic)
@@ -56,7 +57,7 @@ def pretrained_model(
         if not path.exists():
             _train(transformer, config, arithmetic, should_stop)
             write_atomic(path, checkpoint.to_bytes(transformer.state_dict()))
-    transformer.load_state_dict(torch.load(path, weights_only=True))
+    transformer.load_state_dict(checkpoint.read(path))
     return transformer
 
 

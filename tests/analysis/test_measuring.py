@@ -6,8 +6,10 @@ from contextlib import contextmanager, nullcontext
 
 import matplotlib as mpl
 import pytest
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontManager, FontProperties
+from matplotlib.markers import MarkerStyle
 from matplotlib.textpath import TextToPath
 
 from analysis import figures
@@ -52,6 +54,7 @@ def test_a_picture_is_the_same_without_memory(runs: Runs, suffix: str, monkeypat
     remembered = pictures()
     monkeypatch.setattr(measuring, "ticks_once", _nothing)
     monkeypatch.setattr(measuring, "texts_once", nullcontext)
+    monkeypatch.setattr(measuring, "ticks_copied", nullcontext)
     assert pictures() == remembered
 
 
@@ -85,8 +88,19 @@ def test_texts_are_measured_again_in_another_font() -> None:
     assert width("DejaVu Sans Mono") == width("DejaVu Sans Mono")
 
 
+def test_the_fonts_of_a_pdf_are_looked_for_where_it_asks() -> None:
+    figure = Figure()
+    figure.text(0, 0, "willow")
+    with mpl.rc_context({"pdf.use14corefonts": True}):
+        assert b"/Helvetica" in written(figure, "pdf")
+
+
 def test_matplotlib_measures_for_itself_outside_the_house_style() -> None:
-    before = TextToPath.get_text_width_height_descent
+    def own() -> list[object]:
+        owners = (TextToPath, "get_text_width_height_descent"), (FontManager, "_find_fonts_by_props")
+        return [vars(owner)[name] for owner, name in (*owners, (MarkerStyle, "_set_marker"), (Axis, "_get_tick"))]
+
+    before = own()
     with style.house():
-        assert TextToPath.get_text_width_height_descent is not before
-    assert TextToPath.get_text_width_height_descent is before
+        assert not set(own()) & set(before)
+    assert own() == before

@@ -9,7 +9,7 @@ from analysis import statistics
 from analysis.figures import curves, style
 from analysis.runs.frames import ArmName, Runs
 from analysis.statistics import Estimate, Mean
-from analysis.table import last_common_evaluation
+from analysis.table import last_common_evaluation, whole_counts
 from qae import metrics
 
 COLUMNS = ("panel", "series", "x", "value", "low", "high", "seeds")
@@ -94,7 +94,7 @@ def final_evaluation(runs: Runs, arm: ArmName) -> pd.DataFrame:
 
 
 def _final_evaluation(runs: Runs, arm: ArmName) -> pd.DataFrame:
-    counts = statistics.whole_evaluations(runs.counts(arm))
+    counts = whole_counts(runs, arm)
     early = counts["run"].isin([record.id for record in runs.arms[arm] if record.ended_early])
     others, ended = counts[~early], counts[early]
     step = int(ended["step"].max()) if others.empty and len(ended) else last_common_evaluation(others)
