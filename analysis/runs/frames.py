@@ -210,7 +210,8 @@ class Runs:
 
 
 def _pivoted(rows: pd.DataFrame) -> pd.DataFrame:
-    """A metric's values: a row a step, a column a run, both in order. Of a run's values at a step the last counts."""
+    """A metric's values: a row a step, a column a run, both in order. Of a run's numbers at a step the last counts."""
+    rows = rows[rows["value"].notna()]
     steps, at = np.unique(rows["step"].to_numpy(dtype=np.int64), return_inverse=True)
     numbers, runs = pd.factorize(rows["run"].astype("str"), sort=True)
     values = np.full((len(runs), len(steps)), np.nan)
