@@ -67,9 +67,14 @@ def _configuration(evidence: Evidence) -> Iterator[Finding]:
     try:
         found = run_id(config)
     except ConfigError as wrong:
-        text = f"whether config.yaml is that of the run cannot be told: {wrong}"
-        yield warning(Kind.CONFIG, evidence.run, text)
-    except (TypeError, ValueError, KeyError, AttributeError) as wrong:
+        if wrong.key == "backend":  # its package is not installed here
+            text = f"whether config.yaml is that of the run cannot be told: {wrong}"
+            yield warning(Kind.CONFIG, evidence.run, text)
+        else:
+            yield error(
+                Kind.CONFIG, evidence.run, f"config.yaml does not say what the run computes: {wrong}; {_LAUNCH}"
+            )
+    except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as wrong:
         text = f"config.yaml does not say what the run computes ({type(wrong).__name__}: {wrong}); {_LAUNCH}"
         yield error(Kind.CONFIG, evidence.run, text)
     else:
