@@ -36,6 +36,8 @@ def step(value: object) -> int | None:
 
     5, 5.0 and "5" are step 5.
     """
+    if type(value) is int:
+        return value if 0 <= value <= LARGEST_STEP else None
     if isinstance(value, bool) or (isinstance(value, str) and value.strip().lower() in _TRUTH):
         return None
     found = number(value)

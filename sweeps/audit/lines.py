@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from qae import metrics, numbers
 from qae.json_lines import JsonLines, loads, parse
@@ -32,11 +33,16 @@ class Lines:
     damaged: tuple[int, ...]
     torn: int
 
-    @property
+    @cached_property
     def steps(self) -> list[int]:
         """The step of each line, in order; a line without one has none."""
         found = (numbers.step(record.get("step")) for record in self.whole.records)
         return [step for step in found if step is not None]
+
+    @cached_property
+    def counted(self) -> dict[int, dict[str, object]]:
+        """Of a metrics file the lines that count, by step, in order."""
+        return {int(str(record["step"])): record for record in metrics_that_count(self.whole).records}
 
 
 def split(name: str, content: bytes | None) -> Lines:
@@ -71,7 +77,7 @@ def unreadable(lines: Lines, run: str, *, live: bool) -> list[Finding]:
 def missing_steps(lines: Lines, run: str) -> list[Finding]:
     """Steps that the metrics lack; they begin with step 0, the evaluated start, or with step 1."""
     findings = []
-    counted = counted_steps(lines)
+    counted = list(lines.counted)
     stepless = len(lines.whole.records) - len(lines.steps)
     if stepless:
         text = f"{stepless} of the lines of {lines.name} have no step, so their numbers belong to none"
@@ -110,16 +116,6 @@ def repeated(lines: Lines) -> bool:
     return len(set(lines.steps)) < len(lines.steps)
 
 
-def counted_steps(lines: Lines) -> list[int]:
-    """The steps of a metrics file that count, in order."""
-    return [int(str(record["step"])) for record in metrics_that_count(lines.whole).records]
-
-
-def counted_values(lines: Lines) -> dict[int, dict[str, object]]:
-    """The lines of a metrics file that count, by step."""
-    return {int(str(record["step"])): record for record in metrics_that_count(lines.whole).records}
-
-
 def evaluations(lines: Lines, of_metrics: Lines, run: str, *, ours: bool) -> list[Finding]:
     """Evaluations that the metrics tell of and the file lacks, and counts that cannot be.
 
@@ -129,7 +125,7 @@ def evaluations(lines: Lines, of_metrics: Lines, run: str, *, ours: bool) -> lis
         run: id of the run.
         ours: whether the toolkit's own trainers wrote it, which evaluate what they log.
     """
-    evaluated = [step for step, values in counted_values(of_metrics).items() if _PASS_AT_1 in values]
+    evaluated = [step for step, values in of_metrics.counted.items() if _PASS_AT_1 in values]
     by_step: dict[int, set[tuple[str, str]]] = {}
     impossible = []
     for record in evaluations_that_count(lines.whole).records:

@@ -108,7 +108,7 @@ def _progress(evidence: Evidence) -> Iterator[Finding]:
     state, run = evidence.state, evidence.run
     if not isinstance(state, RunState):
         return
-    counted, written = lines.counted_steps(evidence.metrics), evidence.metrics.steps
+    counted, written = list(evidence.metrics.counted), evidence.metrics.steps
     if state.status is RunStatus.DONE:
         last = counted[-1] if counted else 0
         if not state.step == state.total_steps == last:
@@ -142,7 +142,7 @@ def _best(evidence: Evidence) -> Iterator[Finding]:
         yield error(Kind.BEST_CHECKPOINT, run, f"best_checkpoint/{best}; remove best_checkpoint")
     if best is None or isinstance(best, str):
         return
-    values = lines.counted_values(evidence.metrics).get(best.step)
+    values = evidence.metrics.counted.get(best.step)
     value = values.get(best.metric) if values is not None else None
     if values is not None and not (is_number(value) and isclose(value, best.value, rel_tol=1e-12)):
         text = (
