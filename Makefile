@@ -14,7 +14,7 @@ $(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) el
 	f"Python 3.11, 3.12 or 3.13 is needed, {sys.executable} is {sys.version.split()[0]}: set PYTHON=/path/to/python3.12")'
 endef
 
-.PHONY: help setup setup-gpu setup-light verl-record sweep slurm-demo test lint format lock scripts benchmark benchmark-driver benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks clean
+.PHONY: help setup setup-gpu setup-light verl-record sweep slurm-demo test lint format lock scripts benchmark benchmark-driver benchmark-plan benchmark-trl paper benchmark-loading benchmark-search benchmark-statistics guard-table advice-table notebooks soak clean
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -115,6 +115,9 @@ advice-table: setup ## whether first steps name a baseline: chosen on seeds 0 to
 
 notebooks: setup ## execute the notebooks on $$QAE_SOURCE or runs/, into notebooks/executed
 	$(BIN)/python -m notebooks.execute
+
+soak: setup ## 200 short runs under random faults on a local Slurm for 15 minutes, then an audit (as root on Debian)
+	$(BIN)/python -m tests.slurm.soak $(SOAK)
 
 clean: ## remove the environment and caches; runs/ stays
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

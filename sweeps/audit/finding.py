@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+# What to type where numbers are gone for good.
+AGAIN = "move its directory away and launch its sweep again"
+
 
 class Severity(StrEnum):
     """What a finding means for the numbers."""

@@ -7,7 +7,7 @@ from functools import cached_property
 from qae import metrics, numbers
 from qae.json_lines import JsonLines, loads, parse
 from qae.run_directory import evaluations_that_count, metrics_that_count
-from sweeps.audit.finding import Finding, Kind, Mend, error, warning
+from sweeps.audit.finding import AGAIN, Finding, Kind, Mend, error, warning
 
 # What a second computation of a step measures differently; everything else is equal, bit for bit.
 _TIMES = ("time", "timing_s/", "perf/")
@@ -65,7 +65,7 @@ def unreadable(lines: Lines, run: str, *, live: bool) -> list[Finding]:
     if lines.damaged:
         numbered = _listed(lines.damaged)
         text = f"{numbered} of {lines.name} cannot be read, and what {_they(lines.damaged)} held is lost"
-        findings.append(error(Kind.DAMAGED_LINE, run, f"{text}; compare it with W&B's record, or run the run again"))
+        findings.append(error(Kind.DAMAGED_LINE, run, f"{text}; compare it with W&B's record, or {AGAIN}"))
     if lines.torn and not live:
         text = (
             f"{lines.name} ends with {lines.torn} bytes of a half line, which no reader counts; --repair moves it away"
@@ -81,10 +81,10 @@ def missing_steps(lines: Lines, run: str) -> list[Finding]:
     stepless = len(lines.whole.records) - len(lines.steps)
     if stepless:
         text = f"{stepless} of the lines of {lines.name} have no step, so their numbers belong to none"
-        findings.append(error(Kind.MISSING_STEPS, run, f"{text}; run the run again"))
+        findings.append(error(Kind.MISSING_STEPS, run, f"{text}; {AGAIN}"))
     if counted and (gaps := _gaps(counted)):
         text = f"{lines.name} goes to step {counted[-1]} and lacks {_ranges(gaps)}"
-        findings.append(error(Kind.MISSING_STEPS, run, f"{text}; run the run again, in another store"))
+        findings.append(error(Kind.MISSING_STEPS, run, f"{text}; {AGAIN}"))
     return findings
 
 
@@ -106,7 +106,7 @@ def doubled_steps(lines: Lines, run: str, *, alike: bool) -> list[Finding]:
         return []
     text = f"{lines.name} has {_ranges(differing)} with two results, and the last one counts"
     if alike:
-        return [error(Kind.DOUBLED_STEP, run, f"{text}; run the run again, in another store")]
+        return [error(Kind.DOUBLED_STEP, run, f"{text}; {AGAIN}")]
     text += ": its attempts had other machines, code or packages"
     return [warning(Kind.DOUBLED_STEP, run, f"{text}; provenance.json has them")]
 
@@ -141,12 +141,12 @@ def evaluations(lines: Lines, of_metrics: Lines, run: str, *, ours: bool) -> lis
     absent = [step for step in evaluated if step not in by_step]
     if absent and (ours or lines.exists):
         text = f"metrics.jsonl has pass@1 for {_ranges(absent)}, and {lines.name} has no counts of it"
-        findings.append(error(Kind.EVALUATION, run, f"{text}; run the run again, in another store"))
+        findings.append(error(Kind.EVALUATION, run, f"{text}; {AGAIN}"))
     every = set().union(*by_step.values()) if by_step else set()
     short = [step for step in evaluated if step in by_step and len(by_step[step]) < len(every)]
     if short and ours:
         text = f"{lines.name} lacks problems at {_ranges(short)}: {len(every)} are evaluated at other steps"
-        findings.append(error(Kind.EVALUATION, run, f"{text}; run the run again, in another store"))
+        findings.append(error(Kind.EVALUATION, run, f"{text}; {AGAIN}"))
     return findings
 
 

@@ -10,10 +10,9 @@ from qae.run_directory import RunState, RunStatus
 from sweeps import trainers
 from sweeps.audit import lines
 from sweeps.audit.evidence import Evidence
-from sweeps.audit.finding import Finding, Kind, Mend, error, warning
+from sweeps.audit.finding import AGAIN, Finding, Kind, Mend, error, warning
 from sweeps.run_store.identity import run_id
 
-_AGAIN = "run the run again, in another store"
 _LAUNCH = "launch its sweep again, which writes it anew"
 
 
@@ -115,10 +114,10 @@ def _progress(evidence: Evidence) -> Iterator[Finding]:
             text = (
                 f"state.json says done, at step {state.step} of {state.total_steps}, and metrics.jsonl ends at {last}"
             )
-            yield error(Kind.INCOMPLETE, run, f"{text}; {_AGAIN}")
+            yield error(Kind.INCOMPLETE, run, f"{text}; {AGAIN}")
     elif state.step > max(written, default=0):
         text = f"state.json says step {state.step}, and metrics.jsonl never came further than {max(written, default=0)}"
-        yield error(Kind.INCOMPLETE, run, f"{text}; {_AGAIN}")
+        yield error(Kind.INCOMPLETE, run, f"{text}; {AGAIN}")
 
 
 def _checkpoints(evidence: Evidence) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ python -m tests.slurm.soak --runs 200 --minutes 15 --seed 0
 import argparse
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ _PLACE = ("site=local", "resources.memory=1G", "resources.walltime=1:00:00", "sw
 _ROUNDS = 8
 _ROUND_SECONDS = 900.0
 _LOOK_SECONDS = 0.5
+_WORKER = "import sys; from sweeps.worker.job import run_in_worker; run_in_worker(sys.argv[1], 'undisturbed', 0)"
 _TRACKED_SHARE = 0.05  # of the runs: W&B's client takes longer to start than such a run to train
 
 
@@ -194,25 +196,18 @@ def _audit(root: Path) -> list[dict[str, str]]:
 
 def _compare(world: World, root: Path, settings: Settings) -> list[Row]:
     """The runs of each sweep that were interrupted most, against the same runs without a cluster and without faults."""
+    store = RunStore(world.root)
     rows = []
     for sweep in world.sweeps:
-        store = RunStore(world.root)
         runs = [store.directory(run.id) for run in store.manifest(sweep.name).runs]
         share = max(1, settings.sample // len(world.sweeps))
-        chosen = sorted(runs, key=lambda run: -run.read_state().attempt)[:share]
-        seeds = ",".join(sorted(_seed(world, sweep, run) for run in chosen))
-        kept = [word for word in sweep.arguments if not word.startswith(("seed=", "hydra/launcher="))]
-        command = [sys.executable, "sweep.py", *kept, f"seed={seeds}", f"sweep.root={root}"]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-        rows += [
-            matrix.compare(f"{sweep.name} {run.run_id}", run, RunDirectory(root / run.run_id), 0.0) for run in chosen
-        ]
+        for run in sorted(runs, key=lambda run: -run.read_state().attempt)[:share]:
+            undisturbed = RunDirectory(root / run.run_id)
+            undisturbed.path.mkdir(parents=True)
+            shutil.copy(run.config, undisturbed.config)
+            subprocess.run([sys.executable, "-c", _WORKER, undisturbed.path], cwd=ROOT, check=True, capture_output=True)
+            rows.append(matrix.compare(f"{sweep.name} {run.run_id}", run, undisturbed, 0.0))
     return rows
-
-
-def _seed(world: World, sweep: Sweep, run: RunDirectory) -> str:
-    (overrides,) = [each.overrides for each in RunStore(world.root).manifest(sweep.name).runs if each.id == run.run_id]
-    return next(override for override in overrides if override.startswith("seed=")).removeprefix("seed=")
 
 
 def told(result: Result, settings: Settings) -> list[str]:

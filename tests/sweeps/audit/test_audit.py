@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 
 from qae.run_directory import JsonlWriter, RunDirectory, RunStatus, read_metrics
+from qae.tracked_steps import Tracked
+from sweeps.audit.evidence import gather
+from sweeps.audit.finding import Kind, Severity
+from sweeps.audit.run import check
 from sweeps.run_store.locking import exclusive
 from sweeps.run_store.store import RunStore
 from sweeps.worker.attempt import run_job
@@ -366,3 +370,25 @@ def test_of_many_places_the_first_are_named(audited: Audited) -> None:
         lines.append(*({"step": step} for step in (8, 10, 12, 14, 15)))
     sentences: Sequence[str] = [finding["sentence"] for finding in audited.findings()]
     assert any("steps 7, 9, 11 and 1 more places" in sentence for sentence in sentences)
+
+
+def test_wandb_may_end_early_but_not_late(audited: Audited) -> None:
+    evidence = gather(audited.done)
+    compared = {
+        last: [(finding.severity, finding.kind) for finding in check(replace(evidence, tracked=Tracked(last, files=1)))]
+        for last in (None, STEPS - 1, STEPS, STEPS + 1)
+    }
+    late, early = [(Severity.ERROR, Kind.TRACKING)], [(Severity.WARNING, Kind.TRACKING)]
+    assert compared == {None: early, STEPS - 1: early, STEPS: [], STEPS + 1: late}
+    odd = Tracked(None, files=1, unreadable=("run-x.wandb cannot be read",))
+    assert [finding.severity for finding in check(replace(evidence, tracked=odd))] == [Severity.WARNING]
+
+
+def test_files_of_wandb_are_read(audited: Audited) -> None:
+    folder = audited.done.path / "wandb" / "offline-run-1-x"
+    folder.mkdir(parents=True)
+    (folder / "run-x.wandb").write_bytes(b"something else")
+    (finding,) = audited.findings()
+    assert (finding["severity"], finding["kind"]) == ("warning", "tracking")
+    assert "qae sync" in finding["sentence"]
+    assert "3 runs not compared with W&B" in audited.audit().stderr
