@@ -136,7 +136,7 @@ def _read(directory: RunDirectory, *, checksums: bool, live: bool) -> Evidence:
 def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
-    except OSError:
+    except FileNotFoundError:
         return None
 
 

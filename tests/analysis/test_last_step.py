@@ -24,7 +24,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 def test_the_last_step_is_that_of_the_whole_reader(recorded: Path) -> None:
-    paths = sorted(recorded.glob("wandb/*/*.wandb"))
+    paths = sorted(recorded.glob("wandb/*run-*/run-*.wandb"))
     assert len(paths) == 2
     for path in paths:
         assert last_step(path.read_bytes()) == read_segment(path).metrics["step"].max()
@@ -35,7 +35,7 @@ def test_the_last_step_is_that_of_the_whole_reader(recorded: Path) -> None:
 
 @pytest.mark.slow
 def test_a_cut_file_has_an_earlier_step_and_one_of_something_else_is_named(recorded: Path, tmp_path: Path) -> None:
-    path = max(recorded.glob("wandb/*/*.wandb"), key=lambda path: last_step(path.read_bytes()) or 0)
+    path = max(recorded.glob("wandb/*run-*/run-*.wandb"), key=lambda path: last_step(path.read_bytes()) or 0)
     content = path.read_bytes()
     steps = [last_step(content[:end]) or 0 for end in range(len(content) // 2, len(content), 4096)]
     assert steps == sorted(steps)

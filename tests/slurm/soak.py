@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from qae.run_directory import RunDirectory
 from sweeps.run_store.store import RunStore
@@ -25,11 +26,13 @@ from tests.slurm.matrix import Row
 from tests.slurm.soak_world import FAULTS, ROOT, MissedError, Sweep, World, small_disk
 
 _PLACE = ("site=local", "resources.memory=1G", "resources.walltime=1:00:00", "sweep.parts=[]")
-_ROUNDS = 8
-_ROUND_SECONDS = 900.0
+_LAUNCHES = 8  # of a sweep, once the faults are over
+_SETTLE_SECONDS = 3600.0
 _LOOK_SECONDS = 0.5
 _WORKER = "import sys; from sweeps.worker.job import run_in_worker; run_in_worker(sys.argv[1], 'undisturbed', 0)"
 _TRACKED_SHARE = 0.05  # of the runs: W&B's client takes longer to start than such a run to train
+
+Log: TypeAlias = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Result:
         return [*(f"{run} is not done" for run in self.undone), *audited, *(f"{run} differs" for run in unequal)]
 
 
-def soak(cluster: Cluster, folder: Path, settings: Settings, log: Callable[[str], None]) -> Result:
+def soak(cluster: Cluster, folder: Path, settings: Settings, log: Log) -> Result:
     """Launch, let faults happen, follow to the end, audit, compare.
 
     Args:
@@ -93,13 +96,16 @@ def soak(cluster: Cluster, folder: Path, settings: Settings, log: Callable[[str]
         log: takes a sentence for each thing that happens.
     """
     with small_disk(folder, settings.megabytes) as disk:
-        world = World(cluster, folder, disk / "runs", _sweeps(settings), random.Random(settings.seed), log)
+        world = World(cluster, folder, disk / "runs", _sweeps(settings), random.Random(settings.seed))
         world.clock.write_text("0")
         try:
-            faults = _disturb(world, settings)
+            try:
+                faults = _disturb(world, settings, log)
+            finally:
+                world.calm()
+            _settle(world, log)
         finally:
-            world.calm()
-        _settle(world)
+            world.end()
         states = [run.read_state() for run in RunStore(world.root).runs()]
         reasons: Counter[str] = sum((Counter(state.reasons) for state in states), Counter())
         findings = _audit(world.root)
@@ -131,7 +137,7 @@ def _command(name: str, options: Sequence[str]) -> tuple[str, ...]:
     return ("-m", f"sweep.name={name}", *_PLACE, *own)
 
 
-def _disturb(world: World, settings: Settings) -> Counter[str]:
+def _disturb(world: World, settings: Settings, log: Log) -> Counter[str]:
     """Let faults happen, each kind once in a random order and then any; how often each has hit."""
     to_come = list(FAULTS)
     world.random.shuffle(to_come)
@@ -139,7 +145,7 @@ def _disturb(world: World, settings: Settings) -> Counter[str]:
     began = time.monotonic()
     while to_come or time.monotonic() - began < settings.seconds:
         if not world.undone():
-            world.log("all runs are done")
+            log("all runs are done")
             break
         _tend(world)
         _wait(world, world.random.expovariate(1 / settings.every))
@@ -151,7 +157,7 @@ def _disturb(world: World, settings: Settings) -> Counter[str]:
                 to_come.insert(0, kind)
             continue
         hits[kind] += 1
-        world.log(f"{kind}: {sentence}")
+        log(f"{kind}: {sentence}")
     return hits
 
 
@@ -169,20 +175,23 @@ def _tend(world: World) -> None:
             world.launch(sweep)
 
 
-def _settle(world: World) -> None:
-    """The same commands until all runs are done."""
-    for number in range(1, _ROUNDS + 1):
-        for sweep in world.sweeps:
-            if not sweep.is_followed() and not world.is_done(sweep):
-                world.launch(sweep, "sweep.retry=true")
-        deadline = time.monotonic() + _ROUND_SECONDS
-        while any(sweep.is_followed() for sweep in world.sweeps) and time.monotonic() < deadline:
-            world.release_held()
-            time.sleep(4 * _LOOK_SECONDS)
-        left = len(world.undone())
-        world.log(f"round {number} of the same commands is over: {left} runs are not done")
-        if not left:
-            return
+def _settle(world: World, log: Log) -> None:
+    """The same commands until all runs are done, or each has been given so often that it never will be."""
+    launches: Counter[str] = Counter()
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        ended = [sweep for sweep in world.sweeps if not sweep.is_followed()]
+        undone = [sweep for sweep in ended if not world.is_done(sweep)]
+        if len(ended) == len(world.sweeps) and not undone:
+            break
+        for sweep in undone:
+            launches[sweep.name] += 1
+            if launches[sweep.name] > _LAUNCHES:
+                return
+            log(f"{sweep.name} is launched again, {len(world.undone())} runs of the store are not done")
+            world.launch(sweep, "sweep.retry=true")
+        world.release_held()
+        time.sleep(4 * _LOOK_SECONDS)
 
 
 def _audit(root: Path) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -58,7 +58,6 @@ class World:
         root: of the run store, on a disk of its own.
         sweeps: that are launched.
         random: draws what is hit.
-        log: takes a sentence for each thing that happens.
     """
 
     cluster: Cluster
@@ -66,8 +65,6 @@ class World:
     root: Path
     sweeps: tuple[Sweep, ...]
     random: random.Random
-    log: Callable[[str], None]
-    since: float = field(default_factory=time.monotonic)
 
     @property
     def clock(self) -> Path:
@@ -123,6 +120,13 @@ class World:
         self.cluster.controller("start-controller")
         for node in _NODES:
             self.cluster.node("start-node", node)
+
+    def end(self) -> None:
+        """Stop launchers that still run."""
+        for sweep in self.sweeps:
+            if sweep.process is not None and sweep.is_followed():
+                sweep.process.terminate()
+                sweep.process.wait(_COMMAND_SECONDS)
 
     def release_held(self) -> None:
         """Let jobs start that Slurm holds, as `qae resume` would."""
