@@ -225,13 +225,15 @@ def told(result: Result, settings: Settings) -> list[str]:
     def listed(counts: Mapping[str, int]) -> str:
         return ", ".join(f"{number} {name}" for name, number in sorted(counts.items())) or "none"
 
+    interrupted = sum(row.interruptions for row in result.rows)
+    equal = sum(row.equal for row in result.rows)
     kinds = Counter(f"{each['severity']} ({each['kind']})" for each in result.findings)
     return [
         f"{settings.runs} runs of {settings.steps} steps, seed {settings.seed}: {result.attempts} attempts",
         f"faults: {sum(result.faults.values())}: {listed(result.faults)}",
         f"attempts that ended early: {listed(result.reasons)}",
         f"findings of qae audit: {listed(kinds)}",
-        *matrix.table(result.rows),
+        f"compared with undisturbed runs: {len(result.rows)}, of {interrupted} interruptions; equal bit for bit: {equal}",
         *(f"WRONG: {sentence}" for sentence in result.errors),
     ]
 

@@ -18,7 +18,7 @@ from sweeps.run_store.store import RunStore, StoreError
 from tests.slurm.conftest import Cluster
 
 ROOT = Path(__file__).parents[2]
-_CLOCK = Path(__file__).parent / "jumping_clock"
+CLOCK_FOLDER = Path(__file__).parent / "jumping_clock"
 _COMMAND_SECONDS = 60
 _NODES = ("n1", "n2", "n3", "n4")
 _LONGEST_JUMP = 7200.0  # seconds
@@ -78,7 +78,7 @@ class World:
 
     def launch(self, sweep: Sweep, *more: str) -> None:
         """Start a sweep's command."""
-        path = os.pathsep.join(filter(None, (str(_CLOCK), os.environ.get("PYTHONPATH"))))
+        path = os.pathsep.join(filter(None, (str(CLOCK_FOLDER), os.environ.get("PYTHONPATH"))))
         environment = {**os.environ, "PYTHONPATH": path, "QAE_SOAK_CLOCK": str(self.clock), "COLUMNS": "200"}
         with (self.folder / f"{sweep.name}.log").open("ab") as log:
             sweep.process = subprocess.Popen(
