@@ -233,7 +233,7 @@ def told(result: Result, settings: Settings) -> list[str]:
         f"faults: {sum(result.faults.values())}: {listed(result.faults)}",
         f"attempts that ended early: {listed(result.reasons)}",
         f"findings of qae audit: {listed(kinds)}",
-        f"compared with undisturbed runs: {len(result.rows)}, of {interrupted} interruptions; equal bit for bit: {equal}",
+        f"compared runs: {len(result.rows)}, interrupted {interrupted} times; equal bit for bit: {equal}",
         *(f"WRONG: {sentence}" for sentence in result.errors),
     ]
 
