@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 def test_nothing_is_lost_doubled_or_half_written(cluster: Cluster, tmp_path: Path) -> None:
     said: list[str] = []
-    settings = Settings(seed=1, runs=12, seconds=0.0, every=2.0, steps=96, sample=3, megabytes=96)
+    settings = Settings(seed=1, runs=9, seconds=0.0, every=1.5, steps=60, sample=3, megabytes=96)
     result = soak(cluster, tmp_path, settings, said.append)
     assert result.errors == [], "\n".join([*said, *told(result, settings)])
     assert sum(result.reasons.values()) > 0
