@@ -14,12 +14,13 @@ from qae.command_line import MistakeError, say
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from qae.run_directory import RunState
+    from qae.run_directory import RunDirectory, RunState
     from slurm.batches import Batch, BatchStore
     from slurm.queue.client import QueuedJob
     from sweeps.audit.finding import Finding
     from sweeps.audit.report import Audit
     from sweeps.audit.run import Queue
+    from sweeps.run_store.store import RunStore
 
 # A launcher says that a run is queued before it asks sbatch.
 _SUBMISSION_SECONDS = 60.0
@@ -30,14 +31,12 @@ class Cluster:
     """What a cluster says of a store.
 
     Attributes:
-        queues: by run id.
-        others: of all other runs.
+        queues: by run id, of the runs that have a job or said that they have one.
         findings: what is wrong with the store's jobs.
         doubt: why the cluster could not be asked, a sentence; empty where it answered or has no job of the store.
     """
 
     queues: "Mapping[str, Queue]"
-    others: "Queue"
     findings: "Sequence[Finding]" = field(default_factory=tuple)
     doubt: str = ""
 
@@ -59,12 +58,12 @@ def audit(store: Path | None, *, repair: bool, checkpoints: bool, as_json: bool)
     if not is_store(root):
         raise MistakeError(f"{root} is no run store: it has neither runs nor sweeps; give the folder of sweep.root")
     cluster = ask(root)
-    found = report.audit(root, cluster.queues, cluster.others, checksums=checkpoints)
+    found = report.audit(root, cluster.queues, checksums=checkpoints)
     for finding in (*cluster.findings, *found.findings):
         click.echo(json.dumps(_as_json(finding))) if as_json else say(_line(finding))
     if repair:
         try:
-            for sentence in report.repair(root, found, cluster.queues, cluster.others):
+            for sentence in report.repair(root, found, cluster.queues):
                 say(sentence, err=as_json)
         except OSError as error:
             raise MistakeError(f"{root} cannot be mended: {error}") from error
@@ -80,28 +79,27 @@ def ask(root: Path) -> Cluster:
     Args:
         root: of the store.
     """
+    from qae.run_directory import RunStatus
     from slurm.batches import BatchStore
     from slurm.queue import client
-    from sweeps.audit.run import NOT_ASKED, Queue
+    from sweeps.audit.run import Queue
     from sweeps.run_store.store import RunStore
     from sweeps.worker import forks
 
-    batches = BatchStore(root)
-    known, findings = _batches(batches)
-    if not known:
-        return Cluster({}, NOT_ASKED, findings)
+    store = RunStore(root)
+    known, findings = _batches(BatchStore(root))
+    unsettled = _unsettled(store)
+    if not known and not any(state.status is RunStatus.QUEUED for state in unsettled.values()):
+        return Cluster({}, findings)
     try:
         jobs = [job for job in client.queue() if job.name in known]
-        queued = _by_run(jobs, known)
-        ends = _ends(root, known, queued)
+        queues = {run: Queue(job.id, True) for run, job in _by_run(jobs, known).items()}
+        # The job of a run that its guard forked goes on with the fork.
+        queues = {forks.last_of(store.directory(run)).run_id: queue for run, queue in queues.items()} | queues
+        ends = _ends(store, known, {run: state for run, state in unsettled.items() if run not in queues})
     except client.SlurmError as error:
-        return Cluster({}, NOT_ASKED, findings, f"What is in the queue is not known: {error}.")
-    findings += _doubled(jobs, known)
-    queues = {run: Queue(job.id, True) for run, job in queued.items()}
-    # The job of a run that its guard forked goes on with the fork.
-    store = RunStore(root)
-    queues = {forks.last_of(store.directory(run)).run_id: queue for run, queue in queues.items()} | queues
-    return Cluster({**ends, **queues}, Queue(None, True), findings)
+        return Cluster({}, findings, f"What is in the queue is not known: {error}.")
+    return Cluster({**ends, **queues}, [*findings, *_doubled(jobs, known)])
 
 
 def _batches(store: "BatchStore") -> "tuple[dict[str, Batch], list[Finding]]":
@@ -151,14 +149,11 @@ def _run_of(job: "QueuedJob", known: "Mapping[str, Batch]") -> str | None:
     return runs[job.index] if job.index is not None and job.index < len(runs) else None
 
 
-def _ends(root: Path, known: "Mapping[str, Batch]", queued: "Mapping[str, QueuedJob]") -> "dict[str, Queue]":
+def _ends(store: "RunStore", known: "Mapping[str, Batch]", waiting: "Mapping[str, RunState]") -> "dict[str, Queue]":
     """What accounting says of runs that wait or run by their own word, and whose job the queue does not have."""
     from slurm.queue import client
     from sweeps.audit.run import Queue
 
-    waiting = {run: state for run, state in _unsettled(root, known).items() if run not in queued}
-    if not waiting:
-        return {}
     arrays = {state.job.partition("_")[0] for state in waiting.values() if state.job}
     names = sorted(name for name, batch in known.items() if batch.job_id in arrays)
     records = client.accounting(names, min(known[name].created for name in names)) if names else ()
@@ -167,29 +162,28 @@ def _ends(root: Path, known: "Mapping[str, Batch]", queued: "Mapping[str, Queued
     for run, state in waiting.items():
         record = ended.get(state.job or "")
         text = f"its job {state.job} {record.state.meaning}" if record else ""
-        found[run] = Queue(None, not _is_being_submitted(root, run), text)
+        found[run] = Queue(None, not _is_being_submitted(store.directory(run)), text)
     return found
 
 
-def _unsettled(root: Path, known: "Mapping[str, Batch]") -> "dict[str, RunState]":
-    from qae.run_directory import RunDirectory, RunStatus
+def _unsettled(store: "RunStore") -> "dict[str, RunState]":
+    """Runs that wait or run by their own word."""
+    from qae.run_directory import RunStatus
 
     found = {}
-    for run in dict.fromkeys(run for batch in known.values() for run in batch.runs):
+    for directory in store.runs():
         try:
-            state = RunDirectory(root / run).read_state()
+            state = directory.read_state()
         except (OSError, ValueError):  # the audit of the run says it
             continue
         if state.status in (RunStatus.QUEUED, RunStatus.RUNNING):
-            found[run] = state
+            found[directory.run_id] = state
     return found
 
 
-def _is_being_submitted(root: Path, run: str) -> bool:
-    from qae.run_directory import RunDirectory
-
+def _is_being_submitted(directory: "RunDirectory") -> bool:
     try:
-        return time.time() - RunDirectory(root / run).state.stat().st_mtime < _SUBMISSION_SECONDS
+        return time.time() - directory.state.stat().st_mtime < _SUBMISSION_SECONDS
     except OSError:
         return True
 

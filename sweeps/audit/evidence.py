@@ -79,16 +79,14 @@ def gather(directory: RunDirectory, *, checksums: bool = False, held: bool = Fal
         checksums: whether to read checkpoints whole and to compare their checksums.
         held: whether the caller holds the run's lock, so that nobody else runs it.
     """
-    for look in range(_LOOKS):
+    for _ in range(_LOOKS):
         before = _content(directory.state)
         live = not held and is_locked(directory)
         evidence = _read(directory, checksums=checksums, live=live)
         unchanged = _content(directory.state) == before and (held or is_locked(directory) == live)
         if live or unchanged:
             return evidence
-        if look == _LOOKS - 1:
-            return _read(directory, checksums=checksums, live=True)
-    raise AssertionError("a look always ends")
+    return _read(directory, checksums=checksums, live=True)
 
 
 def old_temporaries(folder: Path) -> Iterator[Path]:

@@ -48,17 +48,16 @@ class _OfRun:
     tracked: bool
 
 
-def audit(root: Path, queues: Mapping[str, Queue], others: Queue = NOT_ASKED, *, checksums: bool = False) -> Audit:
+def audit(root: Path, queues: Mapping[str, Queue], *, checksums: bool = False) -> Audit:
     """Audit a store; nothing in it is changed.
 
     Args:
         root: of the store.
         queues: what a cluster says of runs, by run id.
-        others: what it says of all other runs.
         checksums: whether to read checkpoints whole and to compare their checksums.
     """
     contents = between.look(RunStore(root))
-    found = list(_of_runs(root, {run: queues.get(run, others) for run in contents.runs}, checksums=checksums))
+    found = list(_of_runs(root, {run: queues.get(run, NOT_ASKED) for run in contents.runs}, checksums=checksums))
     findings = [*between.check(contents), *(finding for each in found for finding in each.findings)]
     order = list(Severity)
     return Audit(
@@ -68,7 +67,7 @@ def audit(root: Path, queues: Mapping[str, Queue], others: Queue = NOT_ASKED, *,
     )
 
 
-def repair(root: Path, found: Audit, queues: Mapping[str, Queue], others: Queue = NOT_ASKED) -> Iterator[str]:
+def repair(root: Path, found: Audit, queues: Mapping[str, Queue]) -> Iterator[str]:
     """Mend what may be mended; a sentence for each thing done, once it is done.
 
     Raises:
@@ -76,7 +75,7 @@ def repair(root: Path, found: Audit, queues: Mapping[str, Queue], others: Queue 
     """
     mendable = [finding for finding in found.findings if finding.mend is not None]
     for run in dict.fromkeys(finding.run for finding in mendable if finding.run):
-        yield from mend_run(RunStore(root).directory(run), queues.get(run, others))
+        yield from mend_run(RunStore(root).directory(run), queues.get(run, NOT_ASKED))
     for finding in mendable:
         if not finding.run:
             yield from mend_store(root, finding)

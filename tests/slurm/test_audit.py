@@ -53,7 +53,7 @@ def submit(root: Path, batch_id: str, run: RunDirectory) -> str:
 def findings(root: Path) -> list[Finding]:
     cluster = ask(root)
     assert cluster.doubt == ""
-    return [*cluster.findings, *audit(root, cluster.queues, cluster.others).findings]
+    return [*cluster.findings, *audit(root, cluster.queues).findings]
 
 
 @pytest.mark.usefixtures("cluster")
@@ -77,6 +77,12 @@ def test_a_run_waits_for_its_job_until_that_is_gone(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
+def test_a_run_whose_launcher_died_before_it_asked_for_a_job_waits_for_nothing(tmp_path: Path) -> None:
+    run = queued(tmp_path)
+    assert [(each.kind, each.run) for each in findings(tmp_path)] == [(Kind.NOT_QUEUED, run.run_id)]
+
+
+@pytest.mark.usefixtures("cluster")
 def test_a_run_that_is_just_being_submitted_is_not_missed(tmp_path: Path) -> None:
     run = queued(tmp_path)
     subprocess.run(["scancel", submit(tmp_path, "b3", run)], check=True, timeout=WAIT_SECONDS)
@@ -95,5 +101,5 @@ def test_a_damaged_batch_is_an_error_and_a_silent_cluster_a_doubt(
     found = ask(tmp_path)
     assert [(each.kind, each.is_error) for each in found.findings] == [(Kind.MANIFEST, True)]
     assert "squeue" in found.doubt
-    assert audit(tmp_path, found.queues, found.others).findings == ()
+    assert audit(tmp_path, found.queues).findings == ()
     monkeypatch.undo()
