@@ -132,6 +132,9 @@ docs: setup ## the documentation as a site, into site/; a warning is an error
 notebooks: setup ## execute the notebooks on $$QAE_SOURCE or runs/, into notebooks/executed
 	$(BIN)/python -m notebooks.execute
 
+soak: setup ## 200 short runs under random faults on a local Slurm for 15 minutes, then an audit (as root on Debian)
+	$(BIN)/python -m tests.slurm.soak $(SOAK)
+
 clean: ## remove the environment and caches; runs/ stays
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 

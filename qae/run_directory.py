@@ -324,7 +324,11 @@ def read_metrics(directory: RunDirectory) -> JsonLines:
     whole numbers and values that were NaN or infinite are floats again; a line without a usable step is not among
     the records.
     """
-    lines = read_jsonl(directory.metrics)
+    return metrics_that_count(read_jsonl(directory.metrics))
+
+
+def metrics_that_count(lines: JsonLines) -> JsonLines:
+    """Of all lines of a metrics.jsonl those that `read_metrics` gives."""
     by_step: dict[int, dict[str, object]] = {}
     last = -1
     for record in lines.records:
@@ -347,7 +351,11 @@ def values_of(line: dict[str, object]) -> dict[str, object]:
 
 def read_evaluations(directory: RunDirectory) -> JsonLines:
     """The run's evaluation lines, as `read_metrics`; of a step, data set and problem the last line counts."""
-    lines = read_jsonl(directory.evaluation)
+    return evaluations_that_count(read_jsonl(directory.evaluation))
+
+
+def evaluations_that_count(lines: JsonLines) -> JsonLines:
+    """Of all lines of an evaluation.jsonl those that `read_evaluations` gives."""
     by_key: dict[tuple[int | None, str, str, str], dict[str, object]] = {}
     last = -1
     for record in lines.records:

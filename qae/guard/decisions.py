@@ -59,9 +59,9 @@ def read(directory: RunDirectory) -> dict[str, Decision]:
     for line in read_jsonl(directory.guard).records:
         try:
             decision = Decision(**{**line, "action": Action(str(line["action"]))})  # type: ignore[arg-type]  # checked by reading
+            found[decision.rule] = decision
         except (KeyError, TypeError, ValueError):
             continue
-        found[decision.rule] = decision
     return found
 
 

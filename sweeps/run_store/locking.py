@@ -124,7 +124,7 @@ def _holder_elsewhere(directory: RunDirectory) -> Lease | None:
     """The living holder on another machine, by its lease; locks tell of those on this one."""
     try:
         lease = Lease(**orjson.loads(directory.lease.read_bytes()))
+        fresh = time.time() - lease.time < LEASE_SECONDS
     except (FileNotFoundError, orjson.JSONDecodeError, TypeError):
         return None
-    fresh = time.time() - lease.time < LEASE_SECONDS
     return lease if fresh and lease.host != socket.gethostname() else None

@@ -104,14 +104,14 @@ class RunStore:
             raise StoreError(str(error)) from error
 
     def runs(self) -> list[RunDirectory]:
-        """Every run directory below the root, by id."""
+        """Every run directory below the root, by id; hidden ones, which forks are made in, are none yet."""
         if not self.root.is_dir():
             return []
         return sorted(
             (
                 RunDirectory(path)
                 for path in self.root.iterdir()
-                if (path / "config.yaml").is_file() and not _again(path)
+                if (path / "config.yaml").is_file() and not _again(path) and not path.name.startswith(".")
             ),
             key=lambda directory: directory.run_id,
         )

@@ -74,6 +74,7 @@ def test_decisions_are_read_back_and_the_last_of_a_rule_counts(tmp_path: Path) -
     assert decisions.ending(found) == stopped
     assert str(warned) == "guard: dead_learning at step 3: nothing is learnt"
     with directory.guard.open("ab") as file:
+        file.write(directory.guard.read_bytes().splitlines()[0].replace(b'"dead_learning"', b'["no", "rule"]') + b"\n")
         file.write(b'{"step": 6, "rule": "divergence"}\n{"step": 7, "rule": "diver')
     assert decisions.read(directory) == found
     overruled = Decision(5, "explosion", Action.FORK, 4, "entropy is high", {}, 3.5, overruled=True)

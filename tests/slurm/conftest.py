@@ -52,8 +52,8 @@ def local_cluster(settings: Mapping[str, str]) -> Iterator[Cluster]:
     Args:
         settings: variables of the script, such as NODES, and QAE_SLURM_HOME and QAE_SLURM_PORT for one beside another.
     """
-    if obstacle := _obstacle():
-        sentence = f"no Slurm to test on: {obstacle}; QAE_TEST_SLURM=existing uses the one that SLURM_CONF names"
+    if why := obstacle():
+        sentence = f"no Slurm to test on: {why}; QAE_TEST_SLURM=existing uses the one that SLURM_CONF names"
         if os.environ.get("CI") == "true":
             pytest.fail(sentence)
         pytest.skip(sentence)
@@ -74,7 +74,7 @@ def local_cluster(settings: Mapping[str, str]) -> Iterator[Cluster]:
         os.environ.update(before)
 
 
-def _obstacle() -> str | None:
+def obstacle() -> str | None:
     if os.geteuid() != 0:
         return "its daemons need root"
     if shutil.which("apt-get") is None:

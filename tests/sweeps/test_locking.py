@@ -51,3 +51,12 @@ def test_the_lease_is_there_while_the_run_goes_and_renewed(tmp_path: Path, monke
             time.sleep(0.02)
         assert first["host"] == socket.gethostname()
     assert not directory.lease.exists()
+
+
+@pytest.mark.parametrize("lease", ['{"host": "another-node", "pid": 1, "time": "soon"}', '{"host": 1}', "[1]", "{"])
+def test_a_lease_of_another_form_holds_nothing(lease: str, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    directory.lease.write_text(lease)
+    assert not is_locked(directory)
+    with exclusive(directory, patience=0):
+        assert is_locked(directory)

@@ -98,6 +98,13 @@ def test_manifests_keep_what_was_launched_under_the_same_name(tmp_path: Path) ->
     assert store.sweeps() == ["s"]
 
 
+def test_a_fork_that_is_being_made_is_no_run_yet(tmp_path: Path) -> None:
+    for name in ("0123456789ab", ".fork-k2j"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text("seed: 0\n")
+    assert [run.run_id for run in RunStore(tmp_path).runs()] == ["0123456789ab"]
+
+
 @pytest.mark.parametrize("name", ["", "a/b", ".hidden", None])
 def test_a_sweep_name_must_be_a_file_name(tmp_path: Path, name: object) -> None:
     with pytest.raises(ConfigError, match=r"sweep\.name"):
