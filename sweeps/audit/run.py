@@ -124,12 +124,12 @@ def _checkpoints(evidence: Evidence) -> Iterator[Finding]:
     run = evidence.run
     last = max(evidence.metrics.steps, default=0)
     ahead = [step for step in evidence.checkpoints.steps if step > last]
-    if ahead:
-        text = (
-            f"the checkpoint of step {ahead[-1]} is ahead of metrics.jsonl, which ends at step {last}: a run that goes"
-        )
+    text = f"the checkpoint of step {ahead[-1]} is ahead of metrics.jsonl, which ends at step {last}" if ahead else ""
+    if len(ahead) == 1 < len(evidence.checkpoints.steps) and _saves_before_it_logs(evidence.config):
+        yield warning(Kind.CHECKPOINT, run, f"{text}: the next attempt goes on from the one before")
+    elif ahead:
         fix = "move that checkpoint away, then the sweep's command goes on from the one before"
-        yield error(Kind.CHECKPOINT, run, f"{text} on from it lacks steps; {fix}")
+        yield error(Kind.CHECKPOINT, run, f"{text}: a run that goes on from it lacks steps; {fix}")
     for damage in evidence.checkpoints.damaged:
         text = f"{damage}; remove it, and the run goes on from an earlier one"
         yield error(Kind.CHECKPOINT, run, text)
@@ -176,6 +176,16 @@ def _is_ours(config: Mapping[str, object] | str) -> bool:
         return False
     try:
         return trainers.package_of(config) is None
+    except ConfigError:
+        return False
+
+
+def _saves_before_it_logs(config: Mapping[str, object] | str) -> bool:
+    """Whether the run's trainer is verl, the one of ours with processes of its own (`sweeps.verl.checkpoints`)."""
+    if isinstance(config, str) or not _is_ours(config):
+        return False
+    try:
+        return trainers.of(config).own_processes
     except ConfigError:
         return False
 

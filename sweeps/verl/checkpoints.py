@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 
 from qae.run_directory import write_atomic
@@ -11,17 +12,19 @@ _PREFIX = "global_step_"
 _QUEUE_IN_THE_MAKING = "transfer_queue.tmp"
 
 
-def resume_step(checkpoints: Path) -> int:
-    """The step of the newest complete checkpoint, 0 without one; afterwards verl's pointer names it.
+def resume_step(checkpoints: Path, logged: int | None = None) -> int:
+    """The step of the checkpoint that a run continues from, 0 without one; afterwards verl's pointer names it.
 
-    verl writes the actor, then the data loader's state, in asynchronous modes the transfer queue, then the pointer. A
-    kill can leave a checkpoint without its end or an empty pointer, on which verl's `resume_mode=auto` fails. Newer
-    checkpoints without an end are removed: verl would write into them.
+    verl writes the actor, then the data loader's state, in asynchronous modes the transfer queue, then the pointer, and
+    logs the step last. A kill can leave a checkpoint without its end, an empty pointer, on which verl's
+    `resume_mode=auto` fails, or a step that has a checkpoint and no metrics. Newer checkpoints than the one to continue
+    from are removed: verl would write into them.
 
     Args:
         checkpoints: verl's `trainer.default_local_dir`.
+        logged: last step with metrics on disk; None where that is not known.
     """
-    newest = max(complete(checkpoints), default=0)
+    newest = _newest(complete(checkpoints), logged)
     for step, path in _by_step(checkpoints).items():
         if step > newest:
             shutil.rmtree(path)
@@ -30,6 +33,15 @@ def resume_step(checkpoints: Path) -> int:
     else:
         (checkpoints / _POINTER).unlink(missing_ok=True)
     return newest
+
+
+def _newest(steps: Collection[int], logged: int | None) -> int:
+    """The newest step, or the one before where the newest has no metrics: it is computed again and logged.
+
+    Several checkpoints without metrics mean that somebody lost the metrics, not that a kill came before a line.
+    """
+    before = [step for step in steps if logged is not None and step <= logged]
+    return max(before) if before and len(before) == len(steps) - 1 else max(steps, default=0)
 
 
 def complete(checkpoints: Path) -> dict[int, Path]:

@@ -17,7 +17,7 @@ from typing import cast
 
 import orjson
 
-from qae.run_directory import RunDirectory, values_of
+from qae.run_directory import RunDirectory, read_metrics, values_of
 from sweeps import trainers
 from sweeps.composition import toolkit_keys
 from sweeps.composition.grammar import quoted
@@ -61,7 +61,7 @@ def train(
         RuntimeError: verl failed; the last error of its log.
     """
     config = with_cached(config, cache)
-    resumed = checkpoints.resume_step(directory.checkpoints)
+    resumed = checkpoints.resume_step(directory.checkpoints, _logged(directory))
     directory.stop_request.unlink(missing_ok=True)
     lines = _NewLines(directory.metrics)
     last = resumed
@@ -88,6 +88,11 @@ def train(
     if stopped and last and checkpoints.resume_step(directory.checkpoints) == last:
         return last
     raise _failure(directory, ended, last, lost(_LOST_SECONDS))
+
+
+def _logged(directory: RunDirectory) -> int | None:
+    """The last step of the metrics; None where there is none."""
+    return max((int(str(record["step"])) for record in read_metrics(directory).records), default=None)
 
 
 def command(config: Mapping[str, object], directory: RunDirectory, resumed: int) -> list[str]:

@@ -12,7 +12,7 @@ from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
 from sweeps.verl import machine as verl_machine
 from sweeps.verl.cache import with_cached
-from sweeps.verl.checkpoints import resume_step
+from sweeps.verl.checkpoints import complete, resume_step
 from sweeps.verl.run import command, environment
 from tests.configs import verl_mapping
 
@@ -59,6 +59,30 @@ def test_a_checkpoint_whose_transfer_queue_is_not_whole_does_not_count(tmp_path:
     (checkpoint(tmp_path, 2) / "transfer_queue").mkdir()
     (checkpoint(tmp_path, 4) / "transfer_queue.tmp").mkdir()
     assert resume_step(tmp_path) == 2
+
+
+@pytest.mark.parametrize(
+    ("logged", "resumed", "kept"),
+    [
+        (6, 6, [2, 4, 6]),
+        (5, 4, [2, 4]),  # a kill came between the checkpoint of step 6 and its metrics
+        (3, 6, [2, 4, 6]),  # metrics were lost otherwise: nothing is thrown away for them
+        (None, 6, [2, 4, 6]),
+    ],
+)
+def test_a_step_with_a_checkpoint_and_without_metrics_is_computed_again(
+    logged: int | None, resumed: int, kept: list[int], tmp_path: Path
+) -> None:
+    for step in (2, 4, 6):
+        checkpoint(tmp_path, step)
+    assert resume_step(tmp_path, logged) == resumed
+    assert (tmp_path / POINTER).read_text() == str(resumed)
+    assert sorted(complete(tmp_path)) == kept
+
+
+def test_the_only_checkpoint_is_resumed_though_its_step_has_no_metrics(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 6)
+    assert resume_step(tmp_path, 5) == 6
 
 
 def test_the_command_names_the_run_and_evaluates_the_start_once(tmp_path: Path) -> None:

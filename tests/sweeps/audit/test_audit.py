@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from qae.run_directory import JsonlWriter, RunDirectory, RunStatus, read_metrics
+from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus, read_metrics
 from qae.tracked_steps import Tracked
-from sweeps.audit.evidence import gather
+from sweeps.audit.evidence import Checkpoints, Evidence, gather
 from sweeps.audit.finding import Kind, Severity
+from sweeps.audit.lines import split
 from sweeps.audit.run import check
+from sweeps.run_store.identity import run_id
 from sweeps.run_store.locking import exclusive
 from sweeps.run_store.store import RunStore
 from sweeps.worker.attempt import run_job
+from tests.configs import verl_mapping
 from tests.processes import ROOT
 from tests.sweeps.audit.conftest import STEPS, Audited, edit
 
@@ -241,6 +244,31 @@ def test_a_bit_of_a_checkpoint_is_missed_without_the_option_and_found_with_it(au
     (finding,) = audited.findings("--checkpoints")
     assert (finding["severity"], finding["kind"]) == ("error", "checkpoint")
     assert path.name in finding["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "severity", "named"),
+    [((2, 4, 6), "warning", "the one before"), ((6,), "error", "move that"), ((2, 6, 8), "error", "move that")],
+)
+def test_a_checkpoint_of_verl_that_a_kill_left_without_its_metrics_is_what_the_next_attempt_mends(
+    checkpoints: tuple[int, ...], severity: str, named: str
+) -> None:
+    config = verl_mapping("model=qwen3-random-tiny")
+    steps = b"".join(b'{"step": %d}\n' % step for step in range(6))
+    evidence = Evidence(
+        run=run_id(config),
+        live=False,
+        config=config,
+        state=RunState(RunStatus.PREEMPTED, step=5, total_steps=20, attempt=1),
+        metrics=split("metrics.jsonl", steps),
+        evaluation=split("evaluation.jsonl", None),
+        tokens=split("tokens.jsonl", None),
+        guard=split("guard.jsonl", None),
+        checkpoints=Checkpoints(checkpoints),
+    )
+    (finding,) = check(evidence)
+    assert (finding.severity, finding.kind) == (severity, Kind.CHECKPOINT)
+    assert named in finding.sentence
 
 
 def test_a_torn_line_is_moved_aside_and_the_run_goes_on(audited: Audited) -> None:
