@@ -1,4 +1,4 @@
-"""What numpy and matplotlib do when they are imported first, and a command that draws can do without."""
+"""Settings for the first import of numpy and matplotlib, with which commands that draw need less time."""
 
 import os
 from collections.abc import Iterator

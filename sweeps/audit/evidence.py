@@ -17,6 +17,7 @@ from qae.tracked_steps import Tracked
 from sweeps import trainers
 from sweeps.audit.lines import Lines, repeated, split
 from sweeps.run_store.locking import LEASE_SECONDS, is_locked
+from sweeps.worker import best
 from sweeps.worker.best import Best
 
 _LOOKS = 3
@@ -198,14 +199,10 @@ def _flaw(path: Path, *, whole: bool) -> str | None:
 
 
 def _best(directory: RunDirectory) -> Best | str | None:
-    path = directory.best_checkpoint / "validation.json"
-    if not path.exists():
-        return None
     try:
-        values = cast("dict[str, Any]", json_lines.loads(path.read_bytes()))
-        return Best(int(values["step"]), str(values["metric"]), float(values["value"]))
-    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
-        return f"{path.name} cannot be read ({error!r})"
+        return best.recorded(directory)
+    except OSError as error:
+        return f"validation.json cannot be read ({error.strerror})"
 
 
 def _tracked(directory: RunDirectory) -> Tracked | None:

@@ -48,9 +48,10 @@ def check(evidence: Evidence, queue: Queue = NOT_ASKED) -> list[Finding]:
     findings += lines.missing_steps(evidence.metrics, run)
     if live:
         return findings
-    if _is_repeatable(evidence.config):
+    trainer = _own_trainer(evidence.config)
+    if _is_repeatable(trainer, evidence.config):
         findings += lines.doubled_steps(evidence.metrics, run, alike=evidence.alike)
-    findings += lines.evaluations(evidence.evaluation, evidence.metrics, run, ours=_is_ours(evidence.config))
+    findings += lines.evaluations(evidence.evaluation, evidence.metrics, run, ours=trainer is not None)
     findings += [*_progress(evidence), *_checkpoints(evidence), *_best(evidence), *_tracking(evidence)]
     for name in evidence.temporaries:
         text = f"{name} is what a killed writer left; --repair removes it"
@@ -125,7 +126,7 @@ def _checkpoints(evidence: Evidence) -> Iterator[Finding]:
     last = max(evidence.metrics.steps, default=0)
     ahead = [step for step in evidence.checkpoints.steps if step > last]
     text = f"the checkpoint of step {ahead[-1]} is ahead of metrics.jsonl, which ends at step {last}" if ahead else ""
-    if len(ahead) == 1 < len(evidence.checkpoints.steps) and _saves_before_it_logs(evidence.config):
+    if len(ahead) == 1 < len(evidence.checkpoints.steps) and _saves_before_it_logs(_own_trainer(evidence.config)):
         yield warning(Kind.CHECKPOINT, run, f"{text}: the next attempt goes on from the one before")
     elif ahead:
         fix = "move that checkpoint away, then the sweep's command goes on from the one before"
@@ -170,32 +171,26 @@ def _tracking(evidence: Evidence) -> Iterator[Finding]:
         yield warning(Kind.TRACKING, run, text)
 
 
-def _is_ours(config: Mapping[str, object] | str) -> bool:
-    """Whether one of the toolkit's own trainers wrote the run."""
+def _own_trainer(config: Mapping[str, object] | str) -> trainers.Trainer | None:
+    """The run's trainer where it is one of the toolkit's own."""
     if isinstance(config, str):
-        return False
+        return None
     try:
-        return trainers.package_of(config) is None
+        return trainers.of(config) if trainers.package_of(config) is None else None
     except ConfigError:
-        return False
+        return None
 
 
-def _saves_before_it_logs(config: Mapping[str, object] | str) -> bool:
-    """Whether the run's trainer is verl, the one of ours with processes of its own (`sweeps.verl.checkpoints`)."""
-    if isinstance(config, str) or not _is_ours(config):
-        return False
-    try:
-        return trainers.of(config).own_processes
-    except ConfigError:
-        return False
+def _saves_before_it_logs(trainer: trainers.Trainer | None) -> bool:
+    """Whether the trainer is verl, the toolkit's only one with processes of its own (`sweeps.verl.checkpoints`)."""
+    return trainer is not None and trainer.own_processes
 
 
-def _is_repeatable(config: Mapping[str, object] | str) -> bool:
+def _is_repeatable(trainer: trainers.Trainer | None, config: Mapping[str, object] | str) -> bool:
     """Whether a step that is computed again has the same numbers: ours do on a CPU, in the run's own process."""
-    if isinstance(config, str) or not _is_ours(config):
+    if trainer is None or isinstance(config, str) or trainer.own_processes:
         return False
     try:
-        trainer = trainers.of(config)
-        return not trainer.own_processes and trainer.gpus(config) == 0
+        return trainer.gpus(config) == 0
     except ConfigError:
         return False

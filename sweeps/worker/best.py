@@ -137,14 +137,27 @@ class BestCheckpoint:
 
 def read(directory: RunDirectory) -> Best | None:
     """Which checkpoint a run keeps for its validation; None where it keeps none."""
+    found = recorded(directory)
+    if isinstance(found, str):
+        _log.warning("%s/%s; the next validation counts as the best", directory.best_checkpoint, found)
+        return None
+    return found
+
+
+def recorded(directory: RunDirectory) -> Best | str | None:
+    """What the record of the best checkpoint says: None where there is none, a sentence where it holds something else.
+
+    Raises:
+        OSError: the record is there and cannot be read.
+    """
+    path = _record(directory)
     try:
-        content = orjson.loads(_record(directory).read_bytes())
+        content = orjson.loads(path.read_bytes())
         return Best(int(content["step"]), str(content["metric"]), float(content["value"]))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        _log.warning("%s cannot be read (%r); the next validation counts as the best", _record(directory), error)
-        return None
+        return f"{path.name} cannot be read ({error!r})"
 
 
 def copy(source: Path, target: Path) -> None:

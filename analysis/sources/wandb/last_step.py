@@ -15,16 +15,14 @@ def tracked(run: Path) -> Tracked:
     Args:
         run: the directory.
     """
-    last: int | None = None
-    unreadable = []
+    found, unreadable = [], []
     paths = sorted(run.glob(_PATTERN))
     for path in paths:
         try:
-            found = last_step(path.read_bytes())
+            found.append(last_step(path.read_bytes()))
         except (OSError, NotALogError) as error:
             unreadable.append(f"{path} cannot be read ({error})")
-            continue
-        last = found if last is None or (found is not None and found > last) else last
+    last = max((step for step in found if step is not None), default=None)
     return Tracked(last, len(paths), tuple(unreadable))
 
 
