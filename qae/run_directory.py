@@ -13,7 +13,7 @@ from typing import Self, TypeAlias
 
 import orjson
 
-from qae import numbers
+from qae import layout, numbers
 from qae.json_lines import JsonLines, read_jsonl
 
 Scalar: TypeAlias = int | float | str | bool | None
@@ -101,6 +101,15 @@ class RunDirectory:
     def run_id(self) -> str:
         """The directory's name."""
         return self.path.name
+
+    @property
+    def layout(self) -> Path:
+        """Which form the directory has; see `qae.layout`."""
+        return self.path / layout.FILE
+
+    def write_layout(self) -> None:
+        """Say that the directory has today's layout, which is a superset of all before."""
+        write_atomic(self.layout, layout.MARK)
 
     @property
     def config(self) -> Path:
@@ -200,8 +209,10 @@ class RunDirectory:
         """The state on disk, or a planned one where none was written.
 
         Raises:
+            LayoutError: the directory is one of a newer toolkit; see `qae.layout`.
             ValueError: state.json is not one that this version wrote.
         """
+        layout.read(self.path)
         try:
             raw = self.state.read_bytes()
         except FileNotFoundError:

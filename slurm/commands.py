@@ -203,8 +203,30 @@ def _launch_group(runs: "Sequence[StoredRun]", sweep: str, root: Path, *, by_slu
         first = jobs[0].config
         executor: Executor = SlurmExecutor(first) if by_slurm else LocalExecutor(side_by_side(first))
         return launch_jobs(jobs, executor, terminal.console()).exit_code
-    except (ConfigError, ExecutorError, StoreError) as error:
+    except ConfigError as error:
+        raise MistakeError(_outgrown(runs, str(error))) from error
+    except (ExecutorError, StoreError) as error:
         raise MistakeError(str(error)) from error
+
+
+def _outgrown(runs: "Sequence[StoredRun]", refusal: str) -> str:
+    """Why stored runs are not launched, with the directory whose configuration an earlier toolkit took."""
+    from qae import layout
+    from qae.errors import ConfigError
+    from sweeps.worker import run_checks
+
+    for run in runs:
+        version = layout.read(run.directory.path)
+        if version == layout.CURRENT:
+            continue
+        try:
+            run_checks.check(run.config, lambda _: True)
+        except ConfigError as error:
+            return (
+                f"{run.directory.path} (layout {version}, toolkit {layout.RELEASES[version]}) cannot be continued: "
+                f"{error}; launch a run with that key changed, or continue this one with the toolkit that began it"
+            )
+    return refusal
 
 
 def _sweeps_on_slurm(root: Path) -> frozenset[str]:

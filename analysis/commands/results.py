@@ -202,10 +202,13 @@ def gallery(page: Path, root: Path) -> None:
     """
     from analysis import gallery as pages
     from analysis.commands import output
-    from analysis.sources import run_store
+    from analysis.sources import SourceError, run_store
 
     output.folder(page.parent, root, Path())
-    runs = run_store.load(root)
+    try:
+        runs = run_store.load(root)
+    except SourceError as error:
+        raise MistakeError(str(error)) from error
     with output.sentences():
         written = pages.write(runs, page, page.parent / "images" / "gallery", source=f"run store {root.name}")
     for name, sentence in {**written.remarks, **written.left_out}.items():

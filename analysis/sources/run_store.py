@@ -11,10 +11,11 @@ from analysis.runs.configuration import flatten
 from analysis.runs.flaw import Flaw
 from analysis.runs.frames import EVALUATION_COLUMNS, METRIC_COLUMNS, RunRecord, Runs
 from analysis.runs.naming import identify
+from analysis.sources.errors import SourceError
 from analysis.sources.folders import dead_link, entries, is_folder, real
 from analysis.sources.lost import of_lost, tidied
 from analysis.wording import counted_lines
-from qae import numbers
+from qae import layout, numbers
 from qae.run_directory import RunDirectory, RunState, read_evaluations, read_metrics
 
 # libyaml's loader reads a configuration in half a millisecond, seven times faster than the one in Python.
@@ -30,6 +31,9 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
     Args:
         root: the run store.
         run_ids: which ones; all of the store by default.
+
+    Raises:
+        SourceError: one of them is a directory of a newer toolkit, whose numbers could be misread.
     """
     notes: list[str] = []
     if run_ids is None:
@@ -38,7 +42,10 @@ def load(root: Path, run_ids: Sequence[str] | None = None) -> Runs:
     configs: dict[str, dict[str, object]] = {}
     for run_id in dict.fromkeys(run_ids):
         try:
+            layout.read(root / run_id)
             configs[run_id] = _read_config(RunDirectory(root / run_id))
+        except layout.LayoutError as error:
+            raise SourceError(str(error)) from error
         except (OSError, ValueError, yaml.YAMLError) as error:
             notes.append(f"Run {run_id} is left out: its config.yaml cannot be read ({_first_line(error)}).")
     records: list[RunRecord] = []

@@ -25,6 +25,7 @@ class Mend(StrEnum):
 class Kind(StrEnum):
     """What is wrong; scripts find these words in ``--json``."""
 
+    LAYOUT = "layout"
     CONFIG = "config"
     IDENTITY = "identity"
     STATE = "state"

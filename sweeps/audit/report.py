@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from qae import layout
 from qae.run_directory import RunState, RunStatus
 from sweeps.audit import store as between
 from sweeps.audit.evidence import Evidence, gather
@@ -92,8 +93,12 @@ def _of_runs(root: Path, queues: Mapping[str, Queue], *, checksums: bool) -> Ite
 
 
 def _of_run(root: Path, run: str, queue: Queue, *, checksums: bool) -> _OfRun:
+    directory = RunStore(root).directory(run)
     try:
-        evidence = gather(RunStore(root).directory(run), checksums=checksums)
+        layout.read(directory.path)
+        evidence = gather(directory, checksums=checksums)
+    except layout.LayoutError as wrong:  # whatever else looks wrong may be right in that layout
+        return _OfRun((error(Kind.LAYOUT, run, str(wrong)),), "unreadable", tracked=False)
     except OSError as wrong:
         text = f"its directory cannot be read ({wrong.filename}: {wrong.strerror}); give yourself the right to read it"
         return _OfRun((error(Kind.STATE, run, text),), "unreadable", tracked=False)

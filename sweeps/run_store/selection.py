@@ -9,7 +9,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from sweeps.run_store.store import RunStore, StoreError
+from sweeps.run_store.store import RunStore, StoreError, StoreLayoutError
 
 _CONDITION = re.compile(r"\s*([A-Za-z_][\w./@-]*)\s*(==|!=|<=|>=|=|<|>)\s*(.*?)\s*", re.ASCII)
 _ORDERS: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
@@ -129,7 +129,8 @@ def select(store: RunStore, targets: Sequence[str] = (), where: Sequence[str] = 
         where: conditions that all hold.
 
     Raises:
-        SelectionError: a target that is not there, a condition that cannot be read or whose key no run has.
+        SelectionError: a target that is not there, a condition that cannot be read or whose key no run has; a run of a
+            newer toolkit.
     """
     conditions = [Condition.parse(text) for text in where]
     names = store.sweeps()
@@ -208,6 +209,8 @@ def _no_such_key(key: str, run: StoredRun) -> str:
 def _state(store: RunStore, directory: RunDirectory) -> RunState:
     try:
         return store.state(directory)
+    except StoreLayoutError as error:
+        raise SelectionError(str(error)) from error
     except StoreError as error:
         return RunState(RunStatus.FAILED, reason=str(error))
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import orjson
 
 from qae.errors import ConfigError
+from qae.layout import LayoutError
 from qae.run_directory import RunDirectory, RunState, RunStatus, write_atomic
 from qae.text import FILE_NAME_BYTES, is_file_name
 from sweeps.run_store.locking import AlreadyRunningError, exclusive, standing
@@ -17,6 +18,10 @@ from sweeps.run_store.locking import AlreadyRunningError, exclusive, standing
 
 class StoreError(ValueError):
     """Something in the run store cannot be read; its text is one sentence for the user."""
+
+
+class StoreLayoutError(StoreError):
+    """A run of the store whose layout this toolkit does not know."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,7 @@ class RunStore:
         directory = self.directory(run_id)
         own = {key: value for key, value in config.items() if key not in ("sweep", "search")}
         with suppress(AlreadyRunningError), exclusive(directory, patience=0):
+            directory.write_layout()  # first: a folder with a configuration is a run
             write_atomic(directory.config, OmegaConf.to_yaml(OmegaConf.create(own)).encode())
             directory.end_request.unlink(missing_ok=True)
             if not directory.state.exists():
@@ -96,10 +102,13 @@ class RunStore:
         """Where a run stands now; see `sweeps.run_store.locking.standing`.
 
         Raises:
+            StoreLayoutError: the directory is one of a newer toolkit.
             StoreError: its state.json is damaged.
         """
         try:
             return standing(directory, directory.read_state())
+        except LayoutError as error:
+            raise StoreLayoutError(str(error)) from error
         except ValueError as error:
             raise StoreError(str(error)) from error
 

@@ -67,7 +67,10 @@ def _candidates(planner: Planner, space: Sequence[Parameter]) -> list[dict[str, 
 def _numbers(runs: Sequence[RunDirectory], parameters: Sequence[Parameter]) -> Iterator[tuple[Value, ...]]:
     """Values of parameters without a list, as finished runs have them inside the intervals."""
     for run in runs if parameters else ():
-        if run.read_state().status is not RunStatus.DONE:
+        try:
+            if run.read_state().status is not RunStatus.DONE:
+                continue
+        except ValueError:  # a run that cannot be read says nothing to the search either
             continue
         config = identity(cast("Mapping[str, object]", OmegaConf.to_container(OmegaConf.load(run.config))))
         values = tuple(config.get(one.name) for one in parameters)

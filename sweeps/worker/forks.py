@@ -131,6 +131,7 @@ def _newest_checkpoint(config: Mapping[str, object], directory: RunDirectory, be
 
 def _fill(fork: RunDirectory, config: Mapping[str, object], parent: RunDirectory, step: int, checkpoint: Path) -> None:
     own = {key: value for key, value in config.items() if key != "sweep"}
+    fork.write_layout()
     fork.config.write_text(OmegaConf.to_yaml(OmegaConf.create(own)))
     for source, target in (
         (parent.metrics, fork.metrics),

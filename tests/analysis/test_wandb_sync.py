@@ -150,7 +150,7 @@ def test_wandb_sync_passes_over_what_was_sent(root: Path, server: WandbServer) -
     assert_every_step_once(on_server(server))
 
 
-def test_a_running_run_and_one_that_is_not_tracked_are_left_alone(root: Path, server: WandbServer) -> None:
+def test_running_untracked_and_newer_runs_are_left_alone(root: Path, server: WandbServer) -> None:
     import time
 
     RunDirectory(root / "aaaa").write_state(RunState(RunStatus.RUNNING, heartbeat=time.time()))
@@ -159,9 +159,12 @@ def test_a_running_run_and_one_that_is_not_tracked_are_left_alone(root: Path, se
     untracked = RunDirectory(root / "bbbb")
     shutil.rmtree(untracked.path / "wandb")
     untracked.config.write_text("backend: tiny\ntracking: {backend: none}\n")
+    shutil.copytree(root / "bbbb", root / "dddd")
+    RunDirectory(root / "dddd").layout.write_text('{"version": 99, "since": "9.0.0"}')
     result = CliRunner().invoke(source_commands.sync, ["--root", str(root)])
     assert result.exit_code == 0, result.output
     assert "aaaa: skipped: it is running" in result.output
+    assert "dddd has layout 99" in result.output
     assert "bbbb: skipped: it was not tracked" in result.output
     assert "cccc: skipped: its config.yaml holds no mapping" in result.output
     assert server.runs == {}

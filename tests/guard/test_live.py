@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from qae import layout
 from qae.errors import ConfigError
 from qae.guard import decisions, judge
 from qae.guard.decisions import Decision
@@ -154,6 +155,7 @@ def test_a_fork_goes_on_from_before_the_evidence_in_the_same_process(store: RunS
     assert f"run {decision.fork} goes on from step 2 with K = 0.6" in str(parent.reason)
     fork = store.directory(decision.fork)
     assert (fork.read_state().status, fork.read_state().step, fork.read_state().attempt) == (RunStatus.DONE, 6, 1)
+    assert layout.read(fork.path) == layout.CURRENT
     lines, parents = read_metrics(fork).records, read_metrics(directory).records
     assert [line["step"] for line in lines] == list(range(7))
     assert lines[:3] == parents[:3]

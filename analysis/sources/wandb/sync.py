@@ -119,8 +119,8 @@ class _Local:
 
 def _local(directory: RunDirectory, group: str) -> _Local | Synced:
     try:
-        config = yaml.safe_load(directory.config.read_bytes())
         state = directory.read_state()
+        config = yaml.safe_load(directory.config.read_bytes())
     except (OSError, ValueError, yaml.YAMLError) as error:
         return Synced(directory.run_id, Outcome.SKIPPED, reason=f"its files cannot be read ({error})")
     if state.status is RunStatus.RUNNING and time.time() - state.heartbeat < _ALIVE_SECONDS:

@@ -3,10 +3,11 @@
 import json
 import os
 import random
+import shutil
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,18 @@ def test_two_processes_share_a_study(runs: Path) -> None:
     assert {directory.read_state().attempt for directory in RunStore(runs).runs()} == {1}
 
 
-def test_runs_that_are_there_start_a_study(whole: Path) -> None:
+@pytest.fixture
+def newer(whole: Path) -> Iterator[None]:
+    """A run of a later toolkit among the others."""
+    run = RunStore(whole).directory("0123456789ab")
+    shutil.copytree(RunStore(whole).runs()[0].path, run.path)
+    run.layout.write_text('{"version": 99}')
+    yield
+    shutil.rmtree(run.path)
+
+
+@pytest.mark.usefixtures("newer")
+def test_runs_that_are_there_and_can_be_read_start_a_study(whole: Path) -> None:
     before = len(RunStore(whole).runs())
     more = ("seed=0,1", SPACE, "sweep.name=warm", "sweep.warm_start=true", "search.n_trials=1")
     outcome, output = run_search(whole, *more)
