@@ -1,42 +1,26 @@
 """The light environment: no torch, no verl; it plans, tabulates and draws, and trains nothing."""
 
-import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.analysis.stores import write_sweep
+from tests.environments import ROOT, light, variables
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
-ROOT = Path(__file__).parents[1]
 _MOST_MEGABYTES = 700
 
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As `make setup-light` makes it, for a copy of the checkout."""
-    uv = shutil.which("uv") or str(ROOT / ".uv" / "bin" / "uv")
-    folder = tmp_path_factory.mktemp("light") / "venv"
-    python = str(folder / "bin" / "python")
-    locked = ["--require-hashes", str(ROOT / "requirements-light.lock")]
-    ours = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
-    for command in (
-        ["venv", "--python", sys.executable, str(folder)],
-        ["pip", "sync", "--python", python, *locked],
-        ["pip", "install", "--python", python, *ours],
-    ):
-        subprocess.run([uv, *command, "--quiet"], check=True, env={**os.environ, "UV_PYTHON_DOWNLOADS": "never"})
-    return folder
+    return light(tmp_path_factory.mktemp("light") / "venv", "--no-build-isolation", "--editable", str(ROOT))
 
 
 def qae(environment: Path, *arguments: str, runs: Path) -> subprocess.CompletedProcess[str]:
-    variables = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    variables |= {"QAE_RUNS": str(runs), "WANDB_MODE": "offline", "COLUMNS": "200"}
     command = [str(environment / "bin" / "python"), *arguments]
-    return subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=ROOT, env=variables(runs), capture_output=True, text=True, check=False)
 
 
 def test_it_is_small_and_has_nothing_that_trains(environment: Path) -> None:

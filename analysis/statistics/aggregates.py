@@ -1,8 +1,8 @@
-"""IQM, mean, median, optimality gap and performance profiles as rliable defines them, with its bootstrap, vectorised.
+"""IQM, mean, median and optimality gap as rliable defines them, with its bootstrap, vectorised.
 
 Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice" (arXiv 2108.13264). Scores
-are sorted once. A resample is a count of each score: its means are sums weighted by the counts, its trimmed mean and
-profile are read from the cumulative counts of the sorted scores. No resample is written out or sorted.
+are sorted once. A resample is a count of each score: its means are sums weighted by the counts, its trimmed mean is
+read from the cumulative counts of the sorted scores. No resample is written out or sorted.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
