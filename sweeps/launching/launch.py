@@ -42,7 +42,7 @@ class Outcome:
     is_search: bool = False
 
 
-def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes: Sequence[str] = ()) -> Outcome:
+def launch(jobs: Sequence[Job], executor: Executor, console: Console, notes: Sequence[str] = ()) -> Outcome:
     """Plan the jobs, run what is not done and follow it.
 
     Args:

@@ -15,11 +15,11 @@ from qae import literal, streams
 from qae.checks import boolean
 from qae.errors import ConfigError
 from qae.text import file_name
-from sweeps.app import axes
 from sweeps.composition.parts import chosen, settled
 from sweeps.launching import tables
 from sweeps.launching.confirm import Confirmation
 from sweeps.launching.executor import Execution, Executor
+from sweeps.launching.jobs import axes
 from sweeps.launching.launch import Outcome, not_tracked, watching
 from sweeps.launching.local import side_by_side
 from sweeps.launching.plan import Plan
