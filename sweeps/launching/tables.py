@@ -1,7 +1,8 @@
 """Tables for the terminal: the plan before, progress during, failures after."""
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -78,6 +79,22 @@ def _resources(config: Mapping[str, object]) -> str:
 
 def _about(run: "PlannedRun") -> str:
     return f"~{run.gpu_hours:,.0f}" if run.gpu_hours is not None and run.action.runs else ""
+
+
+def plan_lines(plan: "Plan") -> Iterator[str]:
+    """What will happen to each run, as a JSON object for scripts; names as in `qae status --json`."""
+    for run in plan.runs:
+        values = {
+            "id": run.run_id,
+            "sweep": plan.name,
+            "label": run.label,
+            "overrides": list(run.overrides),
+            "action": run.action,
+            "step": run.state.step,
+            "total_steps": run.total_steps,
+            "gpu_hours": run.gpu_hours,
+        }
+        yield json.dumps(values)
 
 
 def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, height: int) -> LiteralTable:
