@@ -117,7 +117,7 @@ def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, heig
         colour = _COLOURS.get(state.status, "default")
         table.add_row(
             brief(run.label),
-            Text(status_text(state), colour),
+            Text(state.status.shown, colour),
             f"{state.step}/{run.total_steps}",
             *latest_cells(state),
             duration(seconds_left(run, now)),
@@ -127,15 +127,10 @@ def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, heig
 
 def sweep_line(runs: "Sequence[PlannedRun]", parallel: int, now: float) -> str:
     """The whole sweep in a line: how many runs stand where, and the time left."""
-    statuses = Counter(status_text(run.state) for run in runs)
+    statuses = Counter(run.state.status.shown for run in runs)
     parts = [f"{number} {status}" for status, number in sorted(statuses.items())]
     left = sweep_seconds_left(runs, parallel, now)
     return f"{count(len(runs), 'run')}: {', '.join(parts)}" + ("" if left is None else f"; about {duration(left)} left")
-
-
-def status_text(state: RunState) -> str:
-    """A status in a word."""
-    return "interrupted" if state.status is RunStatus.PREEMPTED else str(state.status)
 
 
 def latest_cells(state: RunState) -> tuple[str, str, str]:
