@@ -206,7 +206,7 @@ def mean_of(values: "pd.Series[float] | pd.DataFrame") -> Mean | None:
 
 def _standing(records: Sequence[RunRecord]) -> str:
     """Where runs stand: "seed 3 failed at step 12, seed 4 running at step 40"."""
-    return ", ".join(f"seed {record.seed} {record.status} at step {record.step}" for record in records)
+    return ", ".join(f"seed {record.seed} {record.status.shown} at step {record.step}" for record in records)
 
 
 def _cells(result: ArmResult, separator: str) -> tuple[str, ...]:

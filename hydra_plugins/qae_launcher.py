@@ -47,12 +47,15 @@ class SweepLauncher(Launcher):
         """Run the jobs and wait for them; each job's return value is the sweep's outcome."""
         from hydra.core.utils import JobReturn, JobStatus, setup_globals
 
-        from sweeps.app import launch
+        from qae import terminal
         from sweeps.composition.compose import compose_jobs
+        from sweeps.launching import jobs
+        from sweeps.launching.launch import launch
 
         setup_globals()
         composed = compose_jobs(self._context.config_loader, self._config, job_overrides)
-        outcome = launch(list(zip(job_overrides, composed, strict=True)), self.notes, self.executor)
+        found = jobs.typed(zip(job_overrides, composed, strict=True))
+        outcome = launch(found, self.executor(found[0].config), terminal.console(), self.notes)
         return [
             JobReturn(overrides=overrides, status=JobStatus.COMPLETED, _return_value=outcome)
             for overrides in job_overrides

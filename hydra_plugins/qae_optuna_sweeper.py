@@ -27,21 +27,15 @@ class OptunaSweeper(LaunchingSweeper):
     """Lets Optuna propose the jobs, one setting after the other, and runs them where the launcher says."""
 
     def sweep(self, arguments: list[str]) -> "Sequence[JobReturn]":
-        """Search; the result goes to `sweeps.app`, and there is no job of Hydra's."""
-        from hydra.core.utils import setup_globals
+        """Search; the search's outcome is what the one job returns, and its runs are no jobs of Hydra's."""
+        from hydra.core.utils import JobReturn, JobStatus, setup_globals
 
-        from hydra_plugins.qae_launcher import SweepLauncher
         from qae import terminal
-        from qae.errors import ConfigError
-        from sweeps import app
         from sweeps.composition.compose import compose_jobs, resolved
         from sweeps.composition.parts import settled
         from sweeps.composition.ranges import parser
         from sweeps.search.command import search
 
-        if not isinstance(self._launcher, SweepLauncher):
-            chosen = self._config.hydra.runtime.choices["hydra/launcher"]
-            raise ConfigError("hydra/launcher", chosen, "give local or slurm")
         setup_globals()
         loader = self._context.config_loader
         typed = parser(loader).parse_overrides(arguments)
@@ -53,5 +47,4 @@ class OptunaSweeper(LaunchingSweeper):
             self._launcher.executor,
             terminal.console(),
         )
-        app.record(outcome)
-        return []
+        return [JobReturn(overrides=arguments, status=JobStatus.COMPLETED, _return_value=outcome)]

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hydra.core.utils import JobReturn
-    from hydra.plugins.launcher import Launcher
     from hydra.types import HydraContext, TaskFunction
     from omegaconf import DictConfig
 
@@ -32,14 +31,24 @@ class LaunchingSweeper(Sweeper):
     """A sweeper that keeps what Hydra gives it, and makes the launcher."""
 
     def setup(self, *, hydra_context: "HydraContext", task_function: "TaskFunction", config: "DictConfig") -> None:
-        """Keep what Hydra gives and make the launcher."""
+        """Keep what Hydra gives and make the launcher.
+
+        Raises:
+            ConfigError: a launcher that is not the toolkit's, so that no plan, lock or run directory would be made.
+        """
         from hydra.core.plugins import Plugins
+
+        from hydra_plugins.qae_launcher import SweepLauncher
+        from qae.errors import ConfigError
 
         self._context = hydra_context
         self._config = config
-        self._launcher: Launcher = Plugins.instance().instantiate_launcher(
+        launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+        if not isinstance(launcher, SweepLauncher):
+            raise ConfigError("hydra/launcher", config.hydra.runtime.choices["hydra/launcher"], "give local or slurm")
+        self._launcher: SweepLauncher = launcher
 
 
 class PartsSweeper(LaunchingSweeper):
@@ -60,5 +69,5 @@ class PartsSweeper(LaunchingSweeper):
         config = loader.load_sweep_config(self._config, settled(typed))
         parts = checked_parts(OmegaConf.to_container(config.sweep.parts))
         expansion = expand(typed, parts, str(config.sweep.name), parser)
-        self._launcher.notes = [expansion.rule, *repeated(arguments)]  # type: ignore[attr-defined]  # ours; Hydra's launchers ignore it
+        self._launcher.notes = [expansion.rule, *repeated(arguments)]
         return self._launcher.launch(expansion.jobs, initial_job_idx=0)

@@ -270,6 +270,10 @@ CENTRED_OTHER = _metric(
     "qae/centred_reward_other_fraction", "R - b, other values", "fraction", "as above, none of them", "paper Fig. 5c"
 )
 
+# Entropy above so many times its start has exploded; the paper has no number. Which steps are start and end says who
+# asks (`analysis.statistics.Rule`, `analysis.guard.replay`). The guard's rules have thresholds of their own, chosen to
+# find such runs early.
+EXPLODED = 1.3
 VAL_OVERALL = "overall"
 
 

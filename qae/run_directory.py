@@ -38,10 +38,20 @@ class RunStatus(StrEnum):
         """Whether launching again leaves the run alone unless it is told otherwise."""
         return self in (RunStatus.DONE, RunStatus.FAILED, RunStatus.STOPPED_BY_GUARD)
 
+    @property
+    def shown(self) -> str:
+        """The status as people read it: whatever cut an attempt short, and a cluster does it least, interrupted it."""
+        return "interrupted" if self is RunStatus.PREEMPTED else str(self)
+
 
 _LOG_END_BYTES = 200_000
 # In the reason of a run whose batches hold no group with both right and wrong responses: its policy has collapsed.
 NOTHING_TO_LEARN = "there is nothing to learn from"
+
+
+def has_collapsed(status: RunStatus, reason: str) -> bool:
+    """Whether a run failed because no group of a batch had both right and wrong responses."""
+    return status is RunStatus.FAILED and NOTHING_TO_LEARN in reason
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,11 @@ class RunState:
     settled: Mapping[str, int] = field(default_factory=dict)
     stuck_step: int | None = None
     tracking: str | None = None
+
+    @property
+    def collapsed(self) -> bool:
+        """See `has_collapsed`."""
+        return has_collapsed(self.status, self.reason or "")
 
 
 @dataclass(frozen=True)

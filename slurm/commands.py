@@ -188,7 +188,7 @@ def _launch_group(runs: "Sequence[StoredRun]", sweep: str, root: Path, *, by_slu
     from qae.errors import ConfigError
     from slurm.executor import SlurmExecutor
     from sweeps.launching.executor import ExecutorError
-    from sweeps.launching.launch import launch_jobs, watching
+    from sweeps.launching.launch import launch, watching
     from sweeps.launching.local import LocalExecutor, side_by_side
     from sweeps.launching.plan import Job
     from sweeps.run_store.store import StoreError
@@ -202,7 +202,7 @@ def _launch_group(runs: "Sequence[StoredRun]", sweep: str, root: Path, *, by_slu
     try:
         first = jobs[0].config
         executor: Executor = SlurmExecutor(first) if by_slurm else LocalExecutor(side_by_side(first))
-        return launch_jobs(jobs, executor, terminal.console()).exit_code
+        return launch(jobs, executor, terminal.console()).exit_code
     except ConfigError as error:
         raise MistakeError(_outgrown(runs, str(error))) from error
     except (ExecutorError, StoreError) as error:

@@ -23,6 +23,8 @@ from slurm.request import Request, grouped, pace_of
 from slurm.script import Array
 from slurm.submit import Submission, Submitter, patiently
 from sweeps import trainers
+from sweeps.composition import dry_run
+from sweeps.composition.dry_run import DryRun
 from sweeps.launching import tables
 from sweeps.launching.executor import Execution, Feed, no_more
 from sweeps.launching.plan import Action, Plan, PlannedRun
@@ -47,7 +49,7 @@ class SlurmExecutor:
 
     def __init__(self, config: Mapping[str, object]) -> None:
         self._wait = _switch(config, "sweep", "wait")
-        self._dry_run = _switch(config, "sweep", "dry_run")
+        self._dry_run = dry_run.of(config) is not DryRun.NO
         self._snapshot = _switch(config, "sweep", "snapshot")
         self._show_scripts = _switch(config, "slurm", "show_scripts")
         self._root = Path(str(cast("Mapping[str, object]", config["sweep"])["root"])).expanduser().resolve()

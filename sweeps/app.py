@@ -1,50 +1,32 @@
-"""The Hydra application behind `python sweep.py`: composition, the local launcher, one-sentence errors."""
+"""The Hydra application behind `python sweep.py`: from a command line to its outcome, or to a sentence."""
 
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import hydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qae.errors import ConfigError
-from sweeps.composition import arguments, toolkit_keys
+from sweeps.composition import arguments, hydra_main, toolkit_keys
 from sweeps.composition.compose import resolved
 from sweeps.composition.tree import EXPERIMENT, TREE, did_you_mean, groups, is_group, known_keys
 from sweeps.launching.executor import ExecutorError
 from sweeps.run_store.store import StoreError
 
 if TYPE_CHECKING:
-    from sweeps.launching.executor import Executor
-    from sweeps.launching.launch import Outcome
+    from hydra.core.utils import JobReturn
 
-_NOT_AXES = (
-    "sweep.",
-    "checkpoints.",
-    "tracking",
-    "resources",
-    "slurm.",
-    "site=",
-    "guard",
-    "hydra",
-    "experiment",
-    "labels.",
-    "search.",
-)
-# A single run as composed, and the node of its launcher; it is launched after Hydra has returned, which would add a
-# line of its own to errors.
-_single: list[tuple[list[str], DictConfig, DictConfig]] = []
-_outcomes: list["Outcome"] = []
+    from sweeps.launching.launch import Outcome
 
 
 def main() -> "Outcome | None":
-    """Run Hydra on the command line.
+    """Do what the command line says.
 
     Returns:
         what the launch came to; None for ``--help``, ``--cfg`` and the like.
@@ -56,10 +38,8 @@ def main() -> "Outcome | None":
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         sys.argv[1:] = arguments.read(sys.argv[1:])
-        _compose_single_run()
-        for overrides, config, launcher in _single:
-            notes = [*arguments.repeated(overrides), *_of_a_sweep(overrides)]
-            launch([(overrides, resolved(config))], notes, instantiate(launcher).executor, name="single")
+        returned = hydra_main.run(sys.argv[1:])
+        return _outcome(returned[-1]) if returned else None
     except ConfigError as error:
         _refuse(f"{error}{arguments.axis_hint(error)}")
     except (StoreError, ExecutorError, arguments.MistypedError) as error:
@@ -74,53 +54,20 @@ def main() -> "Outcome | None":
         _refuse(f"{error.strerror}: {error.filename}" if error.filename else str(error))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    return _outcomes[-1] if _outcomes else None
 
 
-@hydra.main(version_base="1.3", config_path=str(TREE), config_name="config")
-def _compose_single_run(config: DictConfig) -> None:
-    chosen = HydraConfig.get()
-    _single.append((list(chosen.overrides.task), config, cast("DictConfig", chosen.launcher)))
-
-
-def launch(
-    composed: Sequence[tuple[Sequence[str], Mapping[str, object]]],
-    notes: Sequence[str],
-    executor: "Callable[[Mapping[str, object]], Executor]",
-    name: str | None = None,
-) -> "Outcome":
-    """Launch composed configurations; `main` returns what it comes to.
-
-    Args:
-        composed: each job's overrides and resolved configuration, without Hydra's section.
-        notes: sentences to show with the plan.
-        executor: makes the place to run from the configuration of the first job.
-        name: the sweep's name instead of the configured one.
-    """
+def _outcome(returned: "JobReturn") -> "Outcome":
+    """What a sweep has come to, or what a single run comes to, which Hydra has only composed."""
+    if returned.return_value is not None:
+        return cast("Outcome", returned.return_value)
     from qae import terminal
-    from sweeps.launching.launch import launch_jobs
-    from sweeps.launching.plan import Job
+    from sweeps.launching import jobs
+    from sweeps.launching.launch import launch
 
-    jobs = []
-    for overrides, values in composed:
-        if "fork" in values:
-            raise ConfigError("fork", values["fork"], "leave it out; the guard writes it for a run that it forks")
-        sweep = cast("Mapping[str, object]", values["sweep"])
-        config = {**values, "sweep": {**sweep, "name": name}} if name and sweep["name"] == "default" else values
-        jobs.append(Job(axes(overrides), config))
-    outcome = launch_jobs(jobs, executor(jobs[0].config), terminal.console(), notes)
-    _outcomes.append(outcome)
-    return outcome
-
-
-def axes(overrides: Sequence[str]) -> tuple[str, ...]:
-    """Those overrides that say what is computed, not how or where."""
-    return tuple(override for override in overrides if not override.lstrip("+").startswith(_NOT_AXES))
-
-
-def record(outcome: "Outcome") -> None:
-    """What a sweeper came to that launches by itself; `main` returns it."""
-    _outcomes.append(outcome)
+    overrides, hydra_config = returned.overrides or (), cast("DictConfig", returned.hydra_cfg)
+    (job,) = jobs.typed([(overrides, resolved(cast("DictConfig", returned.cfg)))], name="single")
+    executor = instantiate(hydra_config.hydra.launcher).executor(job.config)
+    return launch([job], executor, terminal.console(), [*arguments.repeated(overrides), *_of_a_sweep(overrides)])
 
 
 def compose_run(overrides: Sequence[str]) -> Mapping[str, object]:
@@ -202,6 +149,6 @@ def _of_a_sweep(overrides: Sequence[str]) -> list[str]:
     return [f"This is a single run with the settings of {word}; -m runs the whole experiment." for word in chosen]
 
 
-def _refuse(sentence: str) -> None:
+def _refuse(sentence: str) -> NoReturn:
     sys.stderr.write(f"error: {sentence}\n")
     raise SystemExit(2)

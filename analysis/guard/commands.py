@@ -9,6 +9,7 @@ import click
 from analysis.commands.arm_options import arm_options
 from qae import terminal
 from qae.command_line import MistakeError, root_option, say
+from qae.metrics import EXPLODED
 from qae.text import markdown_table
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def guard() -> None:
 @click.option(
     "--bad-entropy",
     type=click.FloatRange(min=0, min_open=True),
-    default=1.3,
+    default=EXPLODED,
     show_default=True,
     help="A bad run ends with entropy above so many times its start.",
 )

@@ -39,7 +39,7 @@ class Line:
     """
 
     gain: float = 0.1
-    entropy_ratio: float = 1.3
+    entropy_ratio: float = metrics.EXPLODED
 
 
 class Outcome(StrEnum):

@@ -19,7 +19,7 @@ def row(item: Replayed) -> tuple[str, ...]:
         brief(record.id),
         record.arm.shown,
         str(record.seed),
-        str(record.status),
+        record.status.shown,
         str(item.steps),
         finding.rule if finding else "",
         str(finding.step) if finding else "",

@@ -1,8 +1,10 @@
 """The command that trains more seeds of an arm: read off the sweep that launched its runs, tried, and started.
 
-`sweep.py` is started as a process of its own: the analysis reads what sweeps write and imports none of them.
+`sweep.py` is a process of its own here: the analysis reads what sweeps write and imports none of them. The process is
+asked for its plan as JSON (`sweep.dry_run=json`), so the launch itself says what it would do, in no table for people.
 """
 
+import json
 import os
 import shlex
 import subprocess
@@ -92,10 +94,11 @@ def check(command: Command) -> None:
     Raises:
         UnknownCommandError: the plan does not have their runs, or there is none.
     """
-    arguments = [*command.arguments(sorted(set(command.known.values()))), "sweep.dry_run=true"]
-    environment = {**os.environ, "COLUMNS": "200"}  # a run id must not be broken
-    planned = subprocess.run(_process(arguments), capture_output=True, text=True, check=False, env=environment)  # noqa: S603  # our own script
-    strange = [run_id for run_id in command.known if run_id not in planned.stdout]
+    arguments = command.arguments(sorted(set(command.known.values())))
+    asked = _process([*arguments, "sweep.dry_run=json"])
+    planned = subprocess.run(asked, capture_output=True, text=True, check=False)  # noqa: S603  # our own script
+    runs = set() if planned.returncode else {json.loads(line)["id"] for line in planned.stdout.splitlines()}
+    strange = [run_id for run_id in command.known if run_id not in runs]
     if strange:
         said = planned.stderr.strip().splitlines()[-1:] if planned.returncode else ["its plan has other runs"]
         raise UnknownCommandError(

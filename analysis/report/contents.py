@@ -195,7 +195,7 @@ def _run(runs: Runs, record: RunRecord) -> tuple[Cell, ...]:
     return (
         Cell(brief(record.id)),
         Cell(record.arm.shown),
-        Cell(str(record.status)),
+        Cell(record.status.shown),
         _number(record.seed),
         _number(record.step),
         _number(record.total_steps) if record.total_steps else Cell(_NOTHING),

@@ -188,7 +188,7 @@ def _name(record: RunRecord) -> str:
 
 
 def _ended(record: RunRecord) -> str:
-    where = f"{record.status} at step {record.step}{_of(record.total_steps)}"
+    where = f"{record.status.shown} at step {record.step}{_of(record.total_steps)}"
     return f"{where}: {record.reason.rstrip('.')}." if record.reason else f"{where}."
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.runs.flaw import Flaw
 from analysis.runs.identity import DEFAULT, ArmRule
-from qae.run_directory import NOTHING_TO_LEARN, RunStatus
+from qae.run_directory import RunStatus, has_collapsed
 from qae.text import brief
 
 Result = TypeVar("Result")
@@ -76,7 +76,7 @@ class RunRecord:
     @property
     def collapsed(self) -> bool:
         """Whether it failed because no group of a batch had both right and wrong responses."""
-        return self.status is RunStatus.FAILED and NOTHING_TO_LEARN in self.reason
+        return has_collapsed(self.status, self.reason)
 
     @property
     def ended_early(self) -> bool:

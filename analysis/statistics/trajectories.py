@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.statistics.intervals import FloatArray
+from qae.metrics import EXPLODED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +50,7 @@ class Rule:
 
     start_steps: int = 3
     window: int = 5
-    explosion: float = 1.3
+    explosion: float = EXPLODED
     collapse: float = 0.2
 
     def __post_init__(self) -> None:

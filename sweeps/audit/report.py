@@ -110,10 +110,11 @@ def _status(evidence: Evidence, queue: Queue) -> str:
     if isinstance(state, str):
         return "unreadable"
     if evidence.live:
-        return str(RunStatus.RUNNING)
+        return RunStatus.RUNNING.shown
     if queue.job is not None and not (state and state.status.is_final):
-        return str(RunStatus.QUEUED)
+        return RunStatus.QUEUED.shown
     state = state or RunState()
     if state.status is RunStatus.PLANNED:
         return "never started"
-    return "interrupted" if state.status in (RunStatus.RUNNING, RunStatus.PREEMPTED) else str(state.status)
+    # It says running and does not run.
+    return (RunStatus.PREEMPTED if state.status is RunStatus.RUNNING else state.status).shown

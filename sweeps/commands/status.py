@@ -168,7 +168,7 @@ def _status(run: StoredRun, queued: InQueue | None) -> str:
     """In a word; a run that was interrupted, and whose job waits, is queued."""
     if _waits(run, queued):
         return "held" if queued is not None and queued.held else str(RunStatus.QUEUED)
-    return tables.status_text(run.state)
+    return run.state.status.shown
 
 
 def _waits(run: StoredRun, queued: InQueue | None) -> bool:

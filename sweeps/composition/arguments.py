@@ -25,7 +25,7 @@ def read(argv: Sequence[str]) -> list[str]:
         argv: the words after the program's name.
 
     Raises:
-        MistypedError: an option that does not exist, or a word that is no KEY=VALUE.
+        MistypedError: an option that does not exist or has no use here, or a word that is no KEY=VALUE.
     """
     parser = get_args_parser()
     parser.error = _refuse  # argparse would print a page
@@ -34,6 +34,9 @@ def read(argv: Sequence[str]) -> list[str]:
     overrides: list[str] = found.overrides
     if unknown:
         raise MistypedError(_unknown_option(unknown[0]))
+    if found.experimental_rerun is not None:
+        fix = "no run writes the file that it reads; the command of a run, typed again, continues it"
+        raise MistypedError(f"--experimental-rerun={found.experimental_rerun} cannot be used: {fix}")
     for place, word in enumerate(overrides):
         _check(word, overrides[place - 1] if place else "", overrides[place + 1 : place + 3])
     if not parser.parse_known_args(list(argv))[1]:

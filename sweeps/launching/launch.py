@@ -13,6 +13,8 @@ from qae.checks import boolean
 from qae.literal import say
 from qae.run_directory import RunStatus
 from qae.text import brief
+from sweeps.composition import dry_run
+from sweeps.composition.dry_run import DryRun
 from sweeps.launching import tables
 from sweeps.launching.confirm import Confirmation
 from sweeps.launching.executor import Execution, Executor
@@ -42,7 +44,7 @@ class Outcome:
     is_search: bool = False
 
 
-def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes: Sequence[str] = ()) -> Outcome:
+def launch(jobs: Sequence[Job], executor: Executor, console: Console, notes: Sequence[str] = ()) -> Outcome:
     """Plan the jobs, run what is not done and follow it.
 
     Args:
@@ -56,6 +58,7 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
         StoreError: the run store is damaged; nothing was started.
     """
     settings = jobs[0].config
+    ends = dry_run.of(settings)
     sweep = cast("Mapping[str, object]", settings["sweep"])
     configs, tracked = tracking.for_launch([job.config for job in jobs], sys.argv)
     jobs = [replace(job, config=config) for job, config in zip(jobs, configs, strict=True)]
@@ -68,8 +71,11 @@ def launch_jobs(jobs: Sequence[Job], executor: Executor, console: Console, notes
         retry=boolean("sweep.retry", sweep["retry"]),
         in_flight=executor.in_flight(store.root),
     )
+    if ends is DryRun.AS_JSON:
+        print(*tables.plan_lines(plan), sep="\n", file=console.file)
+        return Outcome(store.root, plan.name, (), 0)
     _show_plan(plan, console, (*notes, *plan.warnings, *executor.describe(plan), *map(str, tracked)))
-    if boolean("sweep.dry_run", sweep["dry_run"]):
+    if ends is DryRun.SHOWN:
         console.print("sweep.dry_run=true: nothing was started.")
         return Outcome(store.root, plan.name, (), 0)
     starting = [run for run in plan.runs if run.action.runs]

@@ -8,8 +8,8 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -60,9 +60,27 @@ class LocalExecutor:
         return (f"Up to {tables.count(self._parallel, 'run')} side by side on this machine.",)
 
     def launch(self, plan: Plan, console: Console, feed: Feed = no_more) -> Execution:
-        """Run what the plan and the feed say and follow what runs elsewhere, until all is over."""
-        with Progress(console, self._parallel) as progress:
-            return launch(plan, self._parallel, progress, feed)
+        """Run what the plan and the feed say and follow what runs elsewhere, until all is over.
+
+        A failing run does not stop the others. The first Ctrl-C, SIGTERM or closed terminal lets running steps finish
+        and writes checkpoints; the second kills. The feed is not asked any more once the user wants to stop.
+        """
+        pool, watch, runs = _Pool(plan.name, self._parallel), Watch(), list(plan.runs)
+        pool.add(runs)
+        fed: Sequence[PlannedRun] | None = ()
+        with Progress(console, self._parallel) as show:
+            with _stopped_by_signals(pool):
+                while True:
+                    if fed is not None and not pool.stop_requests and (fed := feed(pool.failed)):
+                        runs += fed
+                        pool.add(fed)
+                    if not pool.unfinished() and (fed is None or pool.stop_requests):
+                        break
+                    pool.advance()
+                    show(fresh_with_forks(watch, runs))
+                    pool.wait(_POLL_SECONDS)
+            show(fresh_with_forks(watch, runs))
+        return Execution(pool.failed, pool.stop_requests > 0)
 
 
 def side_by_side(config: Mapping[str, object]) -> int:
@@ -79,42 +97,19 @@ def side_by_side(config: Mapping[str, object]) -> int:
     return parallel or max(1, len(os.sched_getaffinity(0)) // threads)
 
 
-def launch(plan: Plan, parallel: int, show: Callable[[Sequence[PlannedRun]], None], feed: Feed = no_more) -> Execution:
-    """Run what the plan and the feed say and follow what runs elsewhere, until all is over.
-
-    A failing run does not stop the others. The first Ctrl-C, SIGTERM or closed terminal lets running steps finish
-    and writes checkpoints; the second kills.
-
-    Args:
-        plan: the runs; their directories exist.
-        parallel: runs side by side.
-        show: called several times a second with the runs and their fresh states.
-        feed: gives more runs while the launch goes on; not asked any more once the user wants to stop.
-    """
-    pool, watch = _Pool(plan.name, parallel), Watch()
-    runs = list(plan.runs)
-    pool.add(runs)
-    fed: Sequence[PlannedRun] | None = ()
+@contextmanager
+def _stopped_by_signals(pool: "_Pool") -> Iterator[None]:
+    """Signals that ask to stop go to the pool while the block runs; whatever ends the block ends the workers."""
     previous = {number: signal.getsignal(number) for number in _STOP_SIGNALS}
     for number, handler in previous.items():
         if handler is not signal.SIG_IGN:  # nohup asks to go on without a terminal
             signal.signal(number, pool.on_signal)
     try:
-        while True:
-            if fed is not None and not pool.stop_requests and (fed := feed(pool.failed)):
-                runs += fed
-                pool.add(fed)
-            if not pool.unfinished() and (fed is None or pool.stop_requests):
-                break
-            pool.advance()
-            show(fresh_with_forks(watch, runs))
-            pool.wait(_POLL_SECONDS)
+        yield
     finally:
         pool.kill()
         for number, handler in previous.items():
             signal.signal(number, handler)
-    show(fresh_with_forks(watch, runs))
-    return Execution(pool.failed, pool.stop_requests > 0)
 
 
 class _Pool:

@@ -126,7 +126,7 @@ def _event(run: PlannedRun) -> _Event:
 def _line(run: PlannedRun, now: float) -> str:
     entropy, accuracy, zero = tables.latest_cells(run.state)
     parts = [
-        f"{run.run_id} {brief(run.label)}: {tables.status_text(run.state)}",
+        f"{run.run_id} {brief(run.label)}: {run.state.status.shown}",
         f"step {run.state.step}/{run.total_steps}",
         f"entropy {entropy}" if entropy else "",
         f"pass@1 {accuracy}" if accuracy else "",

@@ -1,7 +1,8 @@
 """Tables for the terminal: the plan before, progress during, failures after."""
 
+import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
@@ -80,6 +81,22 @@ def _about(run: "PlannedRun") -> str:
     return f"~{run.gpu_hours:,.0f}" if run.gpu_hours is not None and run.action.runs else ""
 
 
+def plan_lines(plan: "Plan") -> Iterator[str]:
+    """What will happen to each run, as a JSON object for scripts; names as in `qae status --json`."""
+    for run in plan.runs:
+        values = {
+            "id": run.run_id,
+            "sweep": plan.name,
+            "label": run.label,
+            "overrides": list(run.overrides),
+            "action": run.action,
+            "step": run.state.step,
+            "total_steps": run.total_steps,
+            "gpu_hours": run.gpu_hours,
+        }
+        yield json.dumps(values)
+
+
 def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, height: int) -> LiteralTable:
     """Where each run stands: a row a run, and a line for the sweep.
 
@@ -100,7 +117,7 @@ def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, heig
         colour = _COLOURS.get(state.status, "default")
         table.add_row(
             brief(run.label),
-            Text(status_text(state), colour),
+            Text(state.status.shown, colour),
             f"{state.step}/{run.total_steps}",
             *latest_cells(state),
             duration(seconds_left(run, now)),
@@ -110,15 +127,10 @@ def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, heig
 
 def sweep_line(runs: "Sequence[PlannedRun]", parallel: int, now: float) -> str:
     """The whole sweep in a line: how many runs stand where, and the time left."""
-    statuses = Counter(status_text(run.state) for run in runs)
+    statuses = Counter(run.state.status.shown for run in runs)
     parts = [f"{number} {status}" for status, number in sorted(statuses.items())]
     left = sweep_seconds_left(runs, parallel, now)
     return f"{count(len(runs), 'run')}: {', '.join(parts)}" + ("" if left is None else f"; about {duration(left)} left")
-
-
-def status_text(state: RunState) -> str:
-    """A status in a word."""
-    return "interrupted" if state.status is RunStatus.PREEMPTED else str(state.status)
 
 
 def latest_cells(state: RunState) -> tuple[str, str, str]:

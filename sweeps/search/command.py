@@ -15,11 +15,13 @@ from qae import literal, streams
 from qae.checks import boolean
 from qae.errors import ConfigError
 from qae.text import file_name
-from sweeps.app import axes
+from sweeps.composition import dry_run
+from sweeps.composition.dry_run import DryRun
 from sweeps.composition.parts import chosen, settled
 from sweeps.launching import tables
 from sweeps.launching.confirm import Confirmation
 from sweeps.launching.executor import Execution, Executor
+from sweeps.launching.jobs import axes
 from sweeps.launching.launch import Outcome, not_tracked, watching
 from sweeps.launching.local import side_by_side
 from sweeps.launching.plan import Plan
@@ -153,10 +155,17 @@ def _read(typed: Sequence[Override], config: Mapping[str, object], compose: Comp
         settings,
         Definition(parameters, seeds, base),
         first,
-        boolean("sweep.dry_run", sweep.get("dry_run")),
+        _ends_with_its_description(config),
         Confirmation.of(sweep),
         tracked,
     )
+
+
+def _ends_with_its_description(config: Mapping[str, object]) -> bool:
+    asked = dry_run.of(config)
+    if asked is DryRun.AS_JSON:
+        raise ConfigError("sweep.dry_run", asked.value, "a search has no list of runs before it asks; give true")
+    return asked is DryRun.SHOWN
 
 
 def _left_out(typed: Sequence[Override], config: Mapping[str, object]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import wilcoxon
 
-from qae.run_directory import NOTHING_TO_LEARN, RunDirectory, RunState, RunStatus
+from qae.run_directory import RunDirectory
 from sweeps.search.measures import MeasureError, pass_by_step
 from sweeps.search.settings import SearchSettings
 
@@ -58,11 +58,6 @@ def is_worse(ours: Sequence[float], theirs: Sequence[float], level: float) -> bo
     if not difference.mean() < 0:
         return False
     return float(wilcoxon(difference, alternative="less", zero_method="zsplit").pvalue) < level
-
-
-def is_collapse(state: RunState) -> bool:
-    """Whether a run failed because of its setting: its policy had nothing left to learn from."""
-    return state.status is RunStatus.FAILED and NOTHING_TO_LEARN in (state.reason or "")
 
 
 class Evaluations:

@@ -128,7 +128,7 @@ class SearchLoop:
         states = {seed: self._watch.state(run.directory) for seed, run in flight.runs.items()}
         for seed, run in flight.runs.items():
             if reason := _ended_short(run, states[seed]):
-                stopped = states[seed].status is not RunStatus.FAILED or judging.is_collapse(states[seed])
+                stopped = states[seed].status is not RunStatus.FAILED or states[seed].collapsed
                 self._prune(flight, reason) if stopped else self._end(flight, TrialState.FAIL, reason)
                 return []
             if reason := _left(run, states[seed], failed):

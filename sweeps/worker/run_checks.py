@@ -10,6 +10,8 @@ from qae.checks import is_whole
 from qae.config import AdvantageConfig
 from qae.errors import ConfigError
 from sweeps import trainers
+from sweeps.composition import dry_run
+from sweeps.composition.dry_run import DryRun
 from sweeps.worker import best, guard
 
 
@@ -24,9 +26,8 @@ def check(config: Mapping[str, object], exists: Callable[[Path], bool] = Path.ex
         ConfigError: names the key, the value and the fix.
     """
     check_method(config)
-    sweep = config.get("sweep")
-    dry_run = isinstance(sweep, Mapping) and sweep.get("dry_run") is True
-    trainers.of(config).check(config, (lambda _: True) if dry_run else exists)
+    asks = dry_run.of(config) is DryRun.NO
+    trainers.of(config).check(config, exists if asks else lambda _: True)
 
 
 def check_installed(config: Mapping[str, object]) -> None:

@@ -5,12 +5,13 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from analysis.comparison import Measure
 from analysis.figures import paper
 from analysis.figures.paper import explanations
 from analysis.figures.paper import findings as judge
-from analysis.figures.paper.findings import Measure, Verdict
-from analysis.figures.paper.selection import Arm
-from analysis.runs.frames import Runs
+from analysis.figures.paper.findings import Verdict
+from analysis.figures.paper.selection import Arm, Needs, select
+from analysis.runs.frames import ArmName, Runs
 
 pytestmark = pytest.mark.slow
 
@@ -18,11 +19,17 @@ MEAN, K4 = Arm(), Arm(0.4)
 SEEDS = range(10)
 
 
+@pytest.fixture
+def both(paper_runs: Runs) -> Runs:
+    """Runs of the two arms, under the paper's names."""
+    return select(paper_runs, Needs("fig5", (MEAN, K4))).runs
+
+
 def measure(difference: float, spread: float) -> Measure:
     """A share that K = 0.4 has more of by so much, give or take the spread."""
 
-    def table(_: Runs, arm: Arm) -> pd.DataFrame:
-        more = [difference + spread * (-1) ** seed for seed in SEEDS] if arm == K4 else [0.0] * len(SEEDS)
+    def table(_: Runs, arm: ArmName) -> pd.DataFrame:
+        more = [difference + spread * (-1) ** seed for seed in SEEDS] if arm == K4.name else [0.0] * len(SEEDS)
         return pd.DataFrame({"value": [0.3 + value for value in more]}, index=list(SEEDS))
 
     return Measure("share", 3, table)
@@ -40,17 +47,17 @@ def measure(difference: float, spread: float) -> Measure:
     ],
 )
 def test_likeness_is_judged_by_a_test_of_equivalence(
-    paper_runs: Runs, difference: float, spread: float, verdict: Verdict
+    both: Runs, difference: float, spread: float, verdict: Verdict
 ) -> None:
-    assert judge.alike("a claim", paper_runs, K4, MEAN, measure(difference, spread)).verdict is verdict
+    assert judge.alike("a claim", both, K4, MEAN, measure(difference, spread)).verdict is verdict
 
 
-def test_a_small_difference_is_not_written_as_zero(paper_runs: Runs) -> None:
-    told_apart = judge.higher("a claim", paper_runs, K4, MEAN, measure(0.00004, 0.00001))
+def test_a_small_difference_is_not_written_as_zero(both: Runs) -> None:
+    told_apart = judge.higher("a claim", both, K4, MEAN, measure(0.00004, 0.00001))
     assert told_apart.verdict is Verdict.SHOWN
     assert "+0.00004 [+0.00003, +0.00005]" in told_apart.numbers
-    assert "+0.020 [" in judge.higher("a claim", paper_runs, K4, MEAN, measure(0.02, 0.001)).numbers
-    assert "+0.000 [-" in judge.higher("a claim", paper_runs, K4, MEAN, measure(0.00004, 0.01)).numbers
+    assert "+0.020 [" in judge.higher("a claim", both, K4, MEAN, measure(0.02, 0.001)).numbers
+    assert "+0.000 [-" in judge.higher("a claim", both, K4, MEAN, measure(0.00004, 0.01)).numbers
 
 
 def test_every_reason_is_of_a_claim_that_a_figure_judges(paper_runs: Runs) -> None:

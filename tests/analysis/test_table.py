@@ -37,15 +37,16 @@ def test_rows_hold_the_definitions(tmp_path: Path) -> None:
     assert summarise(tmp_path).notes == ()
 
 
-def test_runs_behind_are_named_and_not_in_the_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("status", "word"), [(RunStatus.FAILED, "failed"), (RunStatus.PREEMPTED, "interrupted")])
+def test_runs_behind_are_named_and_not_in_the_numbers(tmp_path: Path, status: RunStatus, word: str) -> None:
     write_run(tmp_path, "a", {"seed": 0})
-    write_run(tmp_path, "b", {"seed": 1}, steps=4, evaluate=(0, 3), status=RunStatus.FAILED)
+    write_run(tmp_path, "b", {"seed": 1}, steps=4, evaluate=(0, 3), status=status)
     results = summarise(tmp_path)
     row = results.rows[0]
     assert (row.seeds, row.runs, row.step) == (1, 2, 6)
     assert row.entropy_peak is not None
     assert row.entropy_peak.value == pytest.approx(entropy(1, 0, -1))
-    assert results.notes == ("mean: 1 of 2 runs not in the numbers (seed 1 failed at step 4).",)
+    assert results.notes == (f"mean: 1 of 2 runs not in the numbers (seed 1 {word} at step 4).",)
 
 
 def test_a_run_without_any_evaluation_has_the_rest(tmp_path: Path) -> None:

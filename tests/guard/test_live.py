@@ -19,8 +19,7 @@ from qae.guard.decisions import Decision
 from qae.guard.history import read_history
 from qae.guard.settings import watches
 from qae.run_directory import RunDirectory, RunStatus, read_metrics
-from sweeps import app
-from sweeps.launching.local import LocalExecutor
+from sweeps.launching import jobs
 from sweeps.launching.plan import Action, Job, Plan, make_plan
 from sweeps.launching.watch import Watch, forks_of
 from sweeps.run_store.identity import run_id
@@ -270,7 +269,7 @@ def test_the_safety_rules_stop_the_runs_that_they_are_for(
 def test_a_fork_cannot_be_typed() -> None:
     composed = [((), {**mapping(), "fork": {"run": "a"}})]
     with pytest.raises(ConfigError, match=r"fork=\{'run': 'a'\} cannot be used: leave it out; the guard writes it"):
-        app.launch(composed, [], lambda _: LocalExecutor(1))
+        jobs.typed(composed)
 
 
 def test_the_guard_changes_no_run_id_and_a_fork_does() -> None:

@@ -22,7 +22,7 @@ from qae.run_directory import RunDirectory, RunState, RunStatus, read_metrics
 from slurm.executor import SlurmExecutor
 from slurm.queue_cache import jobs_of
 from sweeps.cli import main
-from sweeps.launching.launch import launch_jobs
+from sweeps.launching.launch import launch
 from sweeps.launching.plan import Job
 from sweeps.run_store.identity import run_id
 from sweeps.run_store.locking import exclusive
@@ -43,8 +43,8 @@ _HOUR = 3600
 
 def config_of(seed: int, root: Path, *more: str) -> dict[str, object]:
     settings = ("tracking.backend=none", "resources.memory=1G", "slurm.partition=low", f"seed={seed}")
-    launch = (f"sweep.root={root}", "sweep.wait=false", "sweep.snapshot=false")
-    return embedded_mapping(*LONG_STEPS, f"trainer.total_training_steps={STEPS}", *settings, *launch, *more)
+    here = (f"sweep.root={root}", "sweep.wait=false", "sweep.snapshot=false")
+    return embedded_mapping(*LONG_STEPS, f"trainer.total_training_steps={STEPS}", *settings, *here, *more)
 
 
 class Played:
@@ -101,7 +101,7 @@ class Played:
             for seed in seeds
         ]
         console = Console(record=True, width=200, file=Path(os.devnull).open("w"))  # noqa: SIM115
-        assert launch_jobs(jobs, SlurmExecutor(jobs[0].config), console).exit_code == 0, console.export_text()
+        assert launch(jobs, SlurmExecutor(jobs[0].config), console).exit_code == 0, console.export_text()
 
     def _spoil(self, seed: int, reason: ExitReason) -> None:
         """A run that a job left as failed."""

@@ -87,6 +87,20 @@ def test_the_default_sweep_is_seven_arms_of_five_seeds_and_a_plan_writes_nothing
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_plan_as_json_is_a_run_a_line_and_nothing_else(tmp_path: Path) -> None:
+    arguments = ["-m", "algorithm.quantile_k=-1,0.4", "seed=0,1"]
+    result = sweep(*arguments, "sweep.dry_run=json", runs=tmp_path / "runs")
+    assert result.returncode == 0, result.stderr
+    runs = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [run["overrides"] for run in runs] == [
+        [f"algorithm.quantile_k={k}", f"seed={seed}"] for k in ("-1", "0.4") for seed in (0, 1)
+    ]
+    assert {(run["sweep"], run["action"], run["step"]) for run in runs} == {("quantile_k-seed", "start", 0)}
+    shown = sweep(*arguments, "sweep.dry_run=true", runs=tmp_path / "runs")
+    assert ids(shown.stdout) == {run["id"] for run in runs}
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_plan_for_verl_says_what_it_runs_on_and_how_long(tmp_path: Path) -> None:
     arguments = ["-m", "model=qwen3-8b-base,qwen2.5-32b", "algorithm.quantile_k=-1,0.4", "sweep.dry_run=true"]
     result = sweep(*arguments, runs=tmp_path / "runs")
@@ -156,6 +170,7 @@ def ids(text: str) -> set[str]:
         ("resources.parallel=two", "resources.parallel='two' cannot be used"),
         ("sweep.name=a/b", "sweep.name='a/b' cannot be used"),
         ("sweep.retry=perhaps", "sweep.retry='perhaps' cannot be used"),
+        ("sweep.dry_run=yaml", "sweep.dry_run='yaml' cannot be used: give true or false, or json"),
         ("backend=jax", "backend='jax' cannot be used: choose one of tabular, tiny, verl"),
         ("seed=[1", "seed=[1 cannot be read as KEY=VALUE"),
         ("experiment=fig9", "write +experiment=fig9"),
@@ -190,6 +205,7 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(
         (["-m", "sweep.parts=[{seed:[range(0,3)]}]"], "a range inside brackets"),
         (["-m", "+experiment=fig9", "+experiment=fig1"], "give one +experiment"),
         (["-m", "--lr=3"], "write actor_rollout_ref.actor.optim.lr=3"),
+        (["-m", "hydra/sweeper=optuna", "seed=0,1", "algorithm.quantile_k=0.2,0.4", "sweep.dry_run=json"], "give true"),
         (["-m", "hydra/sweeper=optuna", "actor_rollout_ref.rollout.n=2,1,4"], "give at least 2"),
         (["-m", "--cfg", "job"], "Only one of --run, --multirun, --cfg"),
         (["-m", "+experiment=reward_noise,learning_rate"], "it holds for the whole sweep; give one value"),

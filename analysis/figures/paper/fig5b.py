@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis import comparison
 from analysis.figures.paper import findings as judge
 from analysis.figures.paper import signs
 from analysis.figures.paper.findings import Finding
@@ -16,11 +17,11 @@ _MEAN, _K4 = Arm(), Arm(0.4)
 NEEDS = Needs("fig5", (_MEAN, _K4))
 CAPTION = signs.CAPTION
 table = signs.table
-_NEGATIVE_PEAK = judge.of_metric(
+_NEGATIVE_PEAK = comparison.of_metric(
     metrics.ENTROPY_NEGATIVE,
     "peak entropy of negative-advantage responses, nats/token",
     2,
-    lambda values: float(values.max()),
+    lambda series: series.max(),
 )
 
 

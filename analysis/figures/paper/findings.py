@@ -1,20 +1,19 @@
 """What the paper says against what the runs at hand show: a claim is judged by an interval, never by a mean alone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from analysis import statistics
+from analysis import comparison, statistics
+from analysis.comparison import Measure, of_metric
 from analysis.figures.paper import explanations, tidy
 from analysis.figures.paper.selection import Arm
-from analysis.runs.frames import RunRecord, Runs
+from analysis.runs.frames import ArmName, RunRecord, Runs
 from analysis.sources.token_lines import marker_words
 from analysis.statistics.differences import difference
-from analysis.table import final_means
 from analysis.wording import interval, seeds_in_words
 from qae import metrics
 
@@ -59,71 +58,37 @@ class Finding:
         return replace(self, reason=explanations.of(self.claim, records))
 
 
-@dataclass(frozen=True)
-class Measure:
-    """A number, or one a problem, that a run ends with.
-
-    Attributes:
-        label: its name and unit.
-        digits: shown.
-        table: of an arm's runs: index seed, a column a problem or a single one; empty where there is none.
-        bound: the largest difference that can be.
-    """
-
-    label: str
-    digits: int
-    table: Callable[[Runs, Arm], pd.DataFrame]
-    bound: float = np.inf
-
-
 def final_pass_at(k: int) -> Measure:
-    """pass@k at the arm's final evaluation, by problem."""
+    """pass@k by problem at the arm's final evaluation, where runs that ended early enter with their own last one."""
 
-    def table(runs: Runs, arm: Arm) -> pd.DataFrame:
-        rows = tidy.final_evaluation(runs, arm.name) if arm.name in runs.arms else pd.DataFrame()
+    def table(runs: Runs, arm: ArmName) -> pd.DataFrame:
+        rows = tidy.final_evaluation(runs, arm)
         if rows.empty or (rows["n"] < k).any():
             return pd.DataFrame()
         of_runs = runs.remembered(
-            ("final pass@k", k), arm.name, lambda: statistics.pass_at_k_table(rows, int(rows["step"].iloc[0]), k)
+            ("final pass@k", k), arm, lambda: statistics.pass_at_k_table(rows, int(rows["step"].iloc[0]), k)
         )
-        return of_runs.rename(index=_seeds(runs, arm))
+        return of_runs.rename(index={record.id: record.seed for record in runs.arms[arm]})
 
     return Measure(f"pass@{k}", 3, table, bound=1.0)
 
 
-def of_metric(
-    metric: metrics.Metric, label: str, digits: int, reduce: Callable[["pd.Series[float]"], float]
-) -> Measure:
-    """A number made from a metric's values over steps."""
-
-    def table(runs: Runs, arm: Arm) -> pd.DataFrame:
-        series = runs.series(arm.name, metric.name) if arm.name in runs.arms else pd.DataFrame()
-        return _column({seed: reduce(series[run].dropna()) for run, seed in _seeds(runs, arm).items() if run in series})
-
-    return Measure(label, digits, table)
-
-
-def final_of(metric: metrics.Metric, label: str, digits: int) -> Measure:
-    """A metric's mean over the last five steps that logged it."""
-
-    def table(runs: Runs, arm: Arm) -> pd.DataFrame:
-        values = final_means(runs, arm.name, metric) if arm.name in runs.arms else pd.Series(dtype=float)
-        return _column({seed: float(values[run]) for run, seed in _seeds(runs, arm).items() if run in values})
-
-    return Measure(label, digits, table)
-
-
-ENTROPY_PEAK = of_metric(metrics.ENTROPY, "peak entropy, nats/token", 2, lambda values: float(values.max()))
-ENTROPY_FINAL = final_of(metrics.ENTROPY, "final entropy, nats/token", 2)
-LENGTH_FINAL = final_of(metrics.LENGTH_MEAN, "final response length, tokens", 1)
-ZERO_SHARE = of_metric(metrics.ZERO_FRACTION, "share of zero advantages", 2, lambda values: float(values.mean()))
+ENTROPY_PEAK = replace(comparison.ENTROPY_PEAK, label="peak entropy, nats/token")
+ENTROPY_FINAL = replace(comparison.ENTROPY_FINAL, label="final entropy, nats/token")
+LENGTH_FINAL = replace(comparison.LENGTH_FINAL, label="final response length, tokens")
+ZERO_SHARE = of_metric(metrics.ZERO_FRACTION, "share of zero advantages", 2, lambda series: series.mean())
 PASS_1, PASS_16 = final_pass_at(1), final_pass_at(16)
 
 
-def _peak_markers(runs: Runs, arm: Arm) -> pd.DataFrame:
-    records = runs.arms.get(arm.name, [])
-    counted = {record.seed: marker_words(record) for record in records}
-    return _column({seed: float(counts.max()) for seed, counts in counted.items() if len(counts)})
+def values_of(measure: Measure, runs: Runs, arm: Arm) -> pd.DataFrame:
+    """The measure's table of an arm; empty where there is no run of the arm."""
+    return measure.table(runs, arm.name) if arm.name in runs.arms else pd.DataFrame()
+
+
+def _peak_markers(runs: Runs, arm: ArmName) -> pd.DataFrame:
+    counted = {record.seed: marker_words(record) for record in runs.arms[arm]}
+    peaks = {seed: float(counts.max()) for seed, counts in counted.items() if len(counts)}
+    return pd.DataFrame({"value": peaks}, dtype=float).dropna()
 
 
 MARKERS_PEAK = Measure("peak marker words per 100 responses", 0, _peak_markers)
@@ -156,7 +121,7 @@ def alike(claim: str, runs: Runs, first: Arm, second: Arm, measure: Measure) -> 
 
 def near(claim: str, runs: Runs, arm: Arm, measure: Measure, expected: float, tolerance: float) -> Finding:
     """Judge that an arm has about this value: the interval of its mean over seeds within the tolerance."""
-    values = measure.table(runs, arm)
+    values = values_of(measure, runs, arm)
     if values.empty:
         return Finding(claim, Verdict.UNKNOWN, "")
     mean = statistics.mean_over_seeds(values.mean(axis=1))
@@ -185,18 +150,13 @@ def _judged(claim: str, value: float, low: float, high: float, seeds: int, measu
 
 def _paired(runs: Runs, first: Arm, second: Arm, measure: Measure) -> tuple[float, float, float, int] | None:
     """Difference with its interval and the number of common seeds; None where there is none."""
-    of_first, of_second = measure.table(runs, first), measure.table(runs, second)
-    seeds = of_first.index.intersection(of_second.index)
-    problems = of_first.columns.intersection(of_second.columns)
-    if not len(seeds) or not len(problems):
+    tables = comparison.on_common(values_of(measure, runs, first), values_of(measure, runs, second))
+    if tables is None:
         return None
-    tables: list[npt.NDArray[np.float64]] = [
-        of.loc[seeds, problems].to_numpy(dtype=np.float64) for of in (of_first, of_second)
-    ]
     found = difference(*tables, paired=True, bound=measure.bound)
-    if len(seeds) == 1:  # one seed shows nothing of the spread between training runs
+    if found.seeds[0] == 1:  # one seed shows nothing of the spread between training runs
         return found.value, -np.inf, np.inf, 1
-    return found.value, found.low, found.high, len(seeds)
+    return found.value, found.low, found.high, found.seeds[0]
 
 
 def _numbers(value: float, low: float, high: float, seeds: int, measure: Measure) -> str:
@@ -210,11 +170,3 @@ def _numbers(value: float, low: float, high: float, seeds: int, measure: Measure
 
 def _differing(measure: Measure) -> Measure:
     return replace(measure, label=f"difference in {measure.label}")
-
-
-def _seeds(runs: Runs, arm: Arm) -> dict[str, int]:
-    return {record.id: record.seed for record in runs.arms.get(arm.name, [])}
-
-
-def _column(values: dict[int, float]) -> pd.DataFrame:
-    return pd.DataFrame({"value": values}, dtype=float).dropna()

@@ -40,7 +40,7 @@ def table(runs: Runs) -> pd.DataFrame:
             series = _BASELINE if arm.k is None else _QUANTILE
             frames.append(tidy.row(_ACCURACY, series, arm.k, tidy.pooled_pass_at(runs, arm.name, 1)))
             for panel, measure in _ENTROPIES.items():
-                values = measure.table(runs, arm)
+                values = judge.values_of(measure, runs, arm)
                 mean = statistics.mean_over_seeds(values.to_numpy()) if len(values) else None
                 frames.append(tidy.row(panel, series, arm.k, mean))
     return tidy.join(frames).sort_values("panel", kind="stable")

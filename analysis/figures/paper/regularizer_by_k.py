@@ -33,7 +33,7 @@ def table(runs: Runs) -> pd.DataFrame:
     for (name, _), arm in _ARMS.items():
         if arm.name not in runs.arms:
             continue
-        peaks = judge.ENTROPY_PEAK.table(runs, arm)
+        peaks = judge.values_of(judge.ENTROPY_PEAK, runs, arm)
         frames.append(tidy.row(_PASS, name, arm.name.baseline, tidy.pooled_pass_at(runs, arm.name, 1)))
         if len(peaks) == 2:
             ends = (float(peaks.to_numpy().mean()), float(peaks.to_numpy().min()), float(peaks.to_numpy().max()))

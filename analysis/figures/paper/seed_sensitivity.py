@@ -102,5 +102,5 @@ def _apart(heights: Sequence[float], gap: float) -> list[float]:
 
 
 def _by_seed(runs: Runs, arm: Arm) -> dict[int, float]:
-    found = judge.PASS_1.table(runs, arm)
+    found = judge.values_of(judge.PASS_1, runs, arm)
     return {int(str(seed)): float(value) for seed, value in found.mean(axis=1).items()} if len(found) else {}

@@ -197,7 +197,7 @@ def _ended_early(drawn: Mapping[Arm, Sequence[RunRecord]]) -> str:
 
 
 def _end(record: RunRecord) -> str:
-    how = "collapsed" if record.collapsed else str(record.status)
+    how = "collapsed" if record.collapsed else record.status.shown
     return f"seed {record.seed} {how} at step {record.step} of {record.total_steps}"
 
 
@@ -223,6 +223,6 @@ def _lacking(wanted: Sequence[int], found: Mapping[int, RunRecord]) -> tuple[str
     going = [record for record in unfinished if record.status is not RunStatus.FAILED]
     failed = [record for record in unfinished if record.status is RunStatus.FAILED]
     parts = [f"{'seed' if len(absent) == 1 else 'seeds'} {', '.join(map(str, absent))}"] if absent else []
-    parts += [f"seed {record.seed} {record.status} at step {record.step}" for record in going]
+    parts += [f"seed {record.seed} {record.status.shown} at step {record.step}" for record in going]
     reasons = [f"seed {run.seed} at step {run.step}: {run.reason or 'no reason is known'}" for run in failed]
     return "; ".join(parts), "; ".join(reasons)

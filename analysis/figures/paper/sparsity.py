@@ -38,7 +38,7 @@ def table(runs: Runs) -> pd.DataFrame:
         curve = pd.DataFrame({"value": share, "low": share, "high": share, "seeds": 0}, index=pd.Index(_RATES))
         frames.append(tidy.rows(_OVER_P, f"{arm.name}: {_THEORY}", curve))
         frames.append(tidy.rows(_OVER_P, f"{arm.name}: {_BATCHES}", _batches(runs, arm)))
-        shares = judge.ZERO_SHARE.table(runs, arm)
+        shares = judge.values_of(judge.ZERO_SHARE, runs, arm)
         if len(shares):
             frames.append(tidy.row(_OVER_K, _MEASURED, k, statistics.mean_over_seeds(shares.to_numpy())))
     if not frames:
