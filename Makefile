@@ -16,7 +16,7 @@ endef
 
 .PHONY: help setup setup-gpu setup-light verl-record lock scripts clean \
 	sweep paper slurm-demo notebooks docs \
-	check test lint format soak \
+	check test lint format soak fuzz \
 	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics \
 	scale guard-table advice-table licences
 
@@ -134,6 +134,9 @@ notebooks: setup ## execute the notebooks on $$QAE_SOURCE or runs/, into noteboo
 
 soak: setup ## 200 short runs under random faults on a local Slurm for 15 minutes, then an audit (as root on Debian)
 	$(BIN)/python -m tests.slurm.soak $(SOAK)
+
+fuzz: setup ## 100,000 inputs that nobody thought of: command lines, configurations, damaged files, groups (FUZZ=10000 for fewer)
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 clean: ## remove the environment and caches; runs/ stays
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
