@@ -17,7 +17,7 @@ endef
 .PHONY: help setup setup-gpu setup-light verl-record lock scripts clean \
 	sweep paper slurm-demo notebooks docs \
 	check test lint format soak fuzz \
-	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics \
+	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics benchmark-growth \
 	scale guard-table advice-table licences
 
 help:
@@ -111,6 +111,9 @@ benchmark-loading: setup ## loading offline W&B files against the SDK's old read
 
 benchmark-search: setup ## a search of K against the grid on the embedded task (about 20 minutes on 2 idle cores)
 	$(BIN)/python -m benchmarks.search --check
+
+benchmark-growth: setup ## processor's seconds of commands at 10 to 10,000 runs (about 15 minutes on one core)
+	$(BIN)/python -m benchmarks.growth
 
 benchmark-statistics: setup ## intervals of aggregates against rliable's
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/rliable
