@@ -16,8 +16,8 @@ endef
 
 .PHONY: help setup setup-gpu setup-light verl-record lock scripts clean \
 	sweep paper slurm-demo notebooks docs \
-	check test lint format soak \
-	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics \
+	check test lint format soak fuzz \
+	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics benchmark-growth \
 	scale guard-table advice-table licences
 
 help:
@@ -112,6 +112,9 @@ benchmark-loading: setup ## loading offline W&B files against the SDK's old read
 benchmark-search: setup ## a search of K against the grid on the embedded task (about 20 minutes on 2 idle cores)
 	$(BIN)/python -m benchmarks.search --check
 
+benchmark-growth: setup ## processor's seconds of commands at 10 to 10,000 runs (about 15 minutes on one core)
+	$(BIN)/python -m benchmarks.growth
+
 benchmark-statistics: setup ## intervals of aggregates against rliable's
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/rliable
 	$(UV) pip install --quiet --python .venv/rliable/bin/python rliable==1.2.0 pandas==2.3.3
@@ -134,6 +137,9 @@ notebooks: setup ## execute the notebooks on $$QAE_SOURCE or runs/, into noteboo
 
 soak: setup ## 200 short runs under random faults on a local Slurm for 15 minutes, then an audit (as root on Debian)
 	$(BIN)/python -m tests.slurm.soak $(SOAK)
+
+fuzz: setup ## 100,000 inputs that nobody thought of: command lines, configurations, damaged files, groups (FUZZ=10000 for fewer)
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 clean: ## remove the environment and caches; runs/ stays
 	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -12,12 +12,17 @@ from typing import Any
 
 import torch
 
+from qae import tensor_files
 from qae.embedded.policy import Policy
 from qae.run_directory import write_atomic
 
 _NAME = re.compile(r"step-(\d+)\.pt")
 _KEPT = 2
 _log = logging.getLogger(__name__)
+
+
+class DamagedFileError(Exception):
+    """A file of tensors whose bytes are not those that were written; its text is one sentence that names the file."""
 
 
 class ForeignFileError(Exception):
@@ -49,6 +54,8 @@ def read(path: Path) -> Any:  # noqa: ANN401  # what `torch.save` was given
 
     Raises:
         ForeignFileError: the file belongs to another user who is not root.
+        DamagedFileError: a byte of it has changed, or some are missing.
+        pickle.UnpicklingError: it holds an object of another kind.
     """
     with path.open("rb") as file:
         owner = os.fstat(file.fileno()).st_uid
@@ -57,7 +64,13 @@ def read(path: Path) -> Any:  # noqa: ANN401  # what `torch.save` was given
                 f"{path} belongs to user {owner} and is not read: copy it under your own name if you trust it, or "
                 "remove it"
             )
-        return torch.load(file, weights_only=True)
+        if wrong := tensor_files.flaw(file):
+            raise DamagedFileError(f"{path} is damaged ({wrong}): remove it")
+        file.seek(0)
+        try:
+            return torch.load(file, weights_only=True)
+        except RuntimeError as error:  # torch's own reader of archives takes fewer of them than Python's
+            raise DamagedFileError(f"{path} is damaged ({error}): remove it") from error
 
 
 def save(directory: Path, step: int, policy: Policy, adapted_k: float | None) -> None:
@@ -90,8 +103,8 @@ def load_newest(directory: Path, policy: Policy) -> Resumed:
     for step, path in _newest_first(directory):
         try:
             content = read(path)
-        except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-            _log.warning("%s cannot be read (%s); trying the one before", path, error)
+        except (OSError, DamagedFileError, pickle.UnpicklingError) as error:
+            _log.warning("trying the checkpoint before: %s", error)
             continue
         policy.load(content)
         return Resumed(step, content.get("adapted_k"))

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from qae import tensor_files
 from qae.embedded import checkpoint
 from qae.run_directory import write_atomic
 from qae.tiny import model, task
@@ -54,7 +55,7 @@ def pretrained_model(
     path = cache / f"pretrained-{_fingerprint(config)}.pt"
     transformer = _fresh_model(config, arithmetic)
     with _exclusive(path.with_suffix(".lock"), should_stop):
-        if not path.exists():
+        if not path.exists() or tensor_files.flaw(path):
             _train(transformer, config, arithmetic, should_stop)
             write_atomic(path, checkpoint.to_bytes(transformer.state_dict()))
     transformer.load_state_dict(checkpoint.read(path))

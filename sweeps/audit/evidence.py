@@ -1,8 +1,6 @@
 """What lies in a run's directory, read so that a run which goes on meanwhile is no damage."""
 
 import time
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any, cast
 
 import yaml
 
-from qae import json_lines, tracked_steps
+from qae import json_lines, tensor_files, tracked_steps
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState
 from qae.tracked_steps import Tracked
@@ -191,11 +189,10 @@ def _damaged(directory: RunDirectory, complete: Mapping[int, Path], *, whole: bo
 def _flaw(path: Path, *, whole: bool) -> str | None:
     """Why torch could not load a file; its parts are compared with their checksums only where that is asked for."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip() if whole else None
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        return f"is damaged ({error})"
-    return f"is damaged (the checksum of {broken} does not fit)" if broken else None
+        wrong = tensor_files.flaw(path, whole=whole)
+    except OSError as error:
+        wrong = str(error)
+    return f"is damaged ({wrong})" if wrong else None
 
 
 def _best(directory: RunDirectory) -> Best | str | None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 
 from qae.errors import ConfigError
 from sweeps.composition import toolkit_keys, tree
@@ -128,6 +130,7 @@ def _check(word: str, before: str, after: Sequence[str]) -> None:
     sign = _PLUS.match(word)[0]  # type: ignore[index]  # it matches nothing, too
     key, equals, value = word[len(sign) :].partition("=")
     if word.startswith("~"):
+        _check_removal(word)
         return
     if not equals:
         raise MistypedError(_no_value(word, before, after))
@@ -146,7 +149,17 @@ def _check(word: str, before: str, after: Sequence[str]) -> None:
         raise MistypedError(str(ConfigError(key, value, refusal)))
 
 
+def _check_removal(word: str) -> None:
+    group, _, value = word[1:].partition("=")
+    if tree.is_group(group) and value and not _is_text(value):
+        raise MistypedError(f"{word} names no option; write ~{group} alone")
+
+
 def _check_group(sign: str, group: str, value: str) -> None:
+    for name in value.split(","):
+        if not _is_text(name):
+            choices = ", ".join(tree.options(group))
+            raise MistypedError(f"{sign}{group}={value} names no option; choose one of {choices}")
     if value.startswith("["):
         fix = f"write {_group(group)}={value.strip('[]')} with -m for a run of each"
         raise MistypedError(f"{sign}{group}={value} would mix the options into one run; {fix}")
@@ -154,6 +167,15 @@ def _check_group(sign: str, group: str, value: str) -> None:
         raise MistypedError(f"{sign}{group}={value} cannot be added; write {_group(group)}={value}")
     if not sign and group == tree.EXPERIMENT:
         raise MistypedError(f"{group}={value} needs a plus; write +{group}={value}")
+
+
+def _is_text(value: str) -> bool:
+    """Whether Hydra's grammar reads a value as text, and so as the name of an option; null and 1_000 are none."""
+    try:
+        read_so = OverridesParser.create().parse_override(f"key={value}")
+        return read_so.is_sweep_override() or isinstance(read_so.value(), str)
+    except HydraException:
+        return True  # its own sentence says what is wrong
 
 
 def _no_value(word: str, before: str, after: Sequence[str]) -> str:

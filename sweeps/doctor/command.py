@@ -5,17 +5,19 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, cast
 
 import click
 
 from qae import terminal
+from qae.command_line import say
 
 if TYPE_CHECKING:
     from sweeps.doctor.findings import Finding
@@ -162,17 +164,37 @@ def _on_a_node(command: Sequence[str]) -> "tuple[str, list[Finding]]":
     if shutil.which(command[0]) is None:
         raise _RefusedError("srun is not in PATH: run `qae doctor --slurm` on a login node of a Slurm cluster")
     click.echo(f"asking for a node: {' '.join(command[: command.index(sys.executable)])}", err=True)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # srun, with our own words
+    status, printed, reason = _followed(command)
     # Prologues of a cluster may print before our line.
-    for line in reversed(done.stdout.splitlines()):
+    for line in reversed(printed.splitlines()):
         try:
             report = json.loads(line)
             found = [Finding(**{**one, "level": Level(one["level"])}) for one in report["findings"]]
         except (json.JSONDecodeError, KeyError, TypeError, ValueError):
             continue
         return str(report["host"]), found
-    reason = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
-    raise _RefusedError(f"srun brought no report back (status {done.returncode}): {reason}")
+    hint = "; `sinfo -o %R` lists the partitions" if "partition" in reason else ""
+    raise _RefusedError(f"srun brought no report back (status {status}): {reason}{hint}")
+
+
+def _followed(command: Sequence[str]) -> tuple[int, str, str]:
+    """Run srun; what it says of the queue is shown as it comes, for a node may be long in coming.
+
+    Returns:
+        its exit status, its output, and the last line of its errors.
+    """
+    reason = "it printed nothing"
+    with (
+        tempfile.TemporaryFile("w+") as output,
+        subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True) as process,  # noqa: S603  # our own words
+    ):
+        for line in cast("IO[str]", process.stderr):
+            if line.strip():
+                reason = line.strip()
+                say(reason, err=True)
+        status = process.wait()
+        output.seek(0)
+        return status, output.read(), reason
 
 
 def _show(host: str, needs: "Needs", findings: "Sequence[Finding]", *, as_json: bool) -> None:

@@ -1,8 +1,10 @@
 """The doctor: what facts mean, what it finds on this machine, and the way through srun."""
 
 import fcntl
+import itertools
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +26,7 @@ from sweeps.doctor.findings import Finding, Level
 from sweeps.doctor.hardware import Gpu, Torch
 from sweeps.doctor.network import Network
 from sweeps.launching.needs import GIB, Needs
+from tests import processes
 from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
 
 ROOT = Path(__file__).parents[2]
@@ -380,6 +383,19 @@ def test_through_srun_the_node_reports_and_sees_the_store(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_what_srun_says_is_seen_while_it_waits_for_a_node(tmp_path: Path) -> None:
+    """A request that no node can fill waits for ever, and srun alone says so."""
+    waiting = "srun: Requested partition configuration not available now"
+    body = f"echo $$ > {tmp_path}/pid; echo '{waiting}' >&2; exec /bin/sleep 600"
+    path = script(tmp_path / "bin", "srun", body)
+    with processes.python("-m", "sweeps.cli", "doctor", "--slurm", PATH=str(path), QAE_RUNS=str(tmp_path)) as doctor:
+        assert doctor.stdout is not None
+        assert waiting in "".join(itertools.islice(doctor.stdout, 2))
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGTERM)
+    assert doctor.returncode == 2
+
+
+@pytest.mark.slow
 def test_a_node_with_another_store_fails(tmp_path: Path) -> None:
     done = run(tmp_path, f"--shared-file={tmp_path / 'other' / 'file'}", "--json")
     assert done.returncode == 1
@@ -389,7 +405,11 @@ def test_a_node_with_another_store_fails(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "said"),
-    [(None, "srun is not in PATH"), ("echo 'srun: error: invalid partition' >&2; exit 1", "error: invalid partition")],
+    [
+        (None, "srun is not in PATH"),
+        ("echo 'srun: error: invalid partition' >&2; exit 1", "error: invalid partition"),
+        ("echo 'srun: error: invalid partition' >&2; exit 1", "`sinfo -o %R`"),
+    ],
 )
 def test_without_slurm_or_a_node_it_says_so(body: str | None, said: str, tmp_path: Path) -> None:
     done = run(tmp_path, "--slurm", path=script(tmp_path / "bin", "srun", body) if body else None)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,21 @@ def test_a_file_of_another_user_is_refused_in_a_sentence(tmp_path: Path) -> None
         )
         os.chown(path, 0, 0)
     assert checkpoint.load_newest(tmp_path, Counter()).step == 3  # type: ignore[arg-type]
+
+
+def test_a_weight_that_changed_on_disk_is_not_trained_with(tmp_path: Path) -> None:
+    """`torch.load` alone takes it: it does not compare checksums."""
+    written, read = Counter(), Counter()
+    for step, value in ((3, 1.0), (6, 2.0)):
+        written.value = torch.full((64,), value)  # type: ignore[assignment]
+        checkpoint.save(tmp_path, step, written, None)  # type: ignore[arg-type]
+    newest = tmp_path / "step-000006.pt"
+    content = newest.read_bytes()
+    weights = torch.full((64,), 2.0).numpy().tobytes()
+    assert weights in content
+    newest.write_bytes(content.replace(weights, b"\x01" + weights[1:]))
+    assert torch.load(newest, weights_only=True)["value"][0] != 2.0
+    assert checkpoint.load_newest(tmp_path, read) == checkpoint.Resumed(3, None)  # type: ignore[arg-type]
+    assert torch.equal(read.value, torch.full((64,), 1.0))  # type: ignore[arg-type]
+    with pytest.raises(checkpoint.DamagedFileError, match=re.escape(str(newest))):
+        checkpoint.read(newest)

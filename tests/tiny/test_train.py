@@ -1,11 +1,12 @@
 """Training is deterministic, survives kills, writes what it promises and learns."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from qae import metrics
+from qae import metrics, tensor_files
 from qae.controller import EntropyBand
 from qae.json_lines import read_jsonl
 from qae.run_directory import RunDirectory, read_evaluations, read_metrics
@@ -146,6 +147,18 @@ def test_workers_that_start_together_make_one_pretrained_start(tmp_path: Path) -
     assert [process.wait(timeout=300) for process in processes] == [0, 0, 0]
     assert len(list((tmp_path / "cache").glob("*.pt"))) == 1
     assert numbers(tmp_path / "0") == numbers(tmp_path / "1") == numbers(tmp_path / "2")
+
+
+def test_a_damaged_pretrained_start_is_trained_anew(uninterrupted: Path, cache: Path, tmp_path: Path) -> None:
+    own = tmp_path / "cache"
+    shutil.copytree(cache, own)
+    (start_file,) = own.glob("*.pt")
+    content = start_file.read_bytes()
+    middle = len(content) // 2
+    start_file.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+    run(tmp_path / "r", own, "algorithm.quantile_k=0.4")
+    assert numbers(tmp_path / "r") == numbers(uninterrupted)
+    assert tensor_files.flaw(start_file) is None
 
 
 def test_a_finished_run_is_left_alone(uninterrupted: Path, cache: Path) -> None:
