@@ -51,6 +51,9 @@ slurm-demo: setup ## a sweep on a real Slurm, brought up on this machine (as roo
 		hydra/launcher=slurm site=local sweep.root=runs/slurm-demo tracking=none
 	@echo "The cluster stays up: eval \"\$$(slurm/local_cluster.sh env)\" to use it, slurm/local_cluster.sh down to end it."
 
+# Containers often switch bytecode off; tests start so many Pythons that each would compile the toolkit anew.
+test check: export PYTHONDONTWRITEBYTECODE :=
+
 test: setup lint ## lint, types, import contracts and all tests
 	$(BIN)/python -m pytest --durations=25 --numprocesses=2 --dist=loadscope --no-loadscope-reorder
 

@@ -21,6 +21,12 @@ __all__ = ["pytest_terminal_summary"]  # a hook: prints the fault matrix
 # Files that start Rays, in order, and those that share the machine's Slurm.
 _RAY = ("tests/verl_plugin/test_cpu_run.py", "tests/slurm/test_ray.py")
 _SLURM = "tests/slurm/"
+# Files that compose every experiment, which one process does once.
+_EXPERIMENTS = (
+    "tests/sweeps/test_golden_ids.py",
+    "tests/analysis/test_identity.py",
+    "tests/analysis/test_paper_figures.py",
+)
 
 torch.set_num_threads(1)
 
@@ -33,8 +39,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Files go to whichever process is free, but all that start Rays to one, and all on the machine's Slurm to one.
+    """Files go to whichever process is free; some go together.
 
+    All that start Rays, all on the machine's Slurm, all that compose every experiment: to one process each.
     Ray gives a node 30 seconds to start, which two of them at once would miss on few cores. The Slurm on which Ray is
     tested is another one.
     """
@@ -43,6 +50,8 @@ class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
         path = nodeid.partition("::")[0]
         if path in _RAY:
             return "ray"
+        if path in _EXPERIMENTS:
+            return "experiments"
         return "slurm" if path.startswith(_SLURM) else path
 
 

@@ -1,11 +1,7 @@
 """Commands in README and on the pages are planned or parsed, as they are written there."""
 
-import json
-import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -13,6 +9,7 @@ import click
 import pytest
 
 from sweeps.cli import main
+from tests import forks
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -22,23 +19,6 @@ PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").g
 WITH_FILES = ("options.md", "trainers.md", "gpu_first_run.md")
 _LINE = re.compile(r"^(?: {4}\$? ?|\$ )((?:uv run )?(?:python sweep\.py|qae) .*)$", flags=re.MULTILINE)
 _INLINE = re.compile(r"`((?:uv run )?(?:python sweep\.py|qae) [^`\n]*)`")
-# Plans each line of stdin in a fork of its own: Hydra is imported once.
-_PLANNER = """
-import json, os, sys, tempfile
-import sweep, sweeps.launching.launch, hydra_plugins.qae_launcher, hydra_plugins.qae_sweeper
-for line in sys.stdin:
-    with tempfile.TemporaryFile("w+") as said:
-        if (child := os.fork()) == 0:
-            os.dup2(said.fileno(), 1), os.dup2(said.fileno(), 2)
-            sys.argv[1:] = json.loads(line)
-            try:
-                sys.exit(sweep.main())
-            finally:
-                sys.stdout.flush(), sys.stderr.flush()
-        _, status = os.waitpid(child, 0)
-        said.seek(0)
-        print(json.dumps([os.waitstatus_to_exitcode(status), said.read()]), flush=True)
-"""
 
 
 def commands(page: Path) -> Iterator[list[str]]:
@@ -69,15 +49,13 @@ def test_every_sweep_of_a_page_is_planned(tmp_path: Path) -> None:
     for whole in [words for words in sweeps if any(word.startswith("+experiment=") for word in words)]:
         del sweeps[whole]  # hundreds of runs; test_golden_ids.py composes every experiment
     assert len(sweeps) > 15
-    lines = "".join(json.dumps([*words[2:], "sweep.dry_run=true"]) + "\n" for words in sweeps)
-    environment = {**os.environ, "QAE_RUNS": str(tmp_path / "runs"), "WANDB_MODE": "offline"}
-    planner = [sys.executable, "-c", _PLANNER]
-    done = subprocess.run(planner, input=lines, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    environment = {"QAE_RUNS": str(tmp_path / "runs"), "WANDB_MODE": "offline"}
+    with forks.forks_of(forks.SWEEP) as planner:
+        answers = [planner.run(*words[2:], "sweep.dry_run=true", environment=environment) for words in sweeps]
     wrong = [
-        f"{page}: {shlex.join(words)}: {said}"
-        for (words, page), (code, said) in zip(sweeps.items(), answers, strict=True)
-        if code or not ("nothing was started" in said or "--help" in words)
+        f"{page}: {shlex.join(words)}: {said.stdout}{said.stderr}"
+        for (words, page), said in zip(sweeps.items(), answers, strict=True)
+        if said.returncode or not ("nothing was started" in said.stdout or "--help" in words)
     ]
     assert wrong == []
 

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from qae.run_directory import RunStatus
 from sweeps.run_store.store import RunStore
+from tests import forks
 from tests.analysis.stores import write_sweep
 from tests.configs import QUICK
 from tests.strangers import QAE, ROOT, SWEEP
@@ -26,6 +28,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def qae(request: pytest.FixtureRequest) -> Iterator[forks.Forks]:
+    """`qae`, with variables that Python reads at its start where a test has some."""
+    with forks.forks_of(forks.QAE, **getattr(request, "param", {})) as server:
+        yield server
+
+
 def shell(line: str, *program: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """A line of bash in which "$@" is a program of ours."""
     return subprocess.run(
@@ -39,21 +48,32 @@ def shell(line: str, *program: str, **variables: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.parametrize("command", PRINTING, ids=" ".join)
-def test_a_reader_that_has_seen_enough_ends_a_command_quietly(command: tuple[str, ...], store: Path) -> None:
-    done = shell('"$@" | true; echo ${PIPESTATUS[0]}', *QAE, *command, "--root", str(store))
-    assert done.stdout.strip() in ("0", "141")
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(
+    qae: forks.Forks, command: tuple[str, ...], store: Path
+) -> None:
+    done = qae.run(*command, "--root", str(store), stdout=forks.CLOSED_PIPE)
+    assert done.returncode in (0, 141)
     assert "Error" not in done.stderr
     assert "Exception" not in done.stderr
 
 
-@pytest.mark.parametrize("command", PRINTING, ids=" ".join)
-@pytest.mark.parametrize("lost", ["> /dev/full", ">&-"])
-def test_a_table_that_is_lost_is_an_error(lost: str, command: tuple[str, ...], store: Path) -> None:
-    done = shell(f'"$@" {lost}', *QAE, *command, "--root", str(store))
+def assert_lost(done: subprocess.CompletedProcess[str]) -> None:
     assert done.returncode == 1
     assert done.stderr.count("stdout cannot be written") == 1, done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("command", PRINTING, ids=" ".join)
+def test_a_table_for_which_a_disk_has_no_room_is_an_error(
+    qae: forks.Forks, command: tuple[str, ...], store: Path
+) -> None:
+    assert_lost(qae.run(*command, "--root", str(store), stdout="/dev/full"))
+
+
+@pytest.mark.parametrize("command", PRINTING, ids=" ".join)
+def test_a_table_that_nobody_takes_from_the_start_is_an_error(command: tuple[str, ...], store: Path) -> None:
+    assert_lost(shell('"$@" >&-', *QAE, *command, "--root", str(store)))
 
 
 def test_closed_errors_and_input_do_not_matter(store: Path) -> None:
@@ -97,13 +117,13 @@ ASCII = {"PYTHONIOENCODING": "ascii"}
 C = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
-@pytest.mark.parametrize("variables", [ASCII, C], ids=["ascii", "posix"])
+@pytest.mark.parametrize("qae", [ASCII, C], ids=["ascii", "posix"], indirect=True)
 @pytest.mark.parametrize("command", [*PRINTING, ("advise",), ("guard", "replay"), ("--help",)], ids=" ".join)
 def test_output_has_plain_letters_where_there_are_no_others(
-    command: tuple[str, ...], variables: dict[str, str], store: Path
+    qae: forks.Forks, command: tuple[str, ...], store: Path
 ) -> None:
     root = () if command == ("--help",) else ("--root", str(store))
-    done = shell('"$@"', *QAE, *command, *root, **variables)
+    done = qae.run(*command, *root)
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii()
     assert "UnicodeEncodeError" not in done.stderr

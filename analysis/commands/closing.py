@@ -5,8 +5,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis import drawing, table
+from analysis import table
 from analysis.commands import output
+from analysis.imports import undocumented_artists
 from analysis.sources import run_store
 from qae import terminal
 from qae.command_line import MistakeError
@@ -24,6 +25,9 @@ def show(root: Path, run_ids: Sequence[str], sweep: str) -> None:
         run_ids: the sweep's runs, finished or not.
         sweep: its name.
     """
+    with undocumented_artists():  # here, as `qae table` prints by this module and draws nothing
+        from analysis import drawing
+
     console = terminal.console()
     runs = run_store.load(root, run_ids)
     results = table.summarise(runs)

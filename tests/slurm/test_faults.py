@@ -189,7 +189,7 @@ class Faults:
         calm = ("--exclude=n1,n3",)
         self.reference = self._case("reference", calm)
         self.preempted = self._case("preempted", ("--nodelist=n1",), "tracking.backend=wandb")
-        self.out_of_time = self._case("out-of-time", (*calm, "--time=2", "--signal=B:USR2@10"))
+        self.out_of_time = self._case("out-of-time", (*calm, "--time=2", "--signal=B:USR2@60"))
         self.unwarned = self._case("unwarned", (*calm, "--time=1"))
         self.cancelled = self._case("cancelled", calm)
         self.requeued = self._case("requeued", calm)

@@ -5,26 +5,30 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
+
+from tests import forks
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "verl", "wandb", "pandas", "matplotlib", "ray", "transformers", "scipy", "optuna")
+Sweep: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-def sweep(*arguments: str, runs: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "sweep.py"), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        cwd=runs.parent,
-        env={**os.environ, "QAE_RUNS": str(runs), "COLUMNS": "200"},
-        check=False,
-    )
+@pytest.fixture(scope="module")
+def sweep() -> Iterator[Sweep]:
+    """`python sweep.py` with arguments and a store, beside which it runs."""
+    with forks.forks_of(forks.SWEEP) as planner:
+
+        def typed(*arguments: str, runs: Path) -> subprocess.CompletedProcess[str]:
+            return planner.run(*arguments, cwd=runs.parent, environment={"QAE_RUNS": str(runs), "COLUMNS": "200"})
+
+        yield typed
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,7 @@ def test_qae_help_lists_the_commands_of_all_packages_and_imports_nothing_heavy()
         assert f"  {command} " in result.stdout
 
 
-def test_the_default_sweep_is_seven_arms_of_five_seeds_and_a_plan_writes_nothing(tmp_path: Path) -> None:
+def test_the_default_sweep_is_seven_arms_of_five_seeds_and_a_plan_writes_nothing(sweep: Sweep, tmp_path: Path) -> None:
     result = sweep("-m", "sweep.dry_run=true", runs=tmp_path / "runs")
     assert result.returncode == 0
     assert "35 runs" in result.stdout
@@ -87,7 +91,7 @@ def test_the_default_sweep_is_seven_arms_of_five_seeds_and_a_plan_writes_nothing
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_plan_as_json_is_a_run_a_line_and_nothing_else(tmp_path: Path) -> None:
+def test_a_plan_as_json_is_a_run_a_line_and_nothing_else(sweep: Sweep, tmp_path: Path) -> None:
     arguments = ["-m", "algorithm.quantile_k=-1,0.4", "seed=0,1"]
     result = sweep(*arguments, "sweep.dry_run=json", runs=tmp_path / "runs")
     assert result.returncode == 0, result.stderr
@@ -101,7 +105,7 @@ def test_a_plan_as_json_is_a_run_a_line_and_nothing_else(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_plan_for_verl_says_what_it_runs_on_and_how_long(tmp_path: Path) -> None:
+def test_a_plan_for_verl_says_what_it_runs_on_and_how_long(sweep: Sweep, tmp_path: Path) -> None:
     arguments = ["-m", "model=qwen3-8b-base,qwen2.5-32b", "algorithm.quantile_k=-1,0.4", "sweep.dry_run=true"]
     result = sweep(*arguments, runs=tmp_path / "runs")
     assert result.returncode == 0
@@ -112,14 +116,14 @@ def test_a_plan_for_verl_says_what_it_runs_on_and_how_long(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_same_computation_is_planned_once(tmp_path: Path) -> None:
+def test_the_same_computation_is_planned_once(sweep: Sweep, tmp_path: Path) -> None:
     result = sweep("-m", "sweep.dry_run=true", "algorithm.quantile_k=-1,0,1.5,0.4", runs=tmp_path / "runs")
     assert "2 runs" in result.stdout
     assert "2 jobs compute what another one computes" in result.stdout
     assert "algorithm.quantile_k=1.5 is not between 0 and 1, so the baseline is the group's mean" in result.stdout
 
 
-def test_an_experiment_and_another_axis_multiply(tmp_path: Path) -> None:
+def test_an_experiment_and_another_axis_multiply(sweep: Sweep, tmp_path: Path) -> None:
     seeds = ",".join(str(seed) for seed in range(100, 110))  # the experiment's own
     arguments = ["+experiment=fig9", "-m", f"seed={seeds}", "sweep.dry_run=true"]
     result = sweep(*arguments, runs=tmp_path / "runs")
@@ -129,7 +133,7 @@ def test_an_experiment_and_another_axis_multiply(tmp_path: Path) -> None:
     assert ids(plain.stdout) == ids(result.stdout)
 
 
-def test_a_range_is_planned_as_its_numbers(tmp_path: Path) -> None:
+def test_a_range_is_planned_as_its_numbers(sweep: Sweep, tmp_path: Path) -> None:
     ranged, listed = (
         sweep("-m", f"algorithm.quantile_k={values}", "sweep.dry_run=true", runs=tmp_path / "runs")
         for values in ("range(0.1,0.5,0.1)", "0.1,0.2,0.3,0.4")
@@ -138,7 +142,7 @@ def test_a_range_is_planned_as_its_numbers(tmp_path: Path) -> None:
     assert ids(ranged.stdout) == ids(listed.stdout)
 
 
-def test_a_single_run_of_an_experiment_says_that_it_is_one(tmp_path: Path) -> None:
+def test_a_single_run_of_an_experiment_says_that_it_is_one(sweep: Sweep, tmp_path: Path) -> None:
     result = sweep("+experiment=fig9", "seed=1", "seed=2", "sweep.dry_run=true", runs=tmp_path / "runs")
     assert "-m runs the whole experiment" in result.stdout
     assert "seed is given 2 times, and the last value counts, 2" in result.stdout
@@ -186,9 +190,10 @@ def ids(text: str) -> set[str]:
 )
 @pytest.mark.parametrize("multirun", [False, True])
 def test_a_mistake_is_one_sentence_and_nothing_is_written(
-    argument: str, says: str, multirun: bool, tmp_path: Path
+    sweep: Sweep, argument: str, says: str, multirun: bool, tmp_path: Path
 ) -> None:
-    result = sweep(*(["-m"] if multirun else []), argument, runs=tmp_path / "runs")
+    of_one_run = ["-m", "sweep.parts=[]"]  # the default sweep has 35
+    result = sweep(*(of_one_run if multirun else []), argument, runs=tmp_path / "runs")
     assert result.returncode == 2
     assert says in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
@@ -213,7 +218,7 @@ def test_a_mistake_is_one_sentence_and_nothing_is_written(
         (["-m", "sweep.parts=[1]"], "give a list of mappings from a key to its list of values"),
     ],
 )
-def test_a_misused_command_line_is_one_sentence(arguments: list[str], says: str, tmp_path: Path) -> None:
+def test_a_misused_command_line_is_one_sentence(sweep: Sweep, arguments: list[str], says: str, tmp_path: Path) -> None:
     result = sweep(*arguments, runs=tmp_path / "runs")
     assert result.returncode == 2
     assert says in result.stderr
@@ -221,7 +226,7 @@ def test_a_misused_command_line_is_one_sentence(arguments: list[str], says: str,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_root_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+def test_a_root_that_cannot_be_is_one_sentence(sweep: Sweep, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     result = sweep("-m", runs=tmp_path / "runs")
     assert result.returncode == 2
