@@ -89,12 +89,9 @@ def processor_seconds(command: Sequence[str]) -> float:
 
 def exponent(sizes: Sequence[int], seconds: Sequence[float]) -> float:
     """Slope of log seconds over log sizes, without the start; not a number with fewer than three sizes."""
-    grown = [
-        (math.log(size), math.log(each - seconds[0]))
-        for size, each in zip(sizes, seconds, strict=True)
-        if each > seconds[0]
-    ]
-    return float(np.polyfit(*zip(*grown, strict=True), 1)[0]) if len(grown) > 1 else math.nan
+    grown = [(size, each - seconds[0]) for size, each in zip(sizes, seconds, strict=True) if each > seconds[0]]
+    logs = np.log(np.array(grown))
+    return float(np.polyfit(logs[:, 0], logs[:, 1], 1)[0]) if len(grown) > 1 else math.nan
 
 
 if __name__ == "__main__":
