@@ -1,5 +1,6 @@
 """The paper's figures: their experiments make their runs, and what is drawn is what the runs logged."""
 
+import itertools
 import math
 import re
 import shutil
@@ -27,6 +28,7 @@ from qae import metrics, theory
 from qae.run_directory import NOTHING_TO_LEARN, RunDirectory, RunState, RunStatus
 from sweeps.run_store.identity import run_id
 from tests.analysis.experiments import runs_of
+from tests.analysis.stores import write_run
 
 pytestmark = pytest.mark.slow
 
@@ -236,6 +238,19 @@ def test_every_choice_of_seeds_is_drawn(paper_runs: Runs) -> None:
     item = paper.prepare("seed_sensitivity", paper_runs)
     choices = item.data[item.data["panel"] == "difference by number of seeds"]
     assert choices.groupby("x").size().to_dict() == {chosen: math.comb(SEEDS, chosen) for chosen in range(1, SEEDS + 1)}
+
+
+def test_of_many_seeds_some_choices_are_drawn_and_always_the_same(tmp_path: Path) -> None:
+    """Twenty seeds have a million choices, which took minutes and gigabytes."""
+    for seed, k in itertools.product(range(20), (-1, 0.4)):
+        write_run(tmp_path, f"{seed}-{k}", {"algorithm.quantile_k": k, "seed": seed})
+    runs = run_store.load(tmp_path)
+    first, again = (paper.prepare("seed_sensitivity", runs).data for _ in range(2))
+    choices = first[first["panel"] == "difference by number of seeds"]
+    sizes = choices.groupby("x").size().to_dict()
+    assert sizes == {chosen: min(math.comb(20, chosen), 500) for chosen in range(1, 21)}
+    assert choices.groupby("x")["value"].mean().to_numpy() == pytest.approx(choices["value"].iloc[-1], abs=0.01)
+    assert first.equals(again)
 
 
 # Captions
