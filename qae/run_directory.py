@@ -5,15 +5,16 @@ The trainer writes it, the launcher and the analysis read it; the form of each f
 
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Self, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import orjson
 
 from qae import layout, numbers
+from qae.checks import is_number, is_whole
 from qae.json_lines import JsonLines, read_jsonl
 
 Scalar: TypeAlias = int | float | str | bool | None
@@ -235,7 +236,7 @@ class RunDirectory:
         try:
             values = orjson.loads(raw)
             latest = {name: numbers.unspelled(value) for name, value in (values.get("latest") or {}).items()}
-            return RunState(**{**values, "status": RunStatus(values["status"]), "latest": latest})
+            return RunState(**{**_checked(values), "status": RunStatus(values["status"]), "latest": latest})
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"{self.state} is not a run state ({error}); move it away to start again") from error
 
@@ -263,6 +264,36 @@ class RunDirectory:
                 padded = content.ljust(os.fstat(file.fileno()).st_size)
                 file.write(padded)
                 os.fsync(file.fileno())
+
+
+def _checked(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values of state.json, which people and other programs change too.
+
+    Raises:
+        TypeError: a value of another kind than this version writes.
+    """
+    for name, is_right in _KINDS.items():
+        if name in values and not is_right(values[name]):
+            raise TypeError(f"{name} is {values[name]!r}")
+    return values
+
+
+def _is_text(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _are_counts(value: object) -> bool:
+    return isinstance(value, Mapping) and all(map(is_whole, value.values()))
+
+
+_KINDS: Mapping[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("step", "total_steps", "attempt", "start_step"), is_whole),
+    **dict.fromkeys(("pid", "stuck_step"), lambda value: value is None or is_whole(value)),
+    "heartbeat": is_number,
+    "started": lambda value: value is None or is_number(value),
+    **dict.fromkeys(("host", "reason", "job", "node", "exit_reason", "tracking"), _is_text),
+    **dict.fromkeys(("reasons", "settled"), _are_counts),
+}
 
 
 def _state_bytes(state: RunState) -> bytes:

@@ -24,6 +24,10 @@ def flaw(file: Path | BinaryIO, *, whole: bool = True) -> str | None:
     try:
         with zipfile.ZipFile(file) as archive:
             broken = archive.testzip() if whole else None
+            # Python finds an archive behind other bytes, torch does not.
+            before = min((part.header_offset for part in archive.infolist()), default=0)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         return str(error)
+    if before:
+        return f"{before} bytes stand before it"
     return f"the checksum of {broken} does not fit" if broken else None

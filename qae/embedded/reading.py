@@ -92,5 +92,5 @@ def _check_numbers(path: str, schema: type, values: Mapping[Any, object]) -> Non
             _check_numbers(key, f.type, value)
         elif f.type in _NUMBERS:
             for one in value if isinstance(value, list) and f.type in _LISTS else [value]:
-                if isinstance(one, str | bool) or (isinstance(one, float) and not math.isfinite(one)):
+                if isinstance(one, str | bool | list | dict) or (isinstance(one, float) and not math.isfinite(one)):
                     raise ConfigError(key, value, "give a finite number, written as one and not as text")

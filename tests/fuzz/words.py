@@ -4,6 +4,7 @@ import contextlib
 import copy
 import io
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -105,7 +106,10 @@ def _typed(words: list[str], folder: Path) -> str:
             status: object = 0
         except SystemExit as ended:
             status = ended.code
-    assert not list(folder.iterdir()), "a dry run wrote something"
+    written = list(folder.iterdir())
+    for path in written:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert not written, f"a dry run wrote {written}"
     if status in (0, None):
         return "a plan"
     said = err.getvalue()

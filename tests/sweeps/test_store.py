@@ -80,7 +80,8 @@ def test_a_reader_never_sees_half_a_state_while_it_is_rewritten(tmp_path: Path) 
 
 
 def test_an_unreadable_state_is_said_in_a_sentence(tmp_path: Path) -> None:
-    for content in (b"{", b"{}", b'{"status": "odd"}', b'{"status": "done", "colour": 1}'):
+    odd = (b'"colour": 1', b'"total_steps": null', b'"step": "3"', b'"reasons": {"crash": "x"}', b'"started": []')
+    for content in (b"{", b"{}", b'{"status": "odd"}', *(b'{"status": "done", %s}' % one for one in odd)):
         (tmp_path / "state.json").write_bytes(content)
         with pytest.raises(ValueError, match=r"state\.json is not a run state"):
             RunDirectory(tmp_path).read_state()

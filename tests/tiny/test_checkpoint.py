@@ -79,5 +79,7 @@ def test_a_weight_that_changed_on_disk_is_not_trained_with(tmp_path: Path) -> No
     assert torch.load(newest, weights_only=True)["value"][0] != 2.0
     assert checkpoint.load_newest(tmp_path, read) == checkpoint.Resumed(3, None)  # type: ignore[arg-type]
     assert torch.equal(read.value, torch.full((64,), 1.0))  # type: ignore[arg-type]
-    with pytest.raises(checkpoint.DamagedFileError, match=re.escape(str(newest))):
-        checkpoint.read(newest)
+    for damaged in (newest.read_bytes(), b"rubbish" + content, content[:-40], b""):
+        newest.write_bytes(damaged)
+        with pytest.raises(checkpoint.DamagedFileError, match=re.escape(str(newest))):
+            checkpoint.read(newest)

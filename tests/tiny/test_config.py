@@ -27,6 +27,7 @@ from tests.configs import tiny_mapping
         ("data.reward_noise.flip=1.5", "data.reward_noise.flip", "between 0 and 1"),
         ("trainer.total_training_steps=0", "trainer.total_training_steps", "above 0"),
         ("tiny.task.operations=[5,4]", "tiny.task.operations", "fewest"),
+        ("tiny.task.operations=[[],[]]", "tiny.task.operations", "number"),
         ("data.train_batch_size=2.5", "data.train_batch_size", "2.5"),
     ],
 )
