@@ -46,8 +46,7 @@ def played(index: int, inputs: int, seed: int) -> Played:
     """Play a target in rounds."""
     target = TARGETS[index]
     seen: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder:
-        judge = target.prepare(Path(folder))
+    with tempfile.TemporaryDirectory() as folder, target.prepare(Path(folder)) as judge:
         start = time.monotonic()
         for number, size in enumerate(rounds(inputs)):
             try:

@@ -35,7 +35,8 @@ _SENTENCES = (0, 1, 2)  # exit statuses that a command ends with by itself
 Numbers = set[tuple[object, ...]]
 
 
-def run_directories(folder: Path) -> Judge:
+@contextmanager
+def run_directories(folder: Path) -> Iterator[Judge]:
     """Any file of a store comes to harm: commands end in sentences, and no number appears that was not there."""
     root = folder / "runs"
     store = RunStore(root)
@@ -56,10 +57,11 @@ def run_directories(folder: Path) -> Judge:
         with _harmed(path, harm):
             return _through_commands(data, root) if data.draw(st.booleans()) else _through_loader(root, harm, truth)
 
-    return judge
+    yield judge
 
 
-def wandb_files(folder: Path) -> Judge:
+@contextmanager
+def wandb_files(folder: Path) -> Iterator[Judge]:
     """W&B's files carry checksums: whatever a disk does to them, no number appears that was not logged."""
     run = folder / "aaaa"
     record(run, 1, 12, size=4)
@@ -71,10 +73,11 @@ def wandb_files(folder: Path) -> Judge:
         with _harmed(path, harm):
             return _through_loader(path, replace(harm, loses=True), truth)
 
-    return judge
+    yield judge
 
 
-def verl_files(folder: Path) -> Judge:
+@contextmanager
+def verl_files(folder: Path) -> Iterator[Judge]:
     """Lines of verl's file logger."""
     from qae import metrics
     from tests.analysis.stores import step_line
@@ -89,10 +92,11 @@ def verl_files(folder: Path) -> Judge:
         with _harmed(path, harm):
             return _through_loader(path, harm, truth)
 
-    return judge
+    yield judge
 
 
-def checkpoints(folder: Path) -> Judge:
+@contextmanager
+def checkpoints(folder: Path) -> Iterator[Judge]:
     """A checkpoint comes to harm: the policy is the one that was saved, or that of the checkpoint before."""
     config = embedded_mapping(*QUICK, "tracking.backend=none")
     run = RunStore(folder / "runs").create(run_id(config), config)
@@ -111,7 +115,7 @@ def checkpoints(folder: Path) -> Judge:
             assert _equal(value, saved[resumed.step][name]), f"{name} is not what was saved after step {resumed.step}"
         return "the newest" if resumed.step == last else "the one before"
 
-    return judge
+    yield judge
 
 
 def _draw_harm(data: st.DataObject, path: Path) -> Damaged:

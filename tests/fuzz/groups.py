@@ -2,6 +2,8 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,8 @@ _SCORES = st.sampled_from([0.0, 1.0]) | st.sampled_from([-1.0, 1.0]) | st.floats
 _K = st.floats(0, 1) | st.sampled_from([-1.0, 0.0, 1.0, 2.0, 0.5, 0.25, 1e-9, 1 - 1e-9]) | st.floats()
 
 
-def groups(folder: Path) -> Judge:  # noqa: ARG001  # nothing is written
+@contextmanager
+def groups(folder: Path) -> Iterator[Judge]:  # noqa: ARG001  # nothing is written
     """Groups of any size in any order: (reward - baseline) / (std + eps), the mean where K lies outside of (0, 1)."""
 
     def judge(data: st.DataObject) -> str:
@@ -40,7 +43,7 @@ def groups(folder: Path) -> Judge:  # noqa: ARG001  # nothing is written
             np.testing.assert_allclose(found.advantage_B[rows].numpy(), expected_G, rtol=1e-6, atol=1e-6)
         return "the quantile" if 0 < k < 1 else "the mean"
 
-    return judge
+    yield judge
 
 
 def _members(labels: list[int]) -> dict[int, list[int]]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +19,13 @@ class Target:
     Attributes:
         name: of the kind.
         share: of all inputs of `make fuzz`, in thousandths.
-        prepare: makes what the inputs are tried on, in an empty folder, and returns the judge. The judge draws an
-            input, raises where the toolkit did not behave, and else returns how it behaved, in a word or two.
+        prepare: makes what the inputs are tried on, in an empty folder, and gives the judge while its context lasts.
+            The judge draws an input, raises where the toolkit did not behave, and else returns how it behaved.
     """
 
     name: str
     share: int
-    prepare: Callable[[Path], Judge]
+    prepare: Callable[[Path], AbstractContextManager[Judge]]
 
 
 def play(judge: Judge, inputs: int, number: int) -> Counter[str]:

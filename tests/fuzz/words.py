@@ -1,25 +1,22 @@
 """Targets of what a user types and writes: command lines of sweep.py, values of a configuration."""
 
-import contextlib
 import copy
-import io
-import os
 import shutil
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from unittest.mock import patch
 
 from hypothesis import strategies as st
 
 from qae.errors import ConfigError
 from qae.nested import leaves
-from sweeps import app, trainers
+from sweeps import trainers
 from sweeps.composition import toolkit_keys
 from sweeps.composition.tree import groups, known_keys, options
 from sweeps.run_store.identity import run_id
 from sweeps.worker import run_checks
 from tests.configs import embedded_mapping
+from tests.forks import SWEEP, Forks, forks_of
 from tests.fuzz.damage import JSON
 from tests.fuzz.target import Judge
 
@@ -44,11 +41,11 @@ _FLAGS = (
 )
 
 
-def command_lines(folder: Path) -> Judge:
+@contextmanager
+def command_lines(folder: Path) -> Iterator[Judge]:
     """A plan or a refusal in a sentence with status 2; nothing is written either way."""
     keys = [key for key in (*known_keys(), *groups()) if key not in _LEFT_OUT]
     choices = {group: options(group) for group in groups()}
-    root = folder / "runs"
 
     right = st.one_of(
         *(
@@ -87,39 +84,28 @@ def command_lines(folder: Path) -> Judge:
             *data.draw(st.lists(right, max_size=3), "right"),
             *data.draw(st.lists(overrides(), max_size=1), "any"),
         ]
-        return _typed([*words, f"sweep.root={root}", "sweep.dry_run=true"], folder)
+        return _typed(sweep, [*words, f"sweep.root={folder / 'runs'}", "sweep.dry_run=true"], folder)
 
-    return judge
+    with forks_of(SWEEP) as sweep:
+        yield judge
 
 
-def _typed(words: list[str], folder: Path) -> str:
-    out, err = io.StringIO(), io.StringIO()
-    with (
-        patch.object(sys, "argv", ["sweep.py", *words]),
-        patch.dict(os.environ),
-        contextlib.chdir(folder),
-        contextlib.redirect_stdout(out),
-        contextlib.redirect_stderr(err),
-    ):
-        try:
-            app.main()
-            status: object = 0
-        except SystemExit as ended:
-            status = ended.code
+def _typed(sweep: Forks, words: list[str], folder: Path) -> str:
+    ended = sweep.run(*words, cwd=folder)
     written = list(folder.iterdir())
     for path in written:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert not written, f"a dry run wrote {written}"
-    if status in (0, None):
+    if ended.returncode == 0:
         return "a plan"
-    said = err.getvalue()
-    assert status == _MISTYPED, (status, said)
-    assert said.startswith("error: "), said
-    assert "Traceback" not in said, said
+    assert ended.returncode == _MISTYPED, ended
+    assert ended.stderr.startswith("error: "), ended.stderr
+    assert "Traceback" not in ended.stderr, ended.stderr
     return "a refusal"
 
 
-def configurations(folder: Path) -> Judge:  # noqa: ARG001  # nothing is written
+@contextmanager
+def configurations(folder: Path) -> Iterator[Judge]:  # noqa: ARG001  # nothing is written
     """Values of any type in a composed configuration: a run id and a number of steps, or a refusal."""
     bases = [
         embedded_mapping("sweep.dry_run=true", groups=choice)
@@ -146,7 +132,7 @@ def configurations(folder: Path) -> Judge:  # noqa: ARG001  # nothing is written
         assert trainers.of(config).total_steps(config) >= 0
         return "a run"
 
-    return judge
+    yield judge
 
 
 def _set(config: dict[str, object], path: list[str], value: object) -> None:

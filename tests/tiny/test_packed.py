@@ -1,8 +1,10 @@
 """The packed update equals the plain one: a full forward pass over prompts and padded responses."""
 
+from collections.abc import Iterator
+
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -13,6 +15,14 @@ from qae.tiny.sections import Model
 pytestmark = pytest.mark.slow
 
 VOCABULARY, PROMPT, TOKENS = 11, 6, 15
+
+
+@pytest.fixture(autouse=True, scope="module")
+def double() -> Iterator[None]:
+    """In float32 a unit at the kink of its ReLU is on in one computation and off in the other: another gradient."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
 
 
 def transformer() -> Transformer:
@@ -38,6 +48,7 @@ def gradients(model: Transformer, log_prob_B_T: Tensor, weight_B_T: Tensor) -> l
     temperature=st.sampled_from([1.0, 0.7]),
     gaps=st.booleans(),
 )
+@example(seed=5624806, prompts=3, group=4, temperature=1.0, gaps=False)  # has such a unit
 def test_log_probabilities_and_gradients_equal_the_plain_ones(
     seed: int, prompts: int, group: int, temperature: float, gaps: bool
 ) -> None:
@@ -46,15 +57,15 @@ def test_log_probabilities_and_gradients_equal_the_plain_ones(
     prompt_P_S = torch.randint(2, VOCABULARY, (prompts, PROMPT), generator=generator)
     ids_B_T = torch.randint(0, VOCABULARY, (prompts * group, TOKENS), generator=generator)
     length_B = torch.randint(0, TOKENS + 1, (prompts * group, 1), generator=generator)
-    mask_B_T = (torch.arange(TOKENS) < length_B).float()
+    mask_B_T = (torch.arange(TOKENS) < length_B).double()
     if gaps:
-        mask_B_T *= (torch.rand(mask_B_T.shape, generator=generator) < 0.8).float()
+        mask_B_T *= (torch.rand(mask_B_T.shape, generator=generator) < 0.8).double()
     weight_B_T = torch.randn(mask_B_T.shape, generator=generator) * mask_B_T
     found = log_probabilities(model, prompt_P_S, ids_B_T, mask_B_T, temperature)
     expected = plain(model, prompt_P_S, ids_B_T, temperature)
-    torch.testing.assert_close(found * mask_B_T, expected * mask_B_T, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found * mask_B_T, expected * mask_B_T, atol=1e-12, rtol=0)
     for mine, theirs in zip(gradients(model, found, weight_B_T), gradients(model, expected, weight_B_T), strict=True):
-        torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-3)
+        torch.testing.assert_close(mine, theirs, atol=1e-10, rtol=1e-10)
 
 
 @pytest.mark.parametrize("tokens", [1, 2])
@@ -63,4 +74,4 @@ def test_the_shortest_responses_are_computed_too(tokens: int) -> None:
     prompt_P_S = torch.full((1, PROMPT), 3)
     ids_B_T = torch.tensor([[4, 5], [6, 7]])[:, :tokens]
     found = log_probabilities(model, prompt_P_S, ids_B_T, torch.ones(2, tokens), 1.0)
-    torch.testing.assert_close(found, plain(model, prompt_P_S, ids_B_T, 1.0), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found, plain(model, prompt_P_S, ids_B_T, 1.0), atol=1e-12, rtol=0)

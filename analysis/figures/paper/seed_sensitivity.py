@@ -18,6 +18,7 @@ from analysis.runs.frames import Runs
 
 _MEAN, _K4 = Arm(), Arm(0.4)
 _MOST_CHOICES = 500  # of ten seeds all are shown, 252 of five; of twenty there would be a million
+_MOST_COUNTS = 20
 NEEDS = Needs("seed_sensitivity", (_MEAN, _K4))
 CAPTION = (
     "Left: final pass@1 of every run, lines join runs of the same seed. Right: the difference K = 0.4 minus the mean "
@@ -49,9 +50,14 @@ def table(runs: Runs) -> pd.DataFrame:
     ]
     common = sorted(by_arm[_MEAN].keys() & by_arm[_K4].keys())
     differences = np.array([by_arm[_K4][seed] - by_arm[_MEAN][seed] for seed in common])
-    means = [(count, mean) for count in range(1, len(common) + 1) for mean in _means_of_choices(differences, count)]
+    means = [(count, mean) for count in _counts(len(common)) for mean in _means_of_choices(differences, count)]
     rows = [(_CHOICES, _DIFFERENCE, count, mean, mean, mean, count) for count, mean in means]
     return tidy.join([*frames, pd.DataFrame(rows, columns=list(tidy.COLUMNS))])
+
+
+def _counts(seeds: int) -> list[int]:
+    """How many seeds are chosen: 1, 2, … up to all; some of these where they are many."""
+    return np.unique(np.linspace(1, max(seeds, 1), _MOST_COUNTS).round().astype(int)).tolist() if seeds else []
 
 
 def _means_of_choices(values: npt.NDArray[np.float64], count: int) -> list[float]:
