@@ -1,4 +1,4 @@
-"""A slice of `make fuzz`: some inputs of each kind, the same in each run of the tests; `make fuzz` looks for new ones."""
+"""A slice of `make fuzz`: some inputs of each kind, the same in each run of the tests."""
 
 from pathlib import Path
 
