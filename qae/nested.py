@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from qae.errors import ConfigError
+
 
 def value_of(config: Mapping[Any, object], key: str) -> object:
     """The value of a dotted key; None where the configuration lacks it."""
@@ -10,6 +12,20 @@ def value_of(config: Mapping[Any, object], key: str) -> object:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
+
+
+def section(config: Mapping[str, object], key: str) -> Mapping[str, object]:
+    """The section of a dotted key; empty where the configuration lacks it.
+
+    Raises:
+        ConfigError: it is a value.
+    """
+    found = value_of(config, key)
+    if found is None:
+        return {}
+    if not isinstance(found, Mapping):
+        raise ConfigError(key, found, "it is a section; set a key of it")
+    return found
 
 
 def leaves(config: Mapping[Any, object]) -> Iterator[tuple[str, object]]:

@@ -5,7 +5,7 @@ The trainer writes it, the launcher and the analysis read it; the form of each f
 
 import errno
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -46,6 +46,8 @@ class RunStatus(StrEnum):
 
 
 _LOG_END_BYTES = 200_000
+# Keys of a metric line that are no metrics.
+NO_VALUES = ("step", "time")
 # In the reason of a run whose batches hold no group with both right and wrong responses: its policy has collapsed.
 NOTHING_TO_LEARN = "there is nothing to learn from"
 
@@ -397,6 +399,19 @@ def metrics_that_count(lines: JsonLines) -> JsonLines:
         by_step[at] = record
         last = at
     return replace(lines, records=[{**values_of(by_step[at]), "step": at} for at in sorted(by_step)])
+
+
+def logged_steps(directory: RunDirectory) -> Iterator[tuple[int, dict[str, object]]]:
+    """Steps of `read_metrics` with their values, in order."""
+    return logged(read_metrics(directory))
+
+
+def logged(lines: JsonLines) -> Iterator[tuple[int, dict[str, object]]]:
+    """Steps of metric lines, of which each has one, with their values."""
+    for line in lines.records:
+        step = numbers.step(line["step"])
+        assert step is not None  # noqa: S101  # such a line does not count
+        yield step, {name: value for name, value in line.items() if name not in NO_VALUES}
 
 
 def values_of(line: dict[str, object]) -> dict[str, object]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import cast
 
 _GROUP = "qae.tracked_steps"
 _NAME = "wandb"
@@ -33,4 +32,5 @@ class Tracked:
 def reader() -> Callable[[Path], Tracked] | None:
     """Reads the W&B files below a run's directory; None where no installed package can."""
     points = metadata.entry_points(group=_GROUP, name=_NAME)
-    return next((cast("Callable[[Path], Tracked]", point.load()) for point in points), None)
+    found: Callable[[Path], Tracked] | None = next((point.load() for point in points), None)
+    return found

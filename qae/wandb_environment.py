@@ -55,6 +55,11 @@ def switch() -> Switch | None:
     return None
 
 
+def mode_of(word: object) -> Mode:
+    """The mode of that name; offline, which sends nothing anywhere, where there is none."""
+    return next((mode for mode in MODES if mode == word), "offline")
+
+
 def more_private(first: Mode, second: Mode) -> Mode:
     """The one of two modes that gives away less."""
     return MODES[min(MODES.index(first), MODES.index(second))]

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
-from typing import cast
 
 from rich.console import Console
 
 from qae import literal, streams, terminal
 from qae.checks import boolean
 from qae.errors import ConfigError
+from qae.nested import section, value_of
 from slurm.batches import BatchStore
 from slurm.follow import Follower
 from slurm.queue import client
@@ -48,11 +48,11 @@ class SlurmExecutor:
     """
 
     def __init__(self, config: Mapping[str, object]) -> None:
-        self._wait = _switch(config, "sweep", "wait")
+        self._wait = _switch(config, "sweep.wait")
         self._dry_run = dry_run.of(config) is not DryRun.NO
-        self._snapshot = _switch(config, "sweep", "snapshot")
-        self._show_scripts = _switch(config, "slurm", "show_scripts")
-        self._root = Path(str(cast("Mapping[str, object]", config["sweep"])["root"])).expanduser().resolve()
+        self._snapshot = _switch(config, "sweep.snapshot")
+        self._show_scripts = _switch(config, "slurm.show_scripts")
+        self._root = Path(str(section(config, "sweep")["root"])).expanduser().resolve()
         self._unknown: str | None = None
 
     def in_flight(self, root: Path) -> frozenset[str]:
@@ -194,9 +194,8 @@ def _check_paths(config: Mapping[str, object]) -> None:
                 raise ConfigError(key, path, fix)
 
 
-def _switch(config: Mapping[str, object], section: str, key: str) -> bool:
-    values = config.get(section)
-    return boolean(f"{section}.{key}", values.get(key) if isinstance(values, Mapping) else None)
+def _switch(config: Mapping[str, object], key: str) -> bool:
+    return boolean(key, value_of(config, key))
 
 
 def _to_stderr(sentence: str) -> None:

@@ -8,20 +8,21 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import orjson
 from omegaconf import OmegaConf
 
 from qae import home
+from qae.nested import value_of
 from qae.run_directory import RunDirectory, RunStatus
 from slurm import attempts
 from slurm.node import ray_cluster
 from slurm.node.own_job import OwnJob
+from sweeps.composition.plain import plain
 from sweeps.run_store.locking import LEASE_SECONDS, AlreadyRunningError, exclusive
 from sweeps.worker.job import Exit, exit_code, run_with_fork, stop_requests
 from sweeps.worker.place import Place
@@ -93,9 +94,7 @@ def _train(directory: RunDirectory, sweep: str, job: OwnJob, requests: Sequence[
 
 
 def _limits(directory: RunDirectory) -> dict[ExitReason, int | None]:
-    config = cast("Mapping[str, object]", OmegaConf.to_container(OmegaConf.load(directory.config), resolve=False))
-    section = config.get("slurm")
-    return attempts.limits(section.get("attempts") if isinstance(section, Mapping) else None)
+    return attempts.limits(value_of(plain(OmegaConf.load(directory.config), resolve=False), "slurm.attempts"))
 
 
 @contextmanager

@@ -7,11 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
 
 from qae.checks import boolean, whole_number_or_null
 from qae.errors import ConfigError
-from qae.nested import value_of
+from qae.nested import section, value_of
 from slurm import attempts, time_limit
 from slurm.time_limit import Pace
 from sweeps import trainers
@@ -92,8 +91,8 @@ def request_of(config: Mapping[str, object], pace: Pace | None = None) -> Reques
     Raises:
         ConfigError: a value that sbatch could not use.
     """
-    resources = _section(config, "resources")
-    slurm = _section(config, "slurm")
+    resources = section(config, "resources")
+    slurm = section(config, "slurm")
     attempts.limits(slurm.get("attempts"))
     gres = _text(slurm, "slurm.gres")
     trainer = trainers.of(config)
@@ -148,13 +147,6 @@ def pace_of(run: PlannedRun) -> Pace | None:
     trainer, save_freq = trainers.of(run.config), value_of(run.config, "trainer.save_freq")
     gpus = trainer.nodes(run.config) * trainer.gpus(run.config)
     return Pace(run.step_seconds, gpus, max(0, save_freq) if isinstance(save_freq, int) else 0)
-
-
-def _section(config: Mapping[str, object], name: str) -> Mapping[str, object]:
-    section = config.get(name) or {}
-    if not isinstance(section, Mapping):
-        raise ConfigError(name, section, "it is a section; set a key of it")
-    return cast("Mapping[str, object]", section)
 
 
 def _text(section: Mapping[str, object], key: str) -> str | None:

@@ -4,17 +4,17 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn
 
 import hydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from qae.errors import ConfigError
 from sweeps.composition import arguments, hydra_main, toolkit_keys
 from sweeps.composition.compose import resolved
+from sweeps.composition.plain import plain
 from sweeps.composition.tree import EXPERIMENT, TREE, did_you_mean, groups, is_group, known_keys
 from sweeps.launching.executor import ExecutorError
 from sweeps.run_store.store import StoreError
@@ -59,14 +59,17 @@ def main() -> "Outcome | None":
 def _outcome(returned: "JobReturn") -> "Outcome":
     """What a sweep has come to, or what a single run comes to, which Hydra has only composed."""
     if returned.return_value is not None:
-        return cast("Outcome", returned.return_value)
+        swept: Outcome = returned.return_value
+        return swept
     from qae import terminal
     from sweeps.launching import jobs
     from sweeps.launching.launch import launch
 
-    overrides, hydra_config = returned.overrides or (), cast("DictConfig", returned.hydra_cfg)
-    (job,) = jobs.typed([(overrides, resolved(cast("DictConfig", returned.cfg)))], name="single")
-    executor = instantiate(hydra_config.hydra.launcher).executor(job.config)
+    assert returned.cfg is not None  # noqa: S101  # Hydra has composed both
+    assert returned.hydra_cfg is not None  # noqa: S101
+    overrides = returned.overrides or ()
+    (job,) = jobs.typed([(overrides, resolved(returned.cfg))], name="single")
+    executor = instantiate(returned.hydra_cfg.hydra.launcher).executor(job.config)
     return launch([job], executor, terminal.console(), [*arguments.repeated(overrides), *_of_a_sweep(overrides)])
 
 
@@ -78,7 +81,7 @@ def compose_run(overrides: Sequence[str]) -> Mapping[str, object]:
     """
     with hydra.initialize_config_dir(str(TREE), version_base="1.3"):
         config = hydra.compose("config", overrides=list(overrides))
-    return cast("Mapping[str, object]", OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+    return plain(config, complete=True)
 
 
 def explain(error: Exception) -> str:

@@ -1,15 +1,15 @@
 """The options by which a user changes the rule of arms, the same on every command that makes arms of a source."""
 
+from collections.abc import Callable
 from functools import wraps
-from typing import Any, cast
+from typing import Any
 
 import click
 
 from analysis.runs.identity import ArmRule
-from qae.command_line import Command
 
 
-def arm_options(function: Command) -> Command:
+def arm_options(function: Callable[..., object]) -> Callable[..., object]:
     """``--seed-key``, ``--ignore`` and ``--split``; the command gets them as one `rule`."""
 
     @wraps(function)
@@ -22,7 +22,7 @@ def arm_options(function: Command) -> Command:
     ) -> object:
         return function(*arguments, rule=ArmRule(seed_key, ignore, split), **options)
 
-    command = cast("Command", with_rule)
+    command: Callable[..., object] = with_rule
     for name, metavar, help_text in (
         ("split", "KEY", "Make arms of a key that the rule leaves out; several times."),
         ("ignore", "KEY", "Make no arms of a key, a section or a pattern such as 'trainer.*'; several times."),

@@ -5,24 +5,11 @@ Those of this folder draw any runs, those of `analysis.figures.paper` the runs t
 
 import importlib
 import pkgutil
-from typing import Protocol, cast
 
 from matplotlib.figure import Figure
 
 from analysis.figures import paper, style
 from analysis.runs.frames import Runs
-
-
-class FigureModule(Protocol):
-    """What a module of this package offers."""
-
-    def draw(self, runs: Runs, source: str) -> Figure:
-        """Draw the runs; `source` says in the caption where they come from.
-
-        Raises:
-            MissingDataError: the runs lack what the figure shows.
-        """
-        ...
 
 
 def names() -> list[str]:
@@ -39,11 +26,16 @@ def title(name: str) -> str:
 def draw(name: str, runs: Runs, source: str) -> Figure:
     """Draw a figure in the house style, one of `names()` or of `paper.names()`.
 
+    Args:
+        name: of the figure.
+        runs: what is drawn.
+        source: says in the caption where they come from.
+
     Raises:
         MissingDataError: the runs lack what the figure shows.
     """
     if name in paper.names():
         return paper.draw(name, runs, source)
-    module = cast("FigureModule", importlib.import_module(f"{__name__}.{name}"))
     with style.house():
-        return module.draw(runs, source)
+        figure: Figure = importlib.import_module(f"{__name__}.{name}").draw(runs, source)
+        return figure

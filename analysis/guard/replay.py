@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import cast
 
 from analysis.runs.flaws import undefined_steps
 from analysis.runs.frames import RunRecord, Runs
@@ -150,10 +149,8 @@ def histories(runs: Runs) -> dict[str, list[StepRecord]]:
             table = needed[needed["run"] == run].pivot_table(
                 index="step", columns="name", values="value", aggfunc="last", observed=True
             )
-            values = {
-                cast("int", step): {str(name): value for name, value in row.dropna().items()}
-                for step, row in table.iterrows()
-            }
+            rows = zip(table.index.tolist(), table.iterrows(), strict=True)
+            values = {int(step): {str(name): value for name, value in row.dropna().items()} for step, (_, row) in rows}
             for name in _NEEDED:
                 for step in undefined_steps(runs, name).get(run, ()):
                     values.setdefault(step, {})[name] = math.nan

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import cast
 
 from analysis.runs.frames import ArmName, Runs
 from analysis.sources import SourceError, manifests
@@ -125,14 +124,12 @@ def _origin(runs: Runs, arm: ArmName, root: Path) -> Origin:
     for name in manifests.names(root):
         try:
             manifest = manifests.read(root, name)
-            listed = cast("list[dict[str, list[str]]]", manifest["runs"])
-            overrides = {str(run["id"]): [str(one) for one in run["overrides"]] for run in listed}
-            typed = [str(one) for one in cast("list[str]", manifest["command"])]
-        except (SourceError, KeyError, TypeError):
+        except SourceError:
             continue  # a damaged list of one sweep is no reason to know nothing of the others
         for run_id, record in records.items():
-            if run_id in overrides:
-                settings = {**_settings(typed, operational_only=True), **_settings(overrides[run_id])}
+            overrides = manifest.overrides.get(run_id)
+            if overrides is not None and manifest.command is not None:
+                settings = {**_settings(manifest.command, operational_only=True), **_settings(overrides)}
                 return Origin(name, settings, run_id, record.seed)
     raise UnknownCommandError(
         f"no sweep of {root} has a run of {arm.shown}, so the command that makes it is not known; give --root with its "

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -169,7 +169,8 @@ class Runs:
         key = (what, tuple(record.id for record in self.arms[arm]))
         if key not in self._remembered:
             self._remembered[key] = compute()
-        return cast("Result", self._remembered[key])
+        found: Result = self._remembered[key]
+        return found
 
     def series(self, arm: ArmName, name: str) -> pd.DataFrame:
         """A metric of an arm: index step, a column a run; steps that a run lacks are NaN, runs without it absent."""

@@ -9,6 +9,7 @@ import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pandas as pd
@@ -32,7 +33,7 @@ class Entry:
     """
 
     key: str
-    description: dict[str, object]
+    description: dict[str, Any]
     metrics: pd.DataFrame
 
 

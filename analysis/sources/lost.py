@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from analysis.runs.flaw import Flaw, Kind
 from analysis.runs.flaws import at_steps, shown
@@ -111,9 +111,9 @@ def flaws_to(lost: Iterable[Lost], flaws: Iterable[Flaw]) -> dict[str, object]:
     return {"lost": [asdict(item) for item in lost], "flaws": [asdict(flaw) for flaw in flaws]}
 
 
-def flaws_from(description: Mapping[str, object]) -> tuple[tuple[Lost, ...], tuple[Flaw, ...]]:
+def flaws_from(description: Mapping[str, Any]) -> tuple[tuple[Lost, ...], tuple[Flaw, ...]]:
     """What `flaws_to` has put into a description."""
-    lost, flaws = (cast("list[dict[str, Any]]", description[key]) for key in ("lost", "flaws"))
+    lost, flaws = description["lost"], description["flaws"]
     return (
         tuple(Lost(**{**item, "steps": tuple(item["steps"])}) for item in lost),
         tuple(Flaw(**{**flaw, "kind": Kind(flaw["kind"]), "steps": tuple(flaw["steps"])}) for flaw in flaws),

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from analysis.sources.errors import SourceError
 
@@ -29,8 +29,21 @@ def has(root: Path, name: str) -> bool:
     return "/" not in name and name in names(root)
 
 
-def read(root: Path, name: str) -> Mapping[str, object]:
-    """What the list of a sweep holds: command, runs with their overrides, and more.
+@dataclass(frozen=True)
+class Manifest:
+    """What the list of a sweep says of its launches.
+
+    Attributes:
+        command: the words of the last one; None where they are damaged.
+        overrides: what the sweep set for each run, by id; None where that is damaged.
+    """
+
+    command: tuple[str, ...] | None
+    overrides: Mapping[str, tuple[str, ...] | None]
+
+
+def read(root: Path, name: str) -> Manifest:
+    """The list of a sweep.
 
     Raises:
         SourceError: it is damaged or not there.
@@ -38,12 +51,15 @@ def read(root: Path, name: str) -> Mapping[str, object]:
     path = path_of(root, name)
     try:
         content = json.loads(path.read_bytes())
-        for run in content["runs"]:
-            str(run["id"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        overrides = {str(run["id"]): _words(run.get("overrides")) for run in content["runs"]}
+        return Manifest(_words(content.get("command")), overrides)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) else repr(error)
         raise SourceError(f"{path} cannot be read ({reason}); launch the sweep again") from error
-    return cast("Mapping[str, object]", content)
+
+
+def _words(value: object) -> tuple[str, ...] | None:
+    return tuple(map(str, value)) if isinstance(value, list) else None
 
 
 def run_ids(root: Path, name: str) -> list[str]:
@@ -52,5 +68,4 @@ def run_ids(root: Path, name: str) -> list[str]:
     Raises:
         SourceError: its list is damaged or not there.
     """
-    runs = cast("list[Mapping[str, object]]", read(root, name)["runs"])
-    return [str(run["id"]) for run in runs]
+    return list(read(root, name).overrides)

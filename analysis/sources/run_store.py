@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 import pandas as pd
 import yaml
@@ -16,7 +15,7 @@ from analysis.sources.folders import dead_link, entries, is_folder, real
 from analysis.sources.lost import of_lost, tidied
 from analysis.wording import counted_lines
 from qae import layout, numbers
-from qae.run_directory import RunDirectory, RunState, read_evaluations, read_metrics
+from qae.run_directory import RunDirectory, RunState, logged, read_evaluations, read_metrics
 
 # libyaml's loader reads a configuration in half a millisecond, seven times faster than the one in Python.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -144,10 +143,7 @@ def _metrics(directory: RunDirectory) -> tuple[pd.DataFrame, int, list[Flaw]]:
     """Tidy metrics of a run, how many lines were damaged, and what of its values is no number."""
     lines = read_metrics(directory)
     steps, names, values, lost = tidied(
-        (cast("int", line["step"]), name, value)
-        for line in lines.records
-        for name, value in line.items()
-        if name not in ("step", "time")
+        (step, name, value) for step, values in logged(lines) for name, value in values.items()
     )
     frame = pd.DataFrame({"run": directory.run_id, "step": steps, "name": names, "value": values})
     return frame, lines.damaged, of_lost(directory.run_id, lost)

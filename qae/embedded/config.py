@@ -5,7 +5,7 @@ What the embedded trainers do not implement is an error that names the key.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from qae.config import AdvantageConfig
 from qae.embedded import limits, reading
@@ -39,10 +39,10 @@ class EmbeddedConfig(Sections):
         sections = [f for f in fields(cls) if f.init]
         if missing := [f.name for f in sections if f.name not in config]:
             raise ConfigError(missing[0], None, "the embedded trainers need this section; choose model=tabular or tiny")
-        values = {
-            f.name: reading.section(f.name, cast("type", f.type), config[f.name])
-            if is_dataclass(f.type)
+        values: dict[str, Any] = {
+            f.name: reading.section(f.name, f.type, config[f.name])
+            if isinstance(f.type, type) and is_dataclass(f.type)
             else reading.integer(f.name, config[f.name])
             for f in sections
         }
-        return cls(**cast("dict[str, Any]", values))
+        return cls(**values)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from qae.checks import is_number
-from qae.run_directory import RunDirectory, read_metrics
+from qae.run_directory import RunDirectory, logged_steps
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,7 @@ def read_history(directory: RunDirectory, after: int = -1) -> list[StepRecord]:
         directory: the run.
         after: the first step lies after this one: a fork is judged from where it began, not by its parent's steps.
     """
-    return [
-        step_record(step, {name: value for name, value in line.items() if name not in ("step", "time")})
-        for line in read_metrics(directory).records
-        if isinstance(step := line["step"], int) and step > after
-    ]
+    return [step_record(step, values) for step, values in logged_steps(directory) if step > after]
 
 
 def training_steps(history: History, count: int) -> History | None:

@@ -7,7 +7,7 @@ end. A metric that the trainer does not log does not fire a rule.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeAlias
 
 from qae import metrics
 from qae.guard.history import History, first_steps, training_steps, values_of
@@ -141,7 +141,8 @@ class Divergence:
 
 
 _MUST_BE_FINITE = (metrics.ENTROPY.name, metrics.POLICY_LOSS.name, metrics.GRAD_NORM.name)
-RULES: tuple[type[Explosion | Drift | DeadLearning | Divergence], ...] = (Explosion, Drift, DeadLearning, Divergence)
+KnownRule: TypeAlias = Explosion | Drift | DeadLearning | Divergence
+RULES: tuple[type[KnownRule], ...] = (Explosion, Drift, DeadLearning, Divergence)
 
 
 def _finding(rule: str, window: History, sentence: str, evidence: Mapping[str, float]) -> Finding:

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import cast
+from typing import Any
 
 from qae.checks import is_number, member
 from qae.errors import ConfigError
-from qae.guard.rules import RULES, Rule
+from qae.guard.rules import RULES, KnownRule, Rule
 
 
 class Action(StrEnum):
@@ -70,8 +70,8 @@ def watches(section: object) -> tuple[Watch, ...]:
     return tuple(_watch(name, known[name], values) for name in known if (values := section.get(name)) is not None)
 
 
-def _watch(name: str, rule: Callable[..., Rule], values: object) -> Watch:
-    thresholds = [field.name for field in fields(cast("type", rule))]
+def _watch(name: str, rule: type[KnownRule], values: object) -> Watch:
+    thresholds = [field.name for field in fields(rule)]
     keys = ["action", "fork_k", *thresholds]
     if not isinstance(values, Mapping):
         raise ConfigError(f"guard.{name}", values, f"give null to switch it off, or the keys {', '.join(keys)}")
@@ -80,7 +80,7 @@ def _watch(name: str, rule: Callable[..., Rule], values: object) -> Watch:
             raise ConfigError(f"guard.{name}.{key}", value, f"the keys are {', '.join(keys)}")
     action = member(Action, f"guard.{name}.action", values.get("action"))
     fork_k = _number(name, "fork_k", values.get("fork_k")) if action is Action.FORK else None
-    numbers = {key: _number(name, key, values.get(key)) for key in thresholds}
+    numbers: dict[str, Any] = {key: _number(name, key, values.get(key)) for key in thresholds}
     return Watch(rule(**numbers), action, fork_k)
 
 

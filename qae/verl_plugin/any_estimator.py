@@ -6,7 +6,7 @@ estimator can read K then. Both would train the mean without a word.
 """
 
 import functools
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from verl.trainer.ppo import ray_trainer
 
@@ -23,10 +23,10 @@ _verls_compute_advantage = ray_trainer.compute_advantage
 _verls_init = ray_trainer.RayPPOTrainer.__init__
 _GRPO = "grpo"
 _CHOOSE_K = ("quantile_controller", "quantile_k")
-_made: dict[str, object] = {}  # the `algorithm` section of the trainer that this process made last
+_made: dict[str, "Mapping[str, object]"] = {}  # the `algorithm` section of the trainer that this process made last
 
 
-def estimator_for(named: object, algorithm: object) -> object:
+def estimator_for(named: object, algorithm: "Mapping[str, object] | None") -> object:
     """The estimator that trains what the configuration says.
 
     Args:
@@ -39,7 +39,7 @@ def estimator_for(named: object, algorithm: object) -> object:
     Raises:
         ConfigError: a quantile, by K or by a controller of K, and an estimator that has none.
     """
-    section = cast("Mapping[str, object]", algorithm) if algorithm is not None else {}
+    section = algorithm if algorithm is not None else {}
     asked = {name: section.get(name) for name in _CHOOSE_K if section.get(name) is not None}
     if named == NAME or not AdvantageConfig.from_mapping(asked).uses_quantile:
         return named
@@ -58,7 +58,7 @@ def compute_advantage(
     lam: float = 1.0,
     num_repeat: int = 1,
     norm_adv_by_std_in_grpo: bool = True,  # verl's signature
-    config: object = None,
+    config: "Mapping[str, object] | None" = None,
 ) -> "DataProto":
     """verl's, with the configuration of the trainer where a recipe gives none."""
     config = _made.get("algorithm") if config is None else config

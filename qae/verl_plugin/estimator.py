@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -84,7 +83,7 @@ def compute_qae_advantage(
         ConfigError: a value that the axis does not have; quantile_on=accuracy or an entropy band outside the
             toolkit's trainer modes.
     """
-    rule = AdvantageConfig.from_mapping(cast("Mapping[str, object]", config if config is not None else {}))
+    rule = AdvantageConfig.from_mapping(config if config is not None else {})
     step = _step.get()
     needs_trainer = "it needs a trainer of the toolkit; set trainer.v1.trainer_mode=qae_sync or another qae_ mode"
     if rule.uses_quantile and rule.quantile_on is QuantileOn.ACCURACY and step.unshaped_B is None:

@@ -14,6 +14,8 @@ from qae.verl_plugin.estimator import NAME, during_sessions
 from qae.verl_plugin.sessions import Sessions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from verl import DataProto
 
 _verls = utils.compute_advantage_for_multi_trajectories
@@ -28,7 +30,7 @@ def compute_advantage_for_multi_trajectories(
     lam: float = 1.0,
     num_repeat: int = 1,
     norm_adv_by_std_in_grpo: bool = True,  # verl's signature
-    config: object = None,
+    config: "Mapping[str, object] | None" = None,
 ) -> "DataProto":
     """Verl's function; while it runs, our estimator knows the sessions."""
     chosen = estimator_for(adv_estimator, config)

@@ -7,7 +7,7 @@ import json
 import logging
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -211,7 +211,7 @@ class SeparateAsyncTrainer(RecordingTrainer, PPOTrainerSeparateAsync):
 
 
 def _advantage_of(config: "DictConfig") -> AdvantageConfig:
-    algorithm = cast("Mapping[str, object]", config.algorithm)
+    algorithm: Mapping[str, object] = config.algorithm
     if any_estimator.estimator_for(config.algorithm.adv_estimator, algorithm) == estimator.NAME:
         return AdvantageConfig.from_mapping(algorithm)
     return AdvantageConfig(norm_by_std=bool(algorithm.get("norm_adv_by_std_in_grpo", True)))

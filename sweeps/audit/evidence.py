@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 
@@ -162,8 +162,8 @@ def _state(directory: RunDirectory) -> RunState | str | None:
 
 def _attempts_alike(directory: RunDirectory) -> bool:
     try:
-        attempts = cast("dict[str, Any]", json_lines.loads(directory.provenance.read_bytes()))["attempts"]
-        return len({repr([each.get(name) for name in _DECIDE_NUMBERS]) for each in attempts}) <= 1
+        provenance: Any = json_lines.loads(directory.provenance.read_bytes())
+        return len({repr([each.get(name) for name in _DECIDE_NUMBERS]) for each in provenance["attempts"]}) <= 1
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return True
 

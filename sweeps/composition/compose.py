@@ -9,13 +9,16 @@ structure, and the others are that configuration with their own values written i
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
+
+from qae.nested import section
+from sweeps.composition.plain import plain
 
 Config: TypeAlias = Mapping[str, object]
 Path: TypeAlias = tuple[str, ...]
@@ -28,7 +31,7 @@ _OF_THE_ENVIRONMENT = re.compile(r"\$\{oc\.env:[^${}\[\]\\'\"]*\}")
 
 def resolved(config: DictConfig) -> dict[str, object]:
     """A job's configuration as plain containers, without Hydra's own section."""
-    return cast("dict[str, object]", OmegaConf.to_container(_ours(config), resolve=True, throw_on_missing=True))
+    return plain(_ours(config), complete=True)
 
 
 def compose_jobs(loader: ConfigLoader, master: DictConfig, jobs: Sequence[Sequence[str]]) -> list[Config]:
@@ -169,7 +172,7 @@ class _Composer:
 def _template(composed: DictConfig, config: Config, values: Sequence[_Value]) -> _Template | None:
     """The structure of a composed job; None where its other values may depend on more than its keys."""
     nodes = _ours(composed)
-    raw = cast("Config", OmegaConf.to_container(nodes, resolve=False))
+    raw = plain(nodes, resolve=False)
     texts: dict[Path, str] = {}
     for place, text in _interpolations(raw):
         rest = _OF_THE_ENVIRONMENT.sub("", text)
@@ -244,12 +247,12 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float)
 
 
-def _replaced(section: Config, key: Path, value: object) -> Config:
+def _replaced(config: Config, key: Path, value: object) -> Config:
     """A copy with one value changed; what is beside the way to it is shared."""
     first, *rest = key
     if not rest:
-        return {**section, first: value}
-    return {**section, first: _replaced(cast("Config", section[first]), tuple(rest), value)}
+        return {**config, first: value}
+    return {**config, first: _replaced(section(config, first), tuple(rest), value)}
 
 
 def _ours(config: DictConfig) -> DictConfig:

@@ -9,7 +9,6 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import hydra
 from hydra import version
@@ -66,14 +65,14 @@ def _composed(_: DictConfig) -> None:
 def _search_path(args: argparse.Namespace) -> ConfigSearchPath:
     validate_config_path(args.config_path)
     # Hydra reads a relative --config-path as a package beside this module's.
-    search_path = create_automatic_config_search_path(None, __name__, args.config_path or str(TREE))
+    search_path: ConfigSearchPath = create_automatic_config_search_path(None, __name__, args.config_path or str(TREE))
     if args.config_dir is not None:
         folder = os.path.abspath(args.config_dir)  # noqa: PTH100  # as hydra.main names it: without dots, links kept
         if not Path(folder).is_dir():
             raise SearchPathException(f"Additional config directory '{folder}' not found")
         before = SearchPathQuery(provider="schema")
         search_path.prepend(provider="command-line", path=f"file://{folder}", anchor=before)
-    return cast("ConfigSearchPath", search_path)
+    return search_path
 
 
 def _run(app: Hydra, args: argparse.Namespace) -> list[JobReturn]:

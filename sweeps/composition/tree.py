@@ -4,10 +4,9 @@ import difflib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from qae.nested import keys
 
@@ -52,8 +51,8 @@ def groups() -> tuple[str, ...]:
 @cache
 def chosen_groups() -> frozenset[str]:
     """Groups of which every run has an option: those of the main defaults list."""
-    defaults = cast("list[object]", OmegaConf.to_container(OmegaConf.load(TREE / "config.yaml").defaults))
-    return frozenset(str(name) for entry in defaults if isinstance(entry, dict) for name in entry)
+    defaults = OmegaConf.load(TREE / "config.yaml").defaults
+    return frozenset(str(name) for entry in defaults if isinstance(entry, DictConfig) for name in entry)
 
 
 @cache

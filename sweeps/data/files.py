@@ -5,7 +5,6 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
 
 import orjson
 
@@ -232,8 +231,13 @@ def _origin(data_set: DataSet, request: Request) -> _Origin:
     return _on_hub(data_set, offline=request.offline)
 
 
+def _repository(data_set: DataSet) -> str:
+    assert data_set.repository is not None  # noqa: S101  # a generated set has no origin to look for
+    return data_set.repository
+
+
 def _in_folder(data_set: DataSet, folder: Path) -> _Origin:
-    repository = cast("str", data_set.repository)
+    repository = _repository(data_set)
     wanted = {_plain(data_set.name), _plain(repository.split("/")[-1])}
     matches = [path for path in sorted(folder.iterdir()) if _plain(path.stem) in wanted] if folder.is_dir() else []
     files = [
@@ -253,7 +257,7 @@ def _in_folder(data_set: DataSet, folder: Path) -> _Origin:
 def _on_hub(data_set: DataSet, *, offline: bool) -> _Origin:
     from huggingface_hub import snapshot_download
 
-    repository = cast("str", data_set.repository)
+    repository = _repository(data_set)
     patterns = [f"*{suffix}" for suffix in _SUFFIXES]
     try:
         folder = Path(

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -112,18 +112,13 @@ def srun_command(needs: "Needs", options: SlurmOptions, shared_file: Path, overr
 
 
 def _composed(overrides: Sequence[str]) -> Mapping[str, object]:
-    from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from sweeps.app import explain
-    from sweeps.composition.tree import TREE
+    from sweeps.app import compose_run, explain
 
     try:
-        with initialize_config_dir(str(TREE), version_base="1.3"):
-            config = compose("config", overrides=list(overrides))
-            return cast("Mapping[str, object]", OmegaConf.to_container(config, resolve=True, throw_on_missing=True))
+        return compose_run(overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise _RefusedError(explain(error)) from error
 
@@ -188,7 +183,8 @@ def _followed(command: Sequence[str]) -> tuple[int, str, str]:
         tempfile.TemporaryFile("w+") as output,
         subprocess.Popen(command, stdout=output, stderr=subprocess.PIPE, text=True) as process,  # noqa: S603  # our own words
     ):
-        for line in cast("IO[str]", process.stderr):
+        assert process.stderr is not None  # noqa: S101  # it is a pipe
+        for line in process.stderr:
             if line.strip():
                 reason = line.strip()
                 say(reason, err=True)

@@ -1,9 +1,9 @@
 """What a command line's jobs are before they are planned."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
 
 from qae.errors import ConfigError
+from qae.nested import section
 from sweeps.launching.plan import Job
 from sweeps.worker import forks
 
@@ -45,5 +45,5 @@ def _checked(config: Mapping[str, object], name: str | None) -> Mapping[str, obj
     if forks.SECTION in config:
         fix = "leave it out; the guard writes it for a run that it forks"
         raise ConfigError(forks.SECTION, config[forks.SECTION], fix)
-    sweep = cast("Mapping[str, object]", config["sweep"])
+    sweep = section(config, "sweep")
     return {**config, "sweep": {**sweep, "name": name}} if name and sweep["name"] == _DEFAULT_NAME else config

@@ -4,13 +4,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 
 from rich.console import Console
 
 from qae import streams, terminal
 from qae.checks import boolean
 from qae.literal import say
+from qae.nested import section
 from qae.run_directory import RunStatus
 from qae.text import brief
 from sweeps.composition import dry_run
@@ -59,7 +59,7 @@ def launch(jobs: Sequence[Job], executor: Executor, console: Console, notes: Seq
     """
     settings = jobs[0].config
     ends = dry_run.of(settings)
-    sweep = cast("Mapping[str, object]", settings["sweep"])
+    sweep = section(settings, "sweep")
     configs, tracked = tracking.for_launch([job.config for job in jobs], sys.argv)
     jobs = [replace(job, config=config) for job, config in zip(jobs, configs, strict=True)]
     confirmation = Confirmation.of(sweep)

@@ -13,11 +13,11 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import cast
 
 from rich.console import Console
 
 from qae.checks import whole_number, whole_number_or_null
+from qae.nested import section
 from qae.run_directory import RunStatus
 from sweeps import trainers
 from sweeps.launching import tables
@@ -89,7 +89,7 @@ def side_by_side(config: Mapping[str, object]) -> int:
     Raises:
         ConfigError: a count below 1.
     """
-    resources = cast("Mapping[str, object]", config.get("resources", {}))
+    resources = section(config, "resources")
     threads = whole_number("resources.threads", resources.get("threads"), 1)
     parallel = whole_number_or_null("resources.parallel", resources.get("parallel"), 1)
     if trainers.of(config).takes_machine(config):

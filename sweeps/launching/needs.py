@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from qae.checks import whole_number
 from qae.nested import value_of
@@ -112,8 +111,7 @@ def disk_bytes(config: Mapping[str, object]) -> int:
     if not kept:
         frequency = value_of(config, "trainer.save_freq")
         steps = _whole(config, "trainer.total_training_steps")
-        saves = isinstance(frequency, int) and frequency > 0
-        kept = math.ceil(steps / cast("int", frequency)) if saves else 0
+        kept = math.ceil(steps / frequency) if isinstance(frequency, int) and frequency > 0 else 0
     return each * (kept + 1 + (best.wanted(config) is not None))
 
 

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from hydra.core.override_parser.types import Override
 from optuna.distributions import CategoricalDistribution
@@ -14,6 +13,7 @@ from rich.console import Console
 from qae import literal, streams
 from qae.checks import boolean
 from qae.errors import ConfigError
+from qae.nested import section, value_of
 from qae.text import file_name
 from sweeps.composition import dry_run
 from sweeps.composition.dry_run import DryRun
@@ -124,7 +124,7 @@ def _read(typed: Sequence[Override], config: Mapping[str, object], compose: Comp
     parameters = space.read(typed)
     settings = SearchSettings.of(config, side_by_side(config))
     samplers.check(settings, parameters)
-    sweep = cast("Mapping[str, object]", config["sweep"])
+    sweep = section(config, "sweep")
     if sweep.get("wait") is not True:
         raise ConfigError("sweep.wait", sweep.get("wait"), "a search reads results as they come; give true")
     _, tracked = tracking.for_launch([config], sys.argv)
@@ -170,7 +170,7 @@ def _ends_with_its_description(config: Mapping[str, object]) -> bool:
 
 def _left_out(typed: Sequence[Override], config: Mapping[str, object]) -> list[str]:
     """What the command line chooses and a search does not run."""
-    parts = cast("Mapping[str, object]", config["sweep"]).get("parts")
+    parts = value_of(config, "sweep.parts")
     sentence = (
         "A search takes its settings from the command line: the parts of the experiment (sweep.parts) are left out."
     )

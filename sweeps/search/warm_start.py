@@ -2,14 +2,15 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from collections.abc import Iterator, Sequence
+from typing import TypeGuard
 
 from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution
 
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunStatus
+from sweeps.composition.plain import plain
 from sweeps.run_store.identity import identity
 from sweeps.search import judging
 from sweeps.search.measures import MeasureError
@@ -72,13 +73,13 @@ def _numbers(runs: Sequence[RunDirectory], parameters: Sequence[Parameter]) -> I
                 continue
         except ValueError:  # a run that cannot be read says nothing to the search either
             continue
-        config = identity(cast("Mapping[str, object]", OmegaConf.to_container(OmegaConf.load(run.config))))
-        values = tuple(config.get(one.name) for one in parameters)
-        if all(_inside(one, value) for one, value in zip(parameters, values, strict=True)):
-            yield cast("tuple[Value, ...]", values)
+        config = identity(plain(OmegaConf.load(run.config), resolve=False))
+        inside = tuple(value for one in parameters if _inside(value := config.get(one.name), one))
+        if len(inside) == len(parameters):
+            yield inside
 
 
-def _inside(one: Parameter, value: object) -> bool:
+def _inside(value: object, one: Parameter) -> TypeGuard[int | float]:
     if isinstance(one.distribution, CategoricalDistribution) or isinstance(value, bool):
         return False
     return isinstance(value, int | float) and one.distribution._contains(float(value))

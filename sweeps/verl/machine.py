@@ -4,10 +4,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from typing import cast
 
 from qae.errors import ConfigError
-from qae.nested import value_of
+from qae.nested import section, value_of
 
 ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"
 LOCAL_RAY = "local"  # as RAY_ADDRESS: start one, whatever runs on this machine
@@ -55,17 +54,15 @@ def nodes(config: Mapping[str, object]) -> int:
 
 def ray_options(config: Mapping[str, object]) -> dict[str, object]:
     """Options of `ray_kwargs.ray_init` for the start of Ray; a Ray that is joined has them already."""
-    given = value_of(config, "ray_kwargs.ray_init")
-    section = cast("Mapping[str, object]", given) if isinstance(given, Mapping) else {}
-    return {key: section[key] for key in _OF_A_MACHINE if section.get(key) is not None}
+    given = section(config, "ray_kwargs.ray_init")
+    return {key: given[key] for key in _OF_A_MACHINE if given.get(key) is not None}
 
 
 def without_ray_options(config: Mapping[str, object]) -> dict[str, object]:
     """A configuration for a Ray that is joined, which refuses `ray_options`."""
-    kwargs = cast("Mapping[str, object]", config.get("ray_kwargs", {}))
-    given = cast("Mapping[str, object]", kwargs.get("ray_init", {}))
+    given = section(config, "ray_kwargs.ray_init")
     joined = {key: value for key, value in given.items() if key not in _OF_A_MACHINE}
-    return {**config, "ray_kwargs": {**kwargs, "ray_init": joined}}
+    return {**config, "ray_kwargs": {**section(config, "ray_kwargs"), "ray_init": joined}}
 
 
 def on_cpu(config: Mapping[str, object]) -> bool:

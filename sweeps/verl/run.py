@@ -13,11 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any
 
 import orjson
 
-from qae.run_directory import RunDirectory, read_metrics, values_of
+from qae.nested import section
+from qae.run_directory import NO_VALUES, RunDirectory, logged_steps, values_of
 from sweeps import trainers
 from sweeps.composition import toolkit_keys
 from sweeps.composition.grammar import quoted
@@ -92,7 +93,7 @@ def train(
 
 def _logged(directory: RunDirectory) -> int | None:
     """The last step of the metrics; None where there is none."""
-    return max((int(str(record["step"])) for record in read_metrics(directory).records), default=None)
+    return max((step for step, _ in logged_steps(directory)), default=None)
 
 
 def command(config: Mapping[str, object], directory: RunDirectory, resumed: int) -> list[str]:
@@ -114,7 +115,7 @@ def command(config: Mapping[str, object], directory: RunDirectory, resumed: int)
         f"++{toolkit_keys.RUN_DIRECTORY}": directory.path,
         f"++{toolkit_keys.MODULES}": _modules(config),
     }
-    trainer = cast("Mapping[str, object]", config["trainer"])
+    trainer = section(config, "trainer")
     for name in ("rollout_data_dir", "validation_data_dir"):
         if trainer.get(name):  # verl names the files by step, so that runs would write over one another's
             own[f"trainer.{name}"] = Path(str(trainer[name])).expanduser() / directory.run_id
@@ -197,9 +198,8 @@ class _NewLines:
         whole = content[: content.rfind(b"\n") + 1]
         self._offset += len(whole)
         for line in whole.splitlines():
-            record = values_of(orjson.loads(line))
-            values = {name: value for name, value in record.items() if name not in ("step", "time")}
-            yield cast("int", record["step"]), cast("dict[str, float]", values)
+            record: dict[str, Any] = values_of(orjson.loads(line))  # as our plug-in has written it
+            yield record["step"], {name: value for name, value in record.items() if name not in NO_VALUES}
 
 
 def _failure(directory: RunDirectory, code: int, last: int, gone: str | None) -> RuntimeError:

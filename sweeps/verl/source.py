@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import orjson
 
 from qae.errors import ConfigError
+from sweeps.composition.plain import plain
 
 OLDEST = (0, 9, 1)
 RECORD = Path(__file__).with_name("verl_0.9.1.json")
@@ -175,14 +176,13 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _compose(folder: Path, engine: str) -> Mapping[str, object]:
     from hydra import compose, initialize_config_dir
     from hydra.errors import ConfigCompositionException
-    from omegaconf import OmegaConf
 
     with _no_global_hydra(), initialize_config_dir(str(folder), version_base=None):
         try:
             composed = compose("ppo_trainer", overrides=[f"model_engine={engine}"])
         except ConfigCompositionException:
             raise _no_engine(engine, _choices(folder)) from None
-    return cast("Mapping[str, object]", OmegaConf.to_container(composed, resolve=True, throw_on_missing=False))
+    return plain(composed)
 
 
 @contextmanager

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
 
 from qae.checks import whole_number
 from qae.errors import ConfigError
-from qae.nested import value_of
+from qae.nested import section, value_of
 from qae.run_directory import RunDirectory
 from sweeps import trainers
 from sweeps.composition import toolkit_keys
@@ -83,7 +82,7 @@ class VerlTrainer(Trainer):
         found = {}
         for key in ("data.train_files", "data.val_files", _MODEL):
             value = value_of(config, key)
-            named = [value] if isinstance(value, str) else cast("Sequence[object]", value or ())
+            named = [value] if isinstance(value, str) else value if isinstance(value, Sequence) else ()
             given = tuple(str(one) for one in named if not str(one).startswith(PREFIX))
             if given or not named:
                 found[key] = given
@@ -127,8 +126,7 @@ def named_by_run_id(config: Config) -> Config:
     name = value_of(config, EXPERIMENT_NAME)
     if name != toolkit_keys.of_the_recipe(config)[EXPERIMENT_NAME]:
         return config
-    trainer = cast("Mapping[str, object]", config["trainer"])
-    return {**config, "trainer": {**trainer, "experiment_name": f"{name}-{run_id(config)}"}}
+    return {**config, "trainer": {**section(config, "trainer"), "experiment_name": f"{name}-{run_id(config)}"}}
 
 
 def _first_number(config: Config, keys: Sequence[str], otherwise: int) -> int:

@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import cast
 
 from omegaconf import OmegaConf
 
@@ -16,6 +15,7 @@ from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from qae.text import encodable
 from sweeps import trainers
+from sweeps.composition.plain import plain
 from sweeps.run_store import provenance
 from sweeps.run_store.store import RunStore
 from sweeps.worker import reasons, run_checks, tracking
@@ -43,7 +43,7 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
     Returns:
         the status it was left in.
     """
-    config = cast("Mapping[str, object]", OmegaConf.to_container(OmegaConf.load(directory.config), resolve=True))
+    config = plain(OmegaConf.load(directory.config))
     state = _begun(directory, config, place)
     progress = StateOnDisk(directory, state, place)
     tracker: tracking.Tracker = tracking.NoTracker()

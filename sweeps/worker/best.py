@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import cast
 
 import orjson
 
@@ -15,7 +14,7 @@ from qae import metrics
 from qae.checks import is_number, is_whole
 from qae.errors import ConfigError
 from qae.nested import value_of
-from qae.run_directory import RunDirectory, read_metrics, write_atomic
+from qae.run_directory import RunDirectory, logged_steps, write_atomic
 from sweeps import trainers
 
 KEY = "checkpoints.keep_best"
@@ -90,8 +89,8 @@ class BestCheckpoint:
         # Validations whose checkpoint may still come: a trainer may write it after it has logged the step.
         self._values: dict[int, float] = {}
         if self._metric:
-            for values in read_metrics(directory).records:
-                self._note(cast("int", values["step"]), values)
+            for step, values in logged_steps(directory):
+                self._note(step, values)
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """Look at a step that was logged, and at the checkpoints that have come since."""

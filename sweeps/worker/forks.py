@@ -9,8 +9,11 @@ from typing import cast
 
 from omegaconf import OmegaConf
 
+from qae import numbers
+from qae.config import AdvantageConfig
 from qae.guard import decisions
 from qae.json_lines import read_jsonl
+from qae.nested import section
 from qae.run_directory import JsonlWriter, Record, RunDirectory, RunState, RunStatus
 from sweeps import trainers
 from sweeps.run_store.identity import run_id
@@ -69,21 +72,21 @@ def make(config: Mapping[str, object], directory: RunDirectory, before: int, k: 
 
 def config_of(config: Mapping[str, object], parent: str, step: int, k: float) -> dict[str, object]:
     """The configuration of a fork: its parent's with another K, and where it comes from, which counts in its id."""
-    algorithm = cast("Mapping[str, object]", config["algorithm"])
+    algorithm = section(config, "algorithm")
     origin = {"run": parent, "step": step, "parent_k": _k_of(config)}
     return {**config, "algorithm": {**algorithm, "quantile_k": k}, SECTION: origin}
 
 
 def step_of(config: Mapping[str, object]) -> int:
     """The last step that a fork has from its parent; -1 where the run is none."""
-    section = config.get(SECTION)
-    return int(cast("int", section["step"])) if isinstance(section, Mapping) else -1
+    step = numbers.step(section(config, SECTION).get("step"))
+    return -1 if step is None else step
 
 
 def parent_of(config: Mapping[str, object]) -> str | None:
     """The id of the run that a fork comes from; None where the run is none."""
-    section = config.get(SECTION)
-    return str(section["run"]) if isinstance(section, Mapping) else None
+    parent = section(config, SECTION).get("run")
+    return None if parent is None else str(parent)
 
 
 def fork_of(directory: RunDirectory) -> Fork | None:
@@ -118,7 +121,7 @@ def overrides_of(overrides: tuple[str, ...], parent: str, fork: Fork) -> tuple[s
 
 
 def _k_of(config: Mapping[str, object]) -> float:
-    return float(cast("float", cast("Mapping[str, object]", config["algorithm"])["quantile_k"]))
+    return float(AdvantageConfig.from_mapping(section(config, "algorithm")).quantile_k)
 
 
 def _newest_checkpoint(config: Mapping[str, object], directory: RunDirectory, before: int) -> tuple[int, Path]:
@@ -140,7 +143,7 @@ def _fill(fork: RunDirectory, config: Mapping[str, object], parent: RunDirectory
     ):
         lines = [line for line in read_jsonl(source).records if isinstance(at := line.get("step"), int) and at <= step]
         with JsonlWriter(target) as writer:
-            writer.append(*cast("list[Record]", lines))
+            writer.append(*cast("list[Record]", lines))  # what was read as JSON can be written as JSON
     fork.checkpoints.mkdir()
     try:
         best.copy(checkpoint, fork.checkpoints / checkpoint.name)

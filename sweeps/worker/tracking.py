@@ -4,13 +4,14 @@ import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from qae import metrics, wandb_environment, wandb_limits
 from qae.errors import ConfigError
+from qae.nested import section
 from qae.run_directory import RunDirectory
 from qae.text import brief
-from qae.wandb_environment import Mode, more_private
+from qae.wandb_environment import Mode, mode_of, more_private
 from sweeps.composition.toolkit_keys import LAUNCH_MODE
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ def for_launch(
     places: dict[str, Destination | None] = {}
     launched: list[dict[str, object]] = []
     for config in configs:
-        tracking = cast("Mapping[str, object]", config.get("tracking", {}))
+        tracking = section(config, "tracking")
         key = repr(tracking)
         if key not in places:  # settings files are read once for a thousand runs
             places[key] = destination(tracking, typed=typed)
@@ -206,7 +207,7 @@ def for_launch(
 
 def uses_wandb(config: Mapping[str, object]) -> bool:
     """Whether W&B tracks the run."""
-    tracking = cast("Mapping[str, object]", config.get("tracking", {}))
+    tracking = section(config, "tracking")
     return tracking.get("backend") == "wandb" and _mode_here(tracking) != "disabled"
 
 
@@ -220,7 +221,7 @@ def start(config: Mapping[str, object], directory: RunDirectory, sweep: str) -> 
         directory: the run; W&B's files go below it.
         sweep: the W&B group.
     """
-    tracking = cast("Mapping[str, object]", config.get("tracking", {}))
+    tracking = section(config, "tracking")
     if not uses_wandb(config):
         return NoTracker()
     problem = ""
@@ -251,8 +252,8 @@ def start(config: Mapping[str, object], directory: RunDirectory, sweep: str) -> 
 def _init(config: Mapping[str, object], directory: RunDirectory, sweep: str, mode: Mode) -> "wandb.Run":
     import wandb
 
-    tracking = cast("Mapping[str, object]", config["tracking"])
-    labels = cast("Mapping[str, object]", config.get("labels", {}))
+    tracking = section(config, "tracking")
+    labels = section(config, "labels")
     run = wandb.init(
         id=directory.run_id,
         name=wandb_limits.run_name(directory.run_id),
@@ -290,7 +291,7 @@ def _mode_here(tracking: Mapping[str, object]) -> Mode:
     """The mode in this process: a job's environment may ask for more privacy than its launch did, never for less."""
     here = wandb_mode(str(tracking.get("mode")))
     launched = tracking.get(LAUNCH_MODE)
-    return here if launched is None else more_private(here, cast("Mode", launched))
+    return here if launched is None else more_private(here, mode_of(launched))
 
 
 def _mode(wanted: str, *, typed: bool) -> tuple[Mode, str]:
@@ -300,7 +301,7 @@ def _mode(wanted: str, *, typed: bool) -> tuple[Mode, str]:
         return switch.mode, switch.source
     if wanted == "auto":
         return ("online", "a key is set") if wandb_environment.has_key() else ("offline", "no key is set")
-    mode = cast("Mode", wanted)
+    mode = mode_of(wanted)
     if switch is not None and not typed and more_private(mode, switch.mode) != mode:
         return switch.mode, switch.source
     return mode, f"tracking.mode={wanted}"

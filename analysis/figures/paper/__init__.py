@@ -141,6 +141,7 @@ def draw(name: str, runs: Runs, source: str) -> Figure:
 
 
 def _module(name: str) -> PaperFigure:
+    # A module is no instance of a protocol to the type checker unless it is imported by its name.
     return cast("PaperFigure", importlib.import_module(f"{__name__}.{name}"))
 
 

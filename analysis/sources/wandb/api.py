@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -204,7 +204,7 @@ def _pull(run: "Run", server: str, waits: Sequence[float]) -> Pulled:
     rows = 0
     if kept is None or kept.key != heartbeat:
         known = kept.metrics if kept is not None else no_metrics()
-        start = cast("int", kept.description["next"]) if kept is not None else 0
+        start = kept.description["next"] if kept is not None else 0
         fetched = _patiently(lambda: _history(run, start), name, waits)
         rows = fetched.rows
         metrics = updated(known, fetched.metrics) if rows else known
@@ -268,8 +268,7 @@ def _history(run: "Run", start: int) -> _Fetched:
 
 def _rows(run: "Run", start: int) -> Iterator[dict[str, object]]:
     # The client's own cache of exports has no key for their age.
-    rows = run.scan_history(min_step=start, page_size=_PAGE_OF_STEPS, use_cache=False)
-    return cast("Iterator[dict[str, object]]", rows)
+    yield from run.scan_history(min_step=start, page_size=_PAGE_OF_STEPS, use_cache=False)
 
 
 def _patiently(request: Callable[[], _T], what: str, waits: Sequence[float]) -> _T:

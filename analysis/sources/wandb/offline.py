@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
 
 from analysis.runs.configuration import flatten
 from analysis.runs.flaw import Flaw, Kind
@@ -196,7 +195,7 @@ def _gaps_note(path: Path, gaps: Sequence[Gap]) -> str:
 
 
 def _from_cache(path: Path, entry: cache.Entry) -> Segment:
-    about = cast("dict[str, Any]", entry.description)
+    about = entry.description
     description = Description(**{**about["description"], "tags": tuple(about["description"]["tags"])})
     return Segment(path, description, entry.metrics, tuple(about["notes"]), *flaws_from(about))
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import yaml
@@ -30,8 +30,9 @@ from analysis.sources.wandb.order import in_order
 from analysis.sources.wandb.records import Description
 from analysis.sources.wandb.steps import STEP_AXIS
 from qae import wandb_environment, wandb_limits
+from qae.nested import section
 from qae.numbers import number
-from qae.run_directory import RunDirectory, RunStatus, read_metrics
+from qae.run_directory import RunDirectory, RunStatus, logged_steps
 
 if TYPE_CHECKING:
     import wandb
@@ -153,12 +154,8 @@ def _rows(metrics: pd.DataFrame) -> dict[int, dict[str, float]]:
 
 def _lines(directory: RunDirectory) -> dict[int, dict[str, float]]:
     return {
-        cast("int", line["step"]): {
-            name: value
-            for name, given in line.items()
-            if (value := number(given)) is not None and name not in ("step", "time")
-        }
-        for line in read_metrics(directory).records
+        step: {name: value for name, given in values.items() if (value := number(given)) is not None}
+        for step, values in logged_steps(directory)
     }
 
 
@@ -167,14 +164,14 @@ def _description(
 ) -> Description:
     """What W&B's files say of the run; its configuration where they do not (the writer was killed before)."""
     known = next((description for description in reversed(recorded) if description.run_id), Description())
-    tracking = cast("Mapping[str, str | None]", config.get("tracking") or {})
-    labels = cast("Mapping[str, object]", config.get("labels") or {})
+    tracking, labels = section(config, "tracking"), section(config, "labels")
     return replace(
         known,
         run_id=directory.run_id,
         name=known.name or directory.run_id,
-        entity=known.entity or tracking.get("entity") or wandb_environment.setting("entity") or "",
-        project=known.project or tracking.get("project") or wandb_environment.setting("project") or "uncategorized",
+        entity=known.entity or str(tracking.get("entity") or wandb_environment.setting("entity") or ""),
+        project=known.project
+        or str(tracking.get("project") or wandb_environment.setting("project") or "uncategorized"),
         group=known.group or group,
         job_type=known.job_type or str(config.get("backend", "")),
         tags=known.tags or wandb_limits.tags(labels.values()),
