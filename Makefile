@@ -18,7 +18,7 @@ endef
 	sweep paper slurm-demo notebooks docs \
 	check test lint format soak fuzz \
 	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics benchmark-growth \
-	scale guard-table advice-table licences
+	scale guard-table advice-table licences experiments
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -44,6 +44,9 @@ paper: setup ## every run, figure and table of the paper on the tabular policy (
 	$(BIN)/python sweep.py -m +experiment=paper tracking=none || [ $$? -eq 1 ]
 	$(BIN)/qae figures paper
 	$(BIN)/qae gallery
+
+experiments: setup ## write the experiments of the paper's figures again, from what the figures need
+	$(BIN)/python -m analysis.figures.paper.experiments sweeps/conf/experiment
 
 slurm-demo: setup ## a sweep on a real Slurm, brought up on this machine (as root on Debian)
 	slurm/local_cluster.sh up

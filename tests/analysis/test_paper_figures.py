@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from analysis import drawing, gallery, published, statistics, table
 from analysis.figures import curves, paper
+from analysis.figures.paper import experiments as written_experiments
 from analysis.figures.paper.selection import FIRST_SEED, LARGER_MODELS, SEEDS, Arm
 from analysis.runs.configuration import flatten
 from analysis.runs.frames import Runs
@@ -29,6 +30,7 @@ from qae.run_directory import NOTHING_TO_LEARN, RunDirectory, RunState, RunStatu
 from sweeps.run_store.identity import run_id
 from tests.analysis.experiments import runs_of
 from tests.analysis.stores import write_run
+from tests.configs import TREE
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +55,18 @@ def test_an_experiment_makes_exactly_the_runs_that_its_figure_asks_for(name: str
     assert all(len(found) == 1 for found in arms) or not needs.arms
     assert Counter(found[0] for found in arms if found) == Counter(dict.fromkeys(needs.arms, SEEDS))
     assert all((config["labels.model"] in LARGER_MODELS) == needs.larger_model for config in made)
+
+
+@pytest.mark.parametrize("name", written_experiments.names())
+def test_an_experiment_is_written_from_what_its_figures_need(name: str) -> None:
+    text = (TREE / "experiment" / f"{name}.yaml").read_text()
+    assert written_experiments.written(name, text) == text, "run `make experiments`"
+
+
+def test_of_a_new_experiment_only_the_words_are_written_by_hand() -> None:
+    text = written_experiments.written("fig9", "# Four values of K.\n")
+    assert "# Four values of K.\n" in text
+    assert text.splitlines()[3:] == (TREE / "experiment" / "fig9.yaml").read_text().splitlines()[3:]
 
 
 def test_the_experiment_of_all_is_the_union_of_the_others() -> None:

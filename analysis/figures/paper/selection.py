@@ -16,10 +16,10 @@ FIRST_SEED, SEEDS = 100, 10  # of every arm, as the experiments have them
 LARGER_MODELS = frozenset({"tabular-larger", "tiny-wide", "qwen3-14b-base", "qwen2.5-32b"})
 
 _ACTOR = "actor_rollout_ref.actor"
-_CLIP_HIGH = f"{_ACTOR}.clip_ratio_high"
+CLIP_HIGH = f"{_ACTOR}.clip_ratio_high"
 _LOSS = f"{_ACTOR}.policy_loss.loss_mode"
 # Loss and upper clip of each regularizer (None: whatever it sets), as sweeps/conf/regularizer has them.
-_REGULARIZERS: dict[str, tuple[str, float | None]] = {
+REGULARIZERS: dict[str, tuple[str, float | None]] = {
     "clip_higher": ("vanilla", 0.28),
     "clip_symmetric": ("vanilla", 0.2),
     "clip_cov": ("clip_cov", None),
@@ -35,7 +35,7 @@ _AXES = frozenset(
         "algorithm.advantage",
         f"{_ACTOR}.clip_ratio",
         f"{_ACTOR}.clip_ratio_low",
-        _CLIP_HIGH,
+        CLIP_HIGH,
         f"{_ACTOR}.loss_agg_mode",
     }
 )
@@ -67,13 +67,13 @@ class Arm:
 
     def matches(self, config: Mapping[str, object]) -> bool:
         """Whether a run with this configuration is of the arm."""
-        loss, clip = _REGULARIZERS[self.regularizer]
+        loss, clip = REGULARIZERS[self.regularizer]
         clip = self.clip_high if self.clip_high is not None else clip
         return (
             rule_of(config) == self.rule
             and k_of(config) == self.k
             and config.get(_LOSS, "vanilla") == loss
-            and (clip is None or config.get(_CLIP_HIGH) == clip)
+            and (clip is None or config.get(CLIP_HIGH) == clip)
         )
 
 
