@@ -16,8 +16,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from torch import Tensor
 
 from qae.advantage import group_advantages
@@ -27,6 +25,7 @@ from qae.tiny.model import Block, Transformer
 from qae.tiny.policy import TinyPolicy
 from qae.tiny.pretrain import pretrained_model
 from qae.tiny.task import ChainedArithmetic
+from sweeps.app import compose_run
 
 TREE = Path(__file__).parents[1] / "sweeps" / "conf"
 TARGET = 10.0
@@ -74,9 +73,7 @@ def main() -> int:
 
 def tiny_config() -> TinyConfig:
     """The default run without dynamic sampling, which TRL does not have."""
-    with initialize_config_dir(str(TREE), version_base="1.3"):
-        config = compose("config", overrides=["model=tiny", "algorithm.filter_groups.enable=false"])
-    return TinyConfig.from_mapping(cast("dict[str, object]", OmegaConf.to_container(config, resolve=True)))
+    return TinyConfig.from_mapping(compose_run(["model=tiny", "algorithm.filter_groups.enable=false"]))
 
 
 def time_ours(config: TinyConfig, policy: TinyPolicy, steps: int) -> Speed:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NoReturn
 import hydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from hydra.utils import instantiate
+from omegaconf import open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from qae.errors import ConfigError
 from sweeps.composition import arguments, hydra_main, toolkit_keys
 from sweeps.composition.compose import resolved
-from sweeps.composition.plain import plain
 from sweeps.composition.tree import EXPERIMENT, TREE, did_you_mean, groups, is_group, known_keys
 from sweeps.launching.executor import ExecutorError
 from sweeps.run_store.store import StoreError
@@ -68,6 +68,8 @@ def _outcome(returned: "JobReturn") -> "Outcome":
     assert returned.cfg is not None  # noqa: S101  # Hydra has composed both
     assert returned.hydra_cfg is not None  # noqa: S101
     overrides = returned.overrides or ()
+    with open_dict(returned.cfg):  # what was chosen of each group names the run
+        returned.cfg.hydra = returned.hydra_cfg.hydra
     (job,) = jobs.typed([(overrides, resolved(returned.cfg))], name="single")
     executor = instantiate(returned.hydra_cfg.hydra.launcher).executor(job.config)
     return launch([job], executor, terminal.console(), [*arguments.repeated(overrides), *_of_a_sweep(overrides)])
@@ -80,8 +82,7 @@ def compose_run(overrides: Sequence[str]) -> Mapping[str, object]:
         HydraException, OmegaConfBaseException: an override that cannot be; `explain` says it in a sentence.
     """
     with hydra.initialize_config_dir(str(TREE), version_base="1.3"):
-        config = hydra.compose("config", overrides=list(overrides))
-    return plain(config, complete=True)
+        return resolved(hydra.compose("config", overrides=list(overrides), return_hydra_config=True))
 
 
 def explain(error: Exception) -> str:

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
+from sweeps.app import compose_run
 
 TREE = Path(__file__).parents[1] / "sweeps" / "conf"
 
@@ -76,6 +74,4 @@ def verl_mapping(*overrides: str) -> dict[str, object]:
 
 
 def _composed(overrides: list[str]) -> dict[str, object]:
-    with initialize_config_dir(str(TREE), version_base="1.3"):
-        config = compose("config", overrides=overrides)
-    return cast("dict[str, object]", OmegaConf.to_container(config, resolve=True))
+    return dict(compose_run(overrides))

@@ -85,8 +85,17 @@ def replay(
     say(f"\n{tables.sums(items)}")
 
 
+def _guard_of(content: object) -> object:
+    """The guard section of a configuration; a file of the group `guard` is nothing else."""
+    from qae.guard.rules import RULES
+
+    if not isinstance(content, Mapping):
+        return None
+    return content if content and content.keys() <= {rule.name for rule in RULES} else content.get("guard")
+
+
 def watches_of(settings: Path = ENTROPY, changes: tuple[str, ...] = ()) -> "tuple[Watch, ...]":
-    """The rules of a YAML file with a `guard` section, by default those of `guard=entropy`.
+    """The rules of a YAML file that has a `guard` section or is one, by default those of `guard=entropy`.
 
     Args:
         settings: the file.
@@ -104,7 +113,7 @@ def watches_of(settings: Path = ENTROPY, changes: tuple[str, ...] = ()) -> "tupl
         content = yaml.safe_load(settings.read_text())
     except yaml.YAMLError as error:
         raise MistakeError(f"--settings {settings} is not YAML ({str(error).splitlines()[0]})") from error
-    section = content.get("guard") if isinstance(content, Mapping) else None
+    section = _guard_of(content)
     if not isinstance(section, Mapping):
         raise MistakeError(f"--settings {settings} has no guard section")
     rules = {name: dict(values) if isinstance(values, Mapping) else values for name, values in section.items()}

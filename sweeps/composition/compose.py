@@ -26,11 +26,17 @@ _PLAIN_KEY = re.compile(r"[A-Za-z_][\w\-]*(\.[A-Za-z_][\w\-]*)*", re.ASCII)
 # Interpolations whose value is a key's or the environment's; other resolvers may give another value each time.
 _OF_A_KEY = re.compile(r"\$\{\.*[A-Za-z_][\w\-]*(\.[\w\-]+)*\}", re.ASCII)
 _KEYS = re.compile(r"\$\{([A-Za-z_][\w\-.]*)\}", re.ASCII)
+# Hydra's resolver knows the run that it has started alone, and there is one for each job of a sweep to compose.
+_CHOICE = re.compile(r"\$\{hydra:runtime\.choices\.([\w/\-]+)\}")
 _OF_THE_ENVIRONMENT = re.compile(r"\$\{oc\.env:[^${}\[\]\\'\"]*\}")
 
 
 def resolved(config: DictConfig) -> dict[str, object]:
-    """A job's configuration as plain containers, without Hydra's own section."""
+    """A job's configuration as plain containers, without Hydra's own section.
+
+    Args:
+        config: with that section, which says what was chosen of each group.
+    """
     return plain(_ours(config), complete=True)
 
 
@@ -93,16 +99,16 @@ class _Template:
     def with_values(self, values: Sequence[_Value]) -> Config:
         """The configuration of a job of the same structure."""
         config = self.config
-        for value in values:
-            config = _replaced(config, value.key, value.value)
-        keys = [value.key for value in values]
-        if dependent := [one.place for one in self.interpolations if one.depends_on(keys)]:
-            for value in values:
-                OmegaConf.update(self.nodes, ".".join(value.key), value.value)
+        for one in values:
+            config = _replaced(config, one.key, one.value)
+        keys = [one.key for one in values]
+        if dependent := [other.place for other in self.interpolations if other.depends_on(keys)]:
+            for one in values:
+                OmegaConf.update(self.nodes, ".".join(one.key), one.value)
             for place in dependent:
                 found = OmegaConf.select(self.nodes, ".".join(place), throw_on_missing=True)
-                plain = OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
-                config = _replaced(config, place, plain)
+                value = OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
+                config = _replaced(config, place, value)
         return config
 
 
@@ -256,4 +262,10 @@ def _replaced(config: Config, key: Path, value: object) -> Config:
 
 
 def _ours(config: DictConfig) -> DictConfig:
-    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    """The configuration without Hydra's own section, with the names of chosen options as labels."""
+    ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    labels, choices = ours.get("labels", {}), config.hydra.runtime.choices
+    for name, text in plain(labels, resolve=False).items() if labels else ():
+        if (found := _CHOICE.fullmatch(str(text))) is not None:
+            labels[name] = choices.get(found[1], "???")  # a group that was taken out is then refused as missing
+    return ours

@@ -1,7 +1,8 @@
 """The configuration tree: its groups and keys, for checks and suggestions."""
 
 import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from qae.nested import keys
 TREE = Path(__file__).parents[1] / "conf"
 # Every plan reads the whole tree; OmegaConf's reader, which is Python, takes fifteen times as long.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_PACKAGE = re.compile(rb"# @package (\S+)")
 # The group that no defaults list has: its options are added with a plus.
 EXPERIMENT = "experiment"
 
@@ -58,11 +60,18 @@ def chosen_groups() -> frozenset[str]:
 @cache
 def known_keys() -> tuple[str, ...]:
     """Dotted keys of the whole tree, sections among them."""
-    found: set[str] = set()
-    for path in TREE.rglob("*.yaml"):
-        content = yaml.load(path.read_bytes(), _LOADER)  # noqa: S506  # both are safe
-        found |= set(keys(content)) if isinstance(content, dict) else set()
-    return tuple(sorted(found))
+    return tuple(sorted({key for path in TREE.rglob("*.yaml") for key in keys(written(path))}))
+
+
+def written(path: Path) -> Mapping[str, object]:
+    """What a file of the tree sets, at its place in the configuration: below its package, else its group's name."""
+    text = path.read_bytes()
+    header = _PACKAGE.match(text)
+    package = header[1].decode() if header else ".".join(path.parent.relative_to(TREE).parts)
+    content: Mapping[str, object] = yaml.load(text, _LOADER) or {}  # noqa: S506  # both are safe
+    for name in reversed(package.split(".")) if package not in ("", "_global_") else ():
+        content = {name: content}
+    return content
 
 
 def nearest(word: str, choices: Sequence[str]) -> str | None:

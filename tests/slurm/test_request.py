@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from qae.run_directory import RunDirectory, RunState
 from slurm.queue.client import Limits
 from slurm.request import Container, Request, Runtime, grouped, request_of
 from slurm.submit import chunks
+from sweeps.composition import tree
 from sweeps.launching import needs
 from sweeps.launching.plan import Action, PlannedRun
 from tests.configs import TREE, embedded_mapping, verl_mapping
@@ -131,8 +131,7 @@ def test_a_container_is_read() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("site", sorted(path.stem for path in (TREE / "site").glob("*.yaml")))
 def test_every_site_is_a_request_and_sets_only_how_to_run(site: str) -> None:
-    written = yaml.safe_load((TREE / "site" / f"{site}.yaml").read_text())
-    assert set(written) <= {"slurm", "resources"}
+    assert set(tree.written(TREE / "site" / f"{site}.yaml")) <= {"slurm", "resources"}
     assert request_of(verl_mapping(f"site={site}")).option("nodes") == "4"
 
 
