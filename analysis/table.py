@@ -13,9 +13,9 @@ from analysis.statistics import Estimate, Mean
 from analysis.wording import interval, seeds_an_arm, some_of, span
 from qae import metrics
 from qae.literal import LiteralTable
+from qae.metrics import FINAL_STEPS
 from qae.text import brief, markdown_sentence, markdown_table
 
-FINAL_STEPS = 5
 COLUMNS = ("arm", "seeds", "step", "entropy final", "entropy peak", "pass@1", "pass@16", "zero adv.", "length")
 # In the order in which a narrow terminal goes without them.
 LEAST = ("length", "zero adv.", "entropy peak", "step", "pass@16", "entropy final", "seeds", "pass@1")

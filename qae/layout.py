@@ -9,6 +9,8 @@ from types import MappingProxyType
 
 import orjson
 
+from qae.checks import is_whole
+
 FILE = "layout.json"
 # The release of the toolkit that wrote each layout first; directories of layout 1 do not say theirs.
 RELEASES = MappingProxyType({1: "0.1.0", 2: "0.2.0"})
@@ -39,7 +41,7 @@ def read(folder: Path) -> int:
     except orjson.JSONDecodeError:
         content = None
     version = content.get("version") if isinstance(content, dict) else None
-    if type(version) is not int or version < 1:
+    if not is_whole(version) or version < 1:
         raise LayoutError(f"{path} does not say which layout {folder} has; put the file back from a copy")
     if version > CURRENT:
         since = content.get("since")

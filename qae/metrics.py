@@ -28,6 +28,8 @@ class Metric:
     source: str
 
 
+# Of a run's last steps the mean of so many is its final value.
+FINAL_STEPS = 5
 _ALL: list[Metric] = []
 
 

@@ -5,108 +5,46 @@ The trainer writes it, the launcher and the analysis read it; the form of each f
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Self, TypeAlias
 
 import orjson
 
-from qae import layout, numbers
-from qae.checks import is_number, is_whole
+from qae import layout, numbers, run_state
 from qae.json_lines import JsonLines, read_jsonl
+from qae.run_state import NOTHING_TO_LEARN, RunState, RunStatus, has_collapsed
+
+__all__ = [
+    "NOTHING_TO_LEARN",
+    "NO_VALUES",
+    "JsonlWriter",
+    "Record",
+    "RunDirectory",
+    "RunState",
+    "RunStatus",
+    "Scalar",
+    "Value",
+    "evaluations_that_count",
+    "has_collapsed",
+    "logged",
+    "logged_steps",
+    "metrics_that_count",
+    "read_evaluations",
+    "read_metrics",
+    "values_of",
+    "write_atomic",
+]
 
 Scalar: TypeAlias = int | float | str | bool | None
 Value: TypeAlias = "Scalar | Sequence[Scalar] | Sequence[Mapping[str, Scalar]] | Mapping[str, Scalar]"
 Record: TypeAlias = Mapping[str, Value]
 
 
-class RunStatus(StrEnum):
-    """Where a run stands."""
-
-    PLANNED = "planned"
-    QUEUED = "queued"
-    RUNNING = "running"
-    PREEMPTED = "preempted"
-    DONE = "done"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    STOPPED_BY_GUARD = "stopped by guard"
-
-    @property
-    def is_final(self) -> bool:
-        """Whether launching again leaves the run alone unless it is told otherwise."""
-        return self in (RunStatus.DONE, RunStatus.FAILED, RunStatus.STOPPED_BY_GUARD)
-
-    @property
-    def shown(self) -> str:
-        """The status as people read it: whatever cut an attempt short, and a cluster does it least, interrupted it."""
-        return "interrupted" if self is RunStatus.PREEMPTED else str(self)
-
-
 _LOG_END_BYTES = 200_000
 # Keys of a metric line that are no metrics.
 NO_VALUES = ("step", "time")
-# In the reason of a run whose batches hold no group with both right and wrong responses: its policy has collapsed.
-NOTHING_TO_LEARN = "there is nothing to learn from"
-
-
-def has_collapsed(status: RunStatus, reason: str) -> bool:
-    """Whether a run failed because no group of a batch had both right and wrong responses."""
-    return status is RunStatus.FAILED and NOTHING_TO_LEARN in reason
-
-
-@dataclass(frozen=True)
-class RunState:
-    """What `state.json` says.
-
-    Attributes:
-        status: see `RunStatus`.
-        step: last global step whose metrics are on disk; 0 before the first update.
-        total_steps: global steps that complete the run.
-        attempt: starts of the job body so far.
-        heartbeat: seconds since the epoch at the last write.
-        started: seconds since the epoch at the start of this attempt; None before.
-        start_step: step that this attempt continued from, for the rate of steps.
-        pid, host: where it runs or ran last.
-        reason: one sentence, for failed, interrupted and cancelled runs.
-        latest: last known values of the few metrics that lists of runs show, by metric name.
-        job: Slurm's id of the job that has it or had it last, ``1234_5``; None where no Slurm runs it.
-        node: Slurm's name of the node of that job.
-        exit_reason: why the last attempt that ended early did (`sweeps.worker.reasons.ExitReason`); None before,
-            and once the run is done.
-        reasons: how many attempts ended early, by reason.
-        settled: `reasons` when the run was last given up; a retry counts anew from there.
-        stuck_step: step at which the last attempt ended that crashed, or ran out of time before its first step; the
-            same again is a failure.
-        tracking: what W&B did not take of the last attempt and why, a part of a sentence; None where it took all of it
-            or was not asked.
-    """
-
-    status: RunStatus = RunStatus.PLANNED
-    step: int = 0
-    total_steps: int = 0
-    attempt: int = 0
-    heartbeat: float = 0.0
-    started: float | None = None
-    start_step: int = 0
-    pid: int | None = None
-    host: str | None = None
-    reason: str | None = None
-    latest: Mapping[str, float] = field(default_factory=dict)
-    job: str | None = None
-    node: str | None = None
-    exit_reason: str | None = None
-    reasons: Mapping[str, int] = field(default_factory=dict)
-    settled: Mapping[str, int] = field(default_factory=dict)
-    stuck_step: int | None = None
-    tracking: str | None = None
-
-    @property
-    def collapsed(self) -> bool:
-        """See `has_collapsed`."""
-        return has_collapsed(self.status, self.reason or "")
 
 
 @dataclass(frozen=True)
@@ -236,15 +174,13 @@ class RunDirectory:
         except FileNotFoundError:
             return RunState()
         try:
-            values = orjson.loads(raw)
-            latest = {name: numbers.unspelled(value) for name, value in (values.get("latest") or {}).items()}
-            return RunState(**{**_checked(values), "status": RunStatus(values["status"]), "latest": latest})
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            return run_state.loads(raw)
+        except ValueError as error:
             raise ValueError(f"{self.state} is not a run state ({error}); move it away to start again") from error
 
     def write_state(self, state: RunState) -> None:
         """Replace state.json atomically."""
-        write_atomic(self.state, _state_bytes(state))
+        write_atomic(self.state, run_state.dumps(state))
 
     def write_last_state(self, state: RunState) -> None:
         """Write how an attempt ended, on a full disk too.
@@ -260,46 +196,12 @@ class RunDirectory:
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            content = _state_bytes(state)
+            content = run_state.dumps(state)
             with self.state.open("rb+", buffering=0) as file:
                 # JSON may end in blanks, so nothing of the longer old text stays behind.
                 padded = content.ljust(os.fstat(file.fileno()).st_size)
                 file.write(padded)
                 os.fsync(file.fileno())
-
-
-def _checked(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The values of state.json, which people and other programs change too.
-
-    Raises:
-        TypeError: a value of another kind than this version writes.
-    """
-    for name, is_right in _KINDS.items():
-        if name in values and not is_right(values[name]):
-            raise TypeError(f"{name} is {values[name]!r}")
-    return values
-
-
-def _is_text(value: object) -> bool:
-    return value is None or isinstance(value, str)
-
-
-def _are_counts(value: object) -> bool:
-    return isinstance(value, Mapping) and all(map(is_whole, value.values()))
-
-
-_KINDS: Mapping[str, Callable[[object], bool]] = {
-    **dict.fromkeys(("step", "total_steps", "attempt", "start_step"), is_whole),
-    **dict.fromkeys(("pid", "stuck_step"), lambda value: value is None or is_whole(value)),
-    "heartbeat": is_number,
-    "started": lambda value: value is None or is_number(value),
-    **dict.fromkeys(("host", "reason", "job", "node", "exit_reason", "tracking"), _is_text),
-    **dict.fromkeys(("reasons", "settled"), _are_counts),
-}
-
-
-def _state_bytes(state: RunState) -> bytes:
-    return orjson.dumps(numbers.spelled(asdict(state)), option=orjson.OPT_INDENT_2)
 
 
 def write_atomic(path: Path, content: bytes) -> None:

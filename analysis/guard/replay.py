@@ -15,7 +15,6 @@ from qae.guard.settings import Action, Watch
 from qae.run_directory import RunDirectory
 
 _PASS = metrics.pass_at(1).name
-_END_STEPS = 5
 _NEEDED = (
     _PASS,
     metrics.ENTROPY.name,
@@ -165,7 +164,7 @@ def _on_disk(record: RunRecord) -> list[StepRecord]:
 
 
 def _entropy_ratio(training: Sequence[StepRecord]) -> float | None:
-    first, last = (values_of(steps, metrics.ENTROPY.name) for steps in (training[:1], training[-_END_STEPS:]))
+    first, last = (values_of(steps, metrics.ENTROPY.name) for steps in (training[:1], training[-metrics.FINAL_STEPS :]))
     return sum(last) / len(last) / first[0] if first and last and first[0] > 0 else None
 
 

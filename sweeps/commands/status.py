@@ -13,7 +13,7 @@ from qae.numbers import spelled
 from qae.run_directory import RunDirectory, RunStatus
 from qae.text import brief
 from sweeps.launching import tables
-from sweeps.launching.watch import seconds_a_step
+from sweeps.launching.watch import seconds_left
 from sweeps.run_store.selection import StoredRun
 
 HEADER = (
@@ -61,7 +61,7 @@ def row(run: StoredRun, queued: InQueue | None, now: float) -> tuple[str, ...]:
         sparkline(entropies(run.directory)) if state.step else "",
         accuracy,
         zero,
-        tables.duration(_seconds_left(run, now)),
+        tables.duration(seconds_left(run.state, run.state.total_steps, now)),
         str(state.attempt),
         _node(run, queued) or "",
         (queued.job if queued else state.job) or "",
@@ -86,7 +86,7 @@ def as_json(run: StoredRun, queued: InQueue | None, now: float) -> dict[str, obj
         "reasons": dict(state.reasons),
         "node": _node(run, queued),
         "job": queued.job if queued else state.job,
-        "seconds_left": _seconds_left(run, now),
+        "seconds_left": seconds_left(run.state, run.state.total_steps, now),
         **{name: spelled(value) for name, value in state.latest.items()},
     }
 
@@ -185,10 +185,3 @@ def _reason(run: StoredRun, queued: InQueue | None) -> str:
     if queued is None or not _waits(run, queued):
         return run.state.reason or (f"W&B: {run.state.tracking}" if run.state.tracking else "")
     return f"{queued.reason}; `qae resume {run.run_id}` releases it" if queued.held else queued.reason
-
-
-def _seconds_left(run: StoredRun, now: float) -> float | None:
-    rate = seconds_a_step(run.state)
-    if rate is None:
-        return None
-    return max(0.0, (run.state.total_steps - run.state.step) * rate - (now - run.state.heartbeat))

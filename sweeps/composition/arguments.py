@@ -2,17 +2,21 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.completion_plugin import CompletionPlugin
 
 from qae.errors import ConfigError
 from sweeps.composition import toolkit_keys, tree
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _SPAN = re.compile(r"(\d+)\s*(-|:|\.\.+)\s*(\d+)")
+_COMPLETIONS = ("install", "uninstall", "query")
 _PLUS = re.compile(r"^\+*")
 
 
@@ -39,6 +43,12 @@ def read(argv: Sequence[str]) -> list[str]:
     if found.experimental_rerun is not None:
         fix = "no run writes the file that it reads; the command of a run, typed again, continues it"
         raise MistypedError(f"--experimental-rerun={found.experimental_rerun} cannot be used: {fix}")
+    if found.shell_completion:
+        _check_completion(overrides)
+    if found.config_path is not None and Path(found.config_path).suffix in (".yaml", ".yml"):
+        file = Path(found.config_path)
+        fix = f"it names a folder; write --config-path={file.absolute().parent} --config-name={file.stem}"
+        raise MistypedError(f"--config-path={file} cannot be used: {fix}")
     for place, word in enumerate(overrides):
         _check(word, overrides[place - 1] if place else "", overrides[place + 1 : place + 3])
     if not parser.parse_known_args(list(argv))[1]:
@@ -103,6 +113,15 @@ def unreadable(word: str) -> str:
     if bare.startswith("="):
         return "write one = between key and value"
     return "write KEY=VALUE without spaces, and text with other characters in quotes: \"key='a: b'\""
+
+
+def _check_completion(overrides: Sequence[str]) -> None:
+    asked = [word.partition("=") for word in overrides if word.partition("=")[0] in _COMPLETIONS]
+    plugins = Plugins.instance().discover(CompletionPlugin)
+    shells = sorted(plugin.provides() for plugin in plugins if issubclass(plugin, CompletionPlugin))
+    if len(asked) != 1 or asked[0][2] not in shells:
+        forms = " or ".join(f"{name}=SHELL" for name in _COMPLETIONS)
+        raise MistypedError(f"--shell-completion needs one of {forms}, with a shell of {', '.join(shells)}")
 
 
 def _refuse(message: str) -> NoReturn:

@@ -132,6 +132,6 @@ def _line(run: PlannedRun, now: float) -> str:
         f"pass@1 {accuracy}" if accuracy else "",
         f"zero advantage {zero}" if zero else "",
     ]
-    left = tables.duration(seconds_left(run, now))
+    left = tables.duration(seconds_left(run.state, run.total_steps, now))
     said = brief(run.state.reason or "", tables.REASON_LETTERS)
     return ", ".join(part for part in [*parts, f"{left} left" if left else "", said] if part)

@@ -120,7 +120,7 @@ def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, heig
             Text(state.status.shown, colour),
             f"{state.step}/{run.total_steps}",
             *latest_cells(state),
-            duration(seconds_left(run, now)),
+            duration(seconds_left(state, run.total_steps, now)),
         )
     return table
 

@@ -87,12 +87,10 @@ def sweep_seconds_left(runs: Iterable[PlannedRun], parallel: int, now: float) ->
     return max(0.0, rate * max(longest, steps / parallel) - since_last)
 
 
-def seconds_left(run: PlannedRun, now: float) -> float | None:
+def seconds_left(state: RunState, total_steps: int, now: float) -> float | None:
     """Seconds until a running run is done at the rate of its attempt; None where that is not known."""
-    rate = seconds_a_step(run.state)
-    if rate is None:
-        return None
-    return max(0.0, (run.total_steps - run.state.step) * rate - (now - run.state.heartbeat))
+    rate = seconds_a_step(state)
+    return None if rate is None else max(0.0, (total_steps - state.step) * rate - (now - state.heartbeat))
 
 
 def seconds_a_step(state: RunState) -> float | None:

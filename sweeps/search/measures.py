@@ -27,7 +27,7 @@ class EntropyMeasure(StrEnum):
 
     PEAK = "peak_entropy"
     LOWEST = "lowest_entropy"
-    FINAL = "final_entropy"  # mean of the last 5 steps
+    FINAL = "final_entropy"  # mean of the last `FINAL_STEPS`
 
     def of(self, directory: RunDirectory) -> float:
         """The number of a run.
@@ -44,7 +44,8 @@ class EntropyMeasure(StrEnum):
                 return max(found)
             case EntropyMeasure.LOWEST:
                 return min(found)
-        return sum(found[-5:]) / len(found[-5:])
+        final = found[-metrics.FINAL_STEPS :]
+        return sum(final) / len(final)
 
 
 @dataclass(frozen=True)

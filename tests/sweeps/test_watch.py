@@ -13,9 +13,10 @@ from sweeps.launching.watch import Watch, seconds_left, sweep_seconds_left
 from sweeps.run_store.locking import exclusive
 
 NOW = 1000.0
+STEPS = 10
 
 
-def run(number: int, state: RunState, total: int = 10, path: Path = Path("nowhere")) -> PlannedRun:
+def run(number: int, state: RunState, total: int = STEPS, path: Path = Path("nowhere")) -> PlannedRun:
     directory = RunDirectory(path / f"{number:012x}")
     return PlannedRun(directory.run_id, (), {}, directory, state, total, Action.START, f"seed={number}")
 
@@ -30,14 +31,14 @@ PLANNED, DONE = RunState(RunStatus.PLANNED), RunState(RunStatus.DONE, 10, 10)
 
 
 def test_time_left_counts_from_where_the_attempt_began() -> None:
-    assert seconds_left(run(0, running(6, 2.0)), NOW) == pytest.approx(8)
-    assert seconds_left(run(0, running(6, 2.0, since=1.5)), NOW) == pytest.approx(6.5)
-    assert seconds_left(run(0, running(6, 2.0, since=100)), NOW) == 0
+    assert seconds_left(running(6, 2.0), STEPS, NOW) == pytest.approx(8)
+    assert seconds_left(running(6, 2.0, since=1.5), STEPS, NOW) == pytest.approx(6.5)
+    assert seconds_left(running(6, 2.0, since=100), STEPS, NOW) == 0
 
 
 @pytest.mark.parametrize("state", [PLANNED, DONE, running(2, 2.0), RunState(RunStatus.FAILED, 5, started=1.0)])
 def test_time_left_is_unknown_before_a_rate_is(state: RunState) -> None:
-    assert seconds_left(run(0, state), NOW) is None
+    assert seconds_left(state, STEPS, NOW) is None
     assert sweep_seconds_left([run(0, state)], 2, NOW) is None
 
 

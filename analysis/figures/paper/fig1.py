@@ -13,8 +13,8 @@ from analysis.figures.paper.findings import Finding
 from analysis.figures.paper.selection import Arm, Needs
 from analysis.figures.style import Look
 from analysis.runs.frames import Runs
-from analysis.table import FINAL_STEPS
 from qae import metrics
+from qae.metrics import FINAL_STEPS
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -57,7 +57,7 @@ def table(runs: Runs) -> pd.DataFrame:
 
 def _counts(seeds: int) -> list[int]:
     """How many seeds are chosen: 1, 2, … up to all; some of these where they are many."""
-    return np.unique(np.linspace(1, max(seeds, 1), _MOST_COUNTS).round().astype(int)).tolist() if seeds else []
+    return np.unique(np.linspace(1, seeds, _MOST_COUNTS).round().astype(int)).tolist() if seeds else []
 
 
 def _means_of_choices(values: npt.NDArray[np.float64], count: int) -> list[float]:
