@@ -2,7 +2,7 @@
 
 import sys
 
-from qae import home, streams
+from qae.console import home, streams
 from sweeps import app
 
 
@@ -23,7 +23,7 @@ def _main() -> int:
         return 0
     if outcome.is_search:
         from analysis import study
-        from qae import terminal
+        from qae.console import terminal
 
         study.show(outcome.root, outcome.sweep, terminal.console(), most=20)
     elif outcome.run_ids:

@@ -22,8 +22,8 @@ from analysis.figures.missing import MissingDataError
 from analysis.figures.paper.findings import Finding
 from analysis.garbage import rare_collections
 from analysis.runs.frames import RunRecord, Runs
+from qae.console.text import encodable
 from qae.run_directory import write_atomic
-from qae.text import encodable
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized

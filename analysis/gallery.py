@@ -15,8 +15,8 @@ from analysis.drawing import Drawn, Form
 from analysis.figures import paper
 from analysis.figures.paper.findings import Verdict
 from analysis.runs.frames import RunRecord, Runs
+from qae.console.text import Markdown, markdown, markdown_sentence, markdown_table
 from qae.run_directory import RunDirectory, RunStatus, write_atomic
-from qae.text import Markdown, markdown, markdown_sentence, markdown_table
 
 _DPI = 100
 _TABLES = ("table1", "table2")

@@ -16,7 +16,7 @@ from analysis.figures.missing import MissingDataError
 from analysis.runs.frames import Runs
 from analysis.runs.identity import ArmRule
 from analysis.sources import loading
-from qae.text import markdown_sentence, one_line
+from qae.console.text import markdown_sentence, one_line
 
 if TYPE_CHECKING:
     from IPython.display import Image, Markdown

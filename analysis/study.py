@@ -17,10 +17,12 @@ from analysis.sources import run_store
 from analysis.statistics.intervals import Estimate
 from analysis.statistics.seeds import Mean
 from analysis.table import last_common_evaluation
-from qae import metrics, search_record, terminal
-from qae.literal import LiteralTable, literal
-from qae.search_record import StudyNote, TrialNote
-from qae.text import brief
+from qae import metrics
+from qae.console import terminal
+from qae.console.literal import LiteralTable, literal
+from qae.console.text import brief
+from qae.files import search_record
+from qae.files.search_record import StudyNote, TrialNote
 
 _PASS = "pass_at_"  # noqa: S105  # of an objective's name
 _FEWEST_FOR_IMPORTANCE = 4

@@ -12,9 +12,9 @@ from analysis.runs.frames import ArmName, RunRecord, Runs
 from analysis.statistics import Estimate, Mean
 from analysis.wording import interval, seeds_an_arm, some_of, span
 from qae import metrics
-from qae.literal import LiteralTable
+from qae.console.literal import LiteralTable
+from qae.console.text import brief, markdown_sentence, markdown_table
 from qae.metrics import FINAL_STEPS
-from qae.text import brief, markdown_sentence, markdown_table
 
 COLUMNS = ("arm", "seeds", "step", "entropy final", "entropy peak", "pass@1", "pass@16", "zero adv.", "length")
 # In the order in which a narrow terminal goes without them.

@@ -4,7 +4,7 @@ import difflib
 import math
 from collections.abc import Iterable, Sequence
 
-from qae.text import brief
+from qae.console.text import brief
 
 
 def span(values: Iterable[int]) -> str:

@@ -17,8 +17,8 @@ import yaml
 from analysis import statistics, study
 from analysis.sources import run_store
 from analysis.statistics.intervals import Estimate
+from qae.files.search_record import TrialNote
 from qae.run_directory import RunStatus
-from qae.search_record import TrialNote
 
 KS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)
 RUN_SEEDS = (11, 12, 13)

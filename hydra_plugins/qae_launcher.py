@@ -47,7 +47,7 @@ class SweepLauncher(Launcher):
         """Run the jobs and wait for them; each job's return value is the sweep's outcome."""
         from hydra.core.utils import JobReturn, JobStatus, setup_globals
 
-        from qae import terminal
+        from qae.console import terminal
         from sweeps.composition.compose import compose_jobs
         from sweeps.launching import jobs
         from sweeps.launching.launch import launch

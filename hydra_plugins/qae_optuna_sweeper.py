@@ -30,7 +30,7 @@ class OptunaSweeper(LaunchingSweeper):
         """Search; the search's outcome is what the one job returns, and its runs are no jobs of Hydra's."""
         from hydra.core.utils import JobReturn, JobStatus, setup_globals
 
-        from qae import terminal
+        from qae.console import terminal
         from sweeps.composition.compose import compose_jobs, resolved
         from sweeps.composition.parts import settled
         from sweeps.composition.ranges import parser

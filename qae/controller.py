@@ -1,6 +1,6 @@
 """K adapted during a run: the paper's future work ("dynamic K"), as small as it can be.
 
-Torch-free, because the sweep validates it at plan time. What needs a batch's tensors is in `qae.balance`.
+Torch-free, because the sweep validates it at plan time. What needs a batch's tensors is in `qae.updates.balance`.
 """
 
 import math
@@ -59,7 +59,7 @@ class EntropyBand:
 
 @dataclass(frozen=True)
 class Balance:
-    """K of each batch so that the mean advantage over its tokens is nearest to a target (`qae.balance`).
+    """K of each batch so that the mean advantage over its tokens is nearest to a target (`qae.updates.balance`).
 
     It acts on what moves entropy, the net advantage over tokens, before entropy has moved, and has no state.
 

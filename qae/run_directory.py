@@ -12,9 +12,10 @@ from typing import Self, TypeAlias
 
 import orjson
 
-from qae import layout, numbers, run_state
-from qae.json_lines import JsonLines, read_jsonl
-from qae.run_state import NOTHING_TO_LEARN, RunState, RunStatus, has_collapsed
+from qae import numbers
+from qae.files import layout, run_state
+from qae.files.json_lines import JsonLines, read_jsonl
+from qae.files.run_state import NOTHING_TO_LEARN, RunState, RunStatus, has_collapsed
 
 __all__ = [
     "NOTHING_TO_LEARN",
@@ -60,7 +61,7 @@ class RunDirectory:
 
     @property
     def layout(self) -> Path:
-        """Which form the directory has; see `qae.layout`."""
+        """Which form the directory has; see `qae.files.layout`."""
         return self.path / layout.FILE
 
     def write_layout(self) -> None:
@@ -165,7 +166,7 @@ class RunDirectory:
         """The state on disk, or a planned one where none was written.
 
         Raises:
-            LayoutError: the directory is one of a newer toolkit; see `qae.layout`.
+            LayoutError: the directory is one of a newer toolkit; see `qae.files.layout`.
             ValueError: state.json is not one that this version wrote.
         """
         layout.read(self.path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qae.command_line import MistakeError, say
+from qae.console.command_line import MistakeError, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

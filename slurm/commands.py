@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from qae.command_line import MistakeError, root_option, say
+from qae.console.command_line import MistakeError, root_option, say
 from sweeps.commands.runs import selected, where_option
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def status(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, watc
 
     Squeue is asked once for all commands of the same few seconds, and only where the store has Slurm jobs.
     """
-    from qae import terminal
+    from qae.console import terminal
     from sweeps.commands import status as standing
 
     if watch:
@@ -184,7 +184,7 @@ def _launch(runs: "Sequence[StoredRun]", root: Path) -> None:
 
 
 def _launch_group(runs: "Sequence[StoredRun]", sweep: str, root: Path, *, by_slurm: bool) -> int:
-    from qae import streams, terminal
+    from qae.console import streams, terminal
     from qae.errors import ConfigError
     from slurm.executor import SlurmExecutor
     from sweeps.launching.executor import ExecutorError
@@ -211,8 +211,8 @@ def _launch_group(runs: "Sequence[StoredRun]", sweep: str, root: Path, *, by_slu
 
 def _outgrown(runs: "Sequence[StoredRun]", refusal: str) -> str:
     """Why stored runs are not launched, with the directory whose configuration an earlier toolkit took."""
-    from qae import layout
     from qae.errors import ConfigError
+    from qae.files import layout
     from sweeps.worker import run_checks
 
     for run in runs:
@@ -280,7 +280,7 @@ def _watch(targets: Sequence[str], where: Sequence[str], root: Path) -> None:
     from rich.live import Live
     from rich.text import Text
 
-    from qae import terminal
+    from qae.console import terminal
     from sweeps.commands import status as standing
 
     console = terminal.console()

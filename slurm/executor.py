@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from qae import literal, streams, terminal
 from qae.checks import boolean
+from qae.console import literal, streams, terminal
 from qae.errors import ConfigError
 from qae.nested import section, value_of
 from slurm.batches import BatchStore

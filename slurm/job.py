@@ -16,7 +16,7 @@ from pathlib import Path
 import orjson
 from omegaconf import OmegaConf
 
-from qae import home
+from qae.console import home
 from qae.nested import value_of
 from qae.run_directory import RunDirectory, RunStatus
 from slurm import attempts

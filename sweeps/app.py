@@ -61,7 +61,7 @@ def _outcome(returned: "JobReturn") -> "Outcome":
     if returned.return_value is not None:
         swept: Outcome = returned.return_value
         return swept
-    from qae import terminal
+    from qae.console import terminal
     from sweeps.launching import jobs
     from sweeps.launching.launch import launch
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from qae import home, streams
+from qae.console import home, streams
 from sweeps.commands.runs import gc, logs
 from sweeps.commands.summaries import summary
 from sweeps.data.commands import data

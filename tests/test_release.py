@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from packaging.version import Version
 
-from qae import layout
+from qae.files import layout
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -14,7 +14,7 @@ from rich.table import Table
 from analysis import comparison, table
 from analysis.advice import advise
 from analysis.guard import tables as guard_tables
-from qae import terminal, text
+from qae.console import terminal, text
 from sweeps.commands import status
 
 NUMBER = st.floats(0, 10_000, allow_nan=False).map(lambda value: f"{value:.3f}")

@@ -12,7 +12,7 @@ from analysis.advice.measured import Results
 from analysis.runs.frames import ArmName, Runs
 from analysis.statistics import Estimate, Mean
 from analysis.wording import seeds_in_words
-from qae.literal import LiteralTable
+from qae.console.literal import LiteralTable
 
 # Of the paper's Fig. 9, with the median between them, at which the most advantages are zero.
 KS = (0.2, 0.4, 0.5, 0.6, 0.8)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from analysis.commands.arm_options import arm_options
-from qae import terminal
-from qae.command_line import MistakeError, root_option, say
-from qae.literal import literal
-from qae.text import one_line
+from qae.console import terminal
+from qae.console.command_line import MistakeError, root_option, say
+from qae.console.literal import literal
+from qae.console.text import one_line
 
 if TYPE_CHECKING:
     from analysis.runs.identity import ArmRule

@@ -13,8 +13,8 @@ from analysis.runs.frames import ArmName, Runs
 from analysis.statistics import Mean
 from analysis.table import last_steps_of
 from qae import metrics
+from qae.console.text import one_line
 from qae.numbers import step as step_number
-from qae.text import one_line
 
 # At the start and at the end of what is looked at.
 EDGE_STEPS = 3

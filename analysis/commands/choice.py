@@ -11,8 +11,8 @@ from analysis.runs.identity import DEFAULT, ArmRule, UnknownKeyError
 from analysis.sources import loading, manifests, run_store
 from analysis.sources.joining import join
 from analysis.wording import hint
-from qae.command_line import MistakeError, say
-from qae.text import one_line
+from qae.console.command_line import MistakeError, say
+from qae.console.text import one_line
 
 
 @dataclass(frozen=True)

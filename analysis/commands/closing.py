@@ -9,10 +9,10 @@ from analysis import table
 from analysis.commands import output
 from analysis.imports import undocumented_artists
 from analysis.sources import run_store
-from qae import terminal
-from qae.command_line import MistakeError
-from qae.literal import literal
-from qae.text import one_line
+from qae.console import terminal
+from qae.console.command_line import MistakeError
+from qae.console.literal import literal
+from qae.console.text import one_line
 
 FIGURES = ("entropy_and_pass", "advantage_shares", "entropy_by_sign")
 

@@ -11,7 +11,7 @@ from analysis.runs.identity import DEFAULT, ArmRule, UnknownKeyError
 from analysis.sources import SourceError, loading, manifests, run_store
 from analysis.sources.joining import join
 from analysis.wording import hint
-from qae.command_line import MistakeError
+from qae.console.command_line import MistakeError
 
 ALL_OF_THE_PAPER = "paper"
 

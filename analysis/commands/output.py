@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from qae.command_line import MistakeError
+from qae.console.command_line import MistakeError
 
 
 def folder(wanted: Path | None, root: Path, below: Path) -> Path:

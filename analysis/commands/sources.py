@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qae.command_line import MistakeError, root_option, say
-from qae.text import encodable, one_line
+from qae.console.command_line import MistakeError, root_option, say
+from qae.console.text import encodable, one_line
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from analysis.wording import hint
-from qae.command_line import MistakeError, root_option
+from qae.console.command_line import MistakeError, root_option
 
 
 @click.command(short_help="The best settings of a search, with intervals.")
@@ -21,7 +21,7 @@ def study(name: str | None, top: int, root: Path, *, as_json: bool) -> None:
     Without NAME: the only search of the run store.
     """
     from analysis import study as studies
-    from qae import terminal
+    from qae.console import terminal
 
     known = studies.names(root)
     if not known:

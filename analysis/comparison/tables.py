@@ -7,8 +7,8 @@ import pandas as pd
 from rich import box
 
 from analysis.comparison.differences import Difference
-from qae.literal import LiteralTable
-from qae.text import markdown_table
+from qae.console.literal import LiteralTable
+from qae.console.text import markdown_table
 
 COLUMNS = ("difference", "measure", "value", "p", "improvement", "seeds", "problems", "step", "seeds needed")
 # In the order in which a narrow terminal goes without them.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from analysis.commands.arm_options import arm_options
-from qae.command_line import MistakeError, root_option, say
+from qae.console.command_line import MistakeError, root_option, say
 
 if TYPE_CHECKING:
     from analysis.runs.identity import ArmRule

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from analysis.dashboard.panels import GROUPED_BY
 from analysis.runs.frames import RunRecord, Runs
 from qae import metrics
-from qae.text import file_name
+from qae.console.text import file_name
 
 if TYPE_CHECKING:
     from trackio.sqlite_storage import SQLiteStorage

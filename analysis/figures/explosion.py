@@ -10,7 +10,7 @@ from analysis.figures.missing import MissingDataError, require
 from analysis.runs.frames import ArmName, Runs
 from analysis.table import final_means, mean_of
 from qae import metrics, numbers
-from qae.text import brief
+from qae.console.text import brief
 
 _FAILURES = "tabular.failure_tokens"
 _UPPER_CLIP = "actor_rollout_ref.actor.clip_ratio_high"

@@ -6,7 +6,7 @@ from analysis.figures import curves, panels, style
 from analysis.figures.missing import MissingDataError, require
 from analysis.runs.frames import Runs
 from qae import metrics
-from qae.text import brief
+from qae.console.text import brief
 
 _NOISE = ("data.reward_noise.random", "data.reward_noise.flip")
 

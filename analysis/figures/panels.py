@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures import style
-from qae.text import one_line
+from qae.console.text import one_line
 
 MOST_COLUMNS = 6
 _TITLE_LETTERS = 27

@@ -15,7 +15,7 @@ from analysis.figures.style import Look
 from analysis.runs.frames import ArmName, Runs
 from analysis.table import changes, mean_of
 from qae import metrics
-from qae.text import brief
+from qae.console.text import brief
 
 _MODEL = "tabular"
 _REGULARIZER = "labels.regularizer"

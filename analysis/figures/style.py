@@ -19,9 +19,9 @@ from analysis.runs import flaws
 from analysis.runs.flaw import Kind
 from analysis.runs.frames import ArmName, Runs
 from analysis.wording import seeds_an_arm, span
+from qae.console.text import brief, one_line
 from qae.metrics import Metric
 from qae.run_directory import RunStatus
-from qae.text import brief, one_line
 
 Dash: TypeAlias = str | tuple[int, tuple[float, ...]]
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from analysis.commands.arm_options import arm_options
-from qae import terminal
-from qae.command_line import MistakeError, root_option, say
+from qae.console import terminal
+from qae.console.command_line import MistakeError, root_option, say
+from qae.console.text import markdown_table
 from qae.metrics import EXPLODED
-from qae.text import markdown_table
 
 if TYPE_CHECKING:
     from analysis.runs.identity import ArmRule

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from analysis.guard.replay import Line, Outcome, Replayed
-from qae.text import brief
+from qae.console.text import brief
 
 HEADER = ("run", "arm", "seed", "status", "steps", "rule", "step", "pass@1", "end / start", "outcome", "steps saved")
 # In the order in which a narrow terminal goes without them.

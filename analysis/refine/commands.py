@@ -8,7 +8,7 @@ import click
 
 from analysis.commands.arm_options import arm_options
 from analysis.wording import hint, seeds_in_words, signed
-from qae.command_line import MistakeError, root_option, say
+from qae.console.command_line import MistakeError, root_option, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

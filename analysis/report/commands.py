@@ -8,7 +8,7 @@ import click
 from analysis.commands.arm_options import arm_options
 from analysis.garbage import rare_collections
 from analysis.imports import single_threaded_products, undocumented_artists
-from qae.command_line import MistakeError, root_option, say
+from qae.console.command_line import MistakeError, root_option, say
 
 if TYPE_CHECKING:
     from analysis.runs.identity import ArmRule

@@ -13,7 +13,7 @@ from analysis.report import quality
 from analysis.runs.frames import RunRecord, Runs
 from analysis.statistics import Mean
 from qae import metrics
-from qae.text import brief, one_line
+from qae.console.text import brief, one_line
 
 _NOTHING = "—"
 # Names of options stand for the keys that they set; that of the experiment sets none.

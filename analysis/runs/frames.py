@@ -12,8 +12,8 @@ import pandas as pd
 
 from analysis.runs.flaw import Flaw
 from analysis.runs.identity import DEFAULT, ArmRule
+from qae.console.text import brief
 from qae.run_directory import RunStatus, has_collapsed
-from qae.text import brief
 
 Result = TypeVar("Result")
 
@@ -42,7 +42,7 @@ class ArmName:
 
     @property
     def shown(self) -> str:
-        """The name as tables, figures and sentences have it: on one line, a long one shortened (`qae.text.brief`)."""
+        """The name as tables, figures and sentences have it: on one line, a long one shortened, as `brief` has it."""
         return brief(self)
 
 

@@ -14,8 +14,8 @@ from analysis.runs import key_kinds
 from analysis.runs.configuration import comparable
 from analysis.wording import hint
 from qae.checks import is_whole
+from qae.console.text import brief
 from qae.operational import is_operational
-from qae.text import brief
 
 Config = Mapping[str, object]
 

@@ -11,7 +11,7 @@ from analysis.sources.folders import entries, is_file, is_folder, real
 from analysis.sources.joining import join
 from analysis.sources.wandb import names as wandb_names
 from analysis.wording import hint
-from qae.text import brief, file_name
+from qae.console.text import brief, file_name
 
 _SHOWN = 5
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.sources.tidy import categorical, concatenated, names_of
 from qae import metrics
-from qae.text import brief
+from qae.console.text import brief
 
 _MEAN_ACCURACY = re.compile(r"val-(?:core|aux)/(?P<data_set>.+)/acc/mean@\d+")
 _LOSS_AGGREGATION = "actor_rollout_ref.actor.loss_agg_mode"

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analysis.runs.frames import RunRecord
-from qae.json_lines import read_jsonl
+from qae.files.json_lines import read_jsonl
 from qae.marker_words import MARKER_WORDS
 from qae.run_directory import RunDirectory
 

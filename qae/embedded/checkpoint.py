@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from qae import tensor_files
 from qae.embedded.policy import Policy
+from qae.files import tensor_files
 from qae.run_directory import write_atomic
 
 _NAME = re.compile(r"step-(\d+)\.pt")

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from qae import metrics
-from qae.bapo import clip_bounds
-from qae.clip import LARGEST_LOG_RATIO, clip_counts
 from qae.embedded.sections import Actor
+from qae.updates.bapo import clip_bounds
+from qae.updates.clip import LARGEST_LOG_RATIO, clip_counts
 
 
 class PolicyLoss(Protocol):
@@ -137,7 +137,7 @@ class DapoLoss:
 
 
 class BapoLoss(DapoLoss):
-    """The plain loss under the clip bounds of `qae.bapo`, which start at those of the configuration."""
+    """The plain loss under the clip bounds of `qae.updates.bapo`, which start at those of the configuration."""
 
     def _bounds(self, ratio: Tensor, advantages: Tensor, response_mask: Tensor) -> tuple[float, float]:
         return clip_bounds(ratio, advantages, response_mask, 1 - self.low, 1 + self.high)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 
 from qae import metrics
 from qae.advantage import GroupAdvantages, group_advantages
-from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig
 from qae.diagnostics import (
     advantage_diagnostics,
@@ -21,6 +20,7 @@ from qae.embedded.policy import Policy
 from qae.embedded.update import update_policy
 from qae.evaluation import summarise
 from qae.run_directory import JsonlWriter, RunDirectory
+from qae.updates.balance import with_k_of_batch
 
 
 def train(

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from qae.files.json_lines import read_jsonl
 from qae.guard.settings import Action
-from qae.json_lines import read_jsonl
 from qae.run_directory import JsonlWriter, RunDirectory
 
 

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from qae import tensor_files
 from qae.embedded import checkpoint
+from qae.files import tensor_files
 from qae.run_directory import write_atomic
 from qae.tiny import model, task
 from qae.tiny.config import TinyConfig

@@ -1,4 +1,4 @@
-"""verl's policy loss ``bapo``: its plain loss under the clip bounds of `qae.bapo`."""
+"""verl's policy loss ``bapo``: its plain loss under the clip bounds of `qae.updates.bapo`."""
 
 import copy
 from typing import Any
@@ -8,8 +8,8 @@ from torch import Tensor
 from verl.trainer.ppo.core_algos import register_policy_loss
 from verl.workers.config import ActorConfig
 
-from qae.bapo import clip_bounds
-from qae.clip import LARGEST_LOG_RATIO
+from qae.updates.bapo import clip_bounds
+from qae.updates.clip import LARGEST_LOG_RATIO
 from qae.verl_plugin import clip
 
 NAME = "bapo"

@@ -21,8 +21,8 @@ from verl.trainer.ppo.core_algos import get_policy_loss_fn, register_policy_loss
 from verl.utils import metric
 from verl.workers.config import ActorConfig
 
-from qae.clip import LARGEST_LOG_RATIO, ClipCounts, clip_counts
 from qae.metrics import mean_over_updates
+from qae.updates.clip import LARGEST_LOG_RATIO, ClipCounts, clip_counts
 
 _PREFIX = "actor/qae_clip_"  # verl puts "actor/" before names without it
 _LARGEST_LOG_RATIO_GSPO = 10.0  # verl's

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from qae import metrics
 from qae.advantage import group_advantages, group_index
-from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig, QuantileOn
 from qae.diagnostics import advantage_diagnostics, advantage_token_mean, entropy_by_sign, lengths_by_correctness
+from qae.updates.balance import with_k_of_batch
 from qae.verl_plugin.outputs import Outputs, policy_entropy
 from qae.verl_plugin.sessions import Sessions
 

@@ -12,11 +12,11 @@ from torch import Tensor
 from verl.trainer.ppo.core_algos import register_adv_est
 
 from qae.advantage import group_advantages, group_index
-from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig, QuantileOn
 from qae.controller import KEY as CONTROLLER_KEY
 from qae.controller import EntropyBand
 from qae.errors import ConfigError
+from qae.updates.balance import with_k_of_batch
 from qae.verl_plugin.sessions import Sessions
 
 NAME = "qae"

@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
-from qae import json_lines, tensor_files, tracked_steps
 from qae.errors import ConfigError
+from qae.files import json_lines, tensor_files
 from qae.run_directory import RunDirectory, RunState
-from qae.tracked_steps import Tracked
+from qae.tracking import tracked_steps
+from qae.tracking.tracked_steps import Tracked
 from sweeps import trainers
 from sweeps.audit.lines import Lines, repeated, split
 from sweeps.run_store.locking import LEASE_SECONDS, is_locked

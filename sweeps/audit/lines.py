@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from qae import metrics, numbers
-from qae.json_lines import JsonLines, loads, parse
+from qae.files.json_lines import JsonLines, loads, parse
 from qae.run_directory import evaluations_that_count, metrics_that_count
 from sweeps.audit.finding import AGAIN, Finding, Kind, Mend, error, warning
 

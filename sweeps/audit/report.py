@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from qae import layout
+from qae.files import layout
 from qae.run_directory import RunState, RunStatus
 from sweeps.audit import store as between
 from sweeps.audit.evidence import Evidence, gather

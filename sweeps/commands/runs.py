@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qae.command_line import Command, MistakeError, root_option
+from qae.console.command_line import Command, MistakeError, root_option
 
 if TYPE_CHECKING:
     from sweeps.run_store.selection import StoredRun

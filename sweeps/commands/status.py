@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from qae import metrics, terminal
+from qae import metrics
+from qae.console import terminal
+from qae.console.text import brief
 from qae.numbers import spelled
 from qae.run_directory import RunDirectory, RunStatus
-from qae.text import brief
 from sweeps.launching import tables
 from sweeps.launching.watch import seconds_left
 from sweeps.run_store.selection import StoredRun

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 from importlib.util import find_spec
 from pathlib import Path
 
-from qae.text import one_line
+from qae.console.text import one_line
 
 
 def summary(point: EntryPoint, letters: int) -> str:

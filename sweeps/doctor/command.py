@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qae import terminal
-from qae.command_line import say
+from qae.console import terminal
+from qae.console.command_line import say
 
 if TYPE_CHECKING:
     from sweeps.doctor.findings import Finding

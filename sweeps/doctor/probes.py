@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from qae import wandb_environment
+from qae.tracking import wandb_environment
 from sweeps.data.sets import COLUMNS, HUB_SETS
 from sweeps.doctor import files, hardware, network, software
 from sweeps.doctor.files import DataFile, FileSystem, Model

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from qae.checks import is_number
+from qae.console.literal import literal
 from qae.errors import ConfigError
-from qae.literal import literal
 from sweeps.launching.plan import Plan
 
 _ASK = "ask"

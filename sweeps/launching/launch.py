@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from qae import streams, terminal
 from qae.checks import boolean
-from qae.literal import say
+from qae.console import streams, terminal
+from qae.console.literal import say
+from qae.console.text import brief
 from qae.nested import section
 from qae.run_directory import RunStatus
-from qae.text import brief
 from sweeps.composition import dry_run
 from sweeps.composition.dry_run import DryRun
 from sweeps.launching import tables

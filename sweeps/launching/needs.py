@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qae.checks import whole_number
 from qae.nested import value_of
-from qae.wandb_environment import Mode
+from qae.tracking.wandb_environment import Mode
 from sweeps import trainers
 from sweeps.run_store.identity import DATA_FILES
 from sweeps.worker import best, tracking

@@ -9,10 +9,11 @@ from typing import Self
 from rich.console import Console
 from rich.live import Live
 
-from qae import metrics, terminal
-from qae.literal import say
+from qae import metrics
+from qae.console import terminal
+from qae.console.literal import say
+from qae.console.text import brief
 from qae.run_directory import RunStatus
-from qae.text import brief
 from sweeps.launching import tables
 from sweeps.launching.plan import PlannedRun
 from sweeps.launching.watch import seconds_left

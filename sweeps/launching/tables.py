@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from qae import metrics
-from qae.literal import LiteralTable
+from qae.console.literal import LiteralTable
+from qae.console.text import brief
 from qae.run_directory import RunState, RunStatus
-from qae.text import brief
 from sweeps.launching.watch import seconds_left, sweep_seconds_left
 
 if TYPE_CHECKING:

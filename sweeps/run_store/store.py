@@ -9,10 +9,10 @@ from pathlib import Path
 
 import orjson
 
+from qae.console.text import FILE_NAME_BYTES, is_file_name
 from qae.errors import ConfigError
-from qae.layout import LayoutError
+from qae.files.layout import LayoutError
 from qae.run_directory import RunDirectory, RunState, RunStatus, write_atomic
-from qae.text import FILE_NAME_BYTES, is_file_name
 from sweeps.run_store.locking import AlreadyRunningError, exclusive, standing
 
 

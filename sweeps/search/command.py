@@ -10,11 +10,11 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 from rich.console import Console
 
-from qae import literal, streams
 from qae.checks import boolean
+from qae.console import literal, streams
+from qae.console.text import file_name
 from qae.errors import ConfigError
 from qae.nested import section, value_of
-from qae.text import file_name
 from sweeps.composition import dry_run
 from sweeps.composition.dry_run import DryRun
 from sweeps.composition.parts import chosen, settled

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from optuna.trial import TrialState
 
 from qae.errors import ConfigError
+from qae.files.search_record import TrialNote
 from qae.run_directory import RunState, RunStatus
-from qae.search_record import TrialNote
 from sweeps.launching import tables
 from sweeps.launching.plan import Action, PlannedRun
 from sweeps.launching.watch import Watch

@@ -19,7 +19,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from qae.errors import ConfigError
-from qae.search_record import TrialNote
+from qae.files.search_record import TrialNote
 from sweeps.search.settings import PrunerName, SamplerName, SearchSettings
 from sweeps.search.space import Parameter
 

@@ -16,10 +16,10 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from qae import search_record
 from qae.errors import ConfigError
+from qae.files import search_record
+from qae.files.search_record import StudyNote, TrialNote
 from qae.run_directory import RunDirectory
-from qae.search_record import StudyNote, TrialNote
 from sweeps.run_store.locking import exclusive, is_locked, leased
 from sweeps.search import journal, samplers
 from sweeps.search.settings import SamplerName, SearchSettings

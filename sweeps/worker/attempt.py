@@ -11,9 +11,9 @@ from dataclasses import replace
 from omegaconf import OmegaConf
 
 from qae.checks import is_whole
+from qae.console.text import encodable
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from qae.text import encodable
 from sweeps import trainers
 from sweeps.composition.plain import plain
 from sweeps.run_store import provenance

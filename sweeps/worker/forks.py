@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 from qae import numbers
 from qae.config import AdvantageConfig
+from qae.files.json_lines import read_jsonl
 from qae.guard import decisions
-from qae.json_lines import read_jsonl
 from qae.nested import section
 from qae.run_directory import JsonlWriter, Record, RunDirectory, RunState, RunStatus
 from sweeps import trainers

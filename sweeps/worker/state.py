@@ -8,8 +8,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from qae import metrics
+from qae.console.text import encodable
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from qae.text import encodable
 from sweeps.worker import tracking
 from sweeps.worker.place import Place
 from sweeps.worker.reasons import ExitReason

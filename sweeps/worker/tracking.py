@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from qae import metrics, wandb_environment, wandb_limits
+from qae import metrics
+from qae.console.text import brief
 from qae.errors import ConfigError
 from qae.nested import section
 from qae.run_directory import RunDirectory
-from qae.text import brief
-from qae.wandb_environment import Mode, mode_of, more_private
+from qae.tracking import wandb_environment, wandb_limits
+from qae.tracking.wandb_environment import Mode, mode_of, more_private
 from sweeps.composition.toolkit_keys import LAUNCH_MODE
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from analysis.guard.commands import guard
 from analysis.refine.commands import refine
 from analysis.report.commands import report
 from analysis.sources import run_store
-from qae import text
+from qae.console import text
 from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus, Scalar
 from slurm.commands import status
 from sweeps.commands.runs import logs

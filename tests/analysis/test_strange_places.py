@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from analysis.commands import output
-from qae.command_line import MistakeError
+from qae.console.command_line import MistakeError
 from tests.analysis.stores import write_sweep
 from tests.configs import QUICK
 from tests.strangers import QAE, SWEEP, read_only, run_as_stranger, writable

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from qae import layout
 from qae.errors import ConfigError
+from qae.files import layout
 from qae.guard import decisions, judge
 from qae.guard.decisions import Decision
 from qae.guard.history import read_history

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from qae import layout
+from qae.files import layout
 from qae.guard import decisions
 from qae.run_directory import RunDirectory, RunStatus, read_evaluations, read_metrics
 from sweeps.cli import main

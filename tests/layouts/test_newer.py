@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from analysis import sources
-from qae import layout
+from qae.files import layout
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from sweeps.cli import main
 from sweeps.run_store.identity import run_id

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from qae import metrics
 from qae.advantage import group_advantages
-from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig
 from qae.controller import Balance
 from qae.diagnostics import advantage_token_mean
+from qae.updates.balance import with_k_of_batch
 
 SIZE = 8
 RULE = AdvantageConfig(controller=Balance(0.0, 0.01, 0.99))

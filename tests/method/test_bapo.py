@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from qae.bapo import HIGHEST_HIGH, HIGHEST_LOW, STEP, clip_bounds
+from qae.updates.bapo import HIGHEST_HIGH, HIGHEST_LOW, STEP, clip_bounds
 
 START = (0.6, 1.2)
 

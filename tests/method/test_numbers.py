@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qae.json_lines import loads, parse, read_jsonl
+from qae.files.json_lines import loads, parse, read_jsonl
 from qae.numbers import number, spelled, step, unspelled
 from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus, read_metrics
 

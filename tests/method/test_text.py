@@ -10,8 +10,8 @@ from markdown_it import MarkdownIt
 from rich.cells import cell_len
 from rich.console import Console
 
-from qae import text
-from qae.literal import LiteralTable, literal, say
+from qae.console import text
+from qae.console.literal import LiteralTable, literal, say
 
 NASTY = (
     "[INST] q [/INST]", "[/x]", "[red]", ":smile:", "a|b", "a\\|b", "`x`", "``", "*x* **y**", "_x_", "# x",

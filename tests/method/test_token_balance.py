@@ -8,9 +8,9 @@ from torch import Tensor
 
 from qae import metrics
 from qae.advantage import group_advantages
-from qae.clip import clip_counts
 from qae.config import AdvantageConfig, AdvantageRule
 from qae.diagnostics import advantage_token_mean, lengths_by_correctness
+from qae.updates.clip import clip_counts
 
 TOKEN_MEAN = AdvantageConfig(rule=AdvantageRule.TOKEN_MEAN)
 GROUPS, SIZE = 12, 16

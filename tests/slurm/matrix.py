@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from qae.json_lines import read_jsonl
+from qae.files.json_lines import read_jsonl
 from qae.run_directory import RunDirectory
 
 _PROPERTY = "fault"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from qae.errors import ConfigError
-from qae.json_lines import read_jsonl
+from qae.files.json_lines import read_jsonl
 from qae.run_directory import (
     JsonlWriter,
     RunDirectory,

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from qae import wandb_environment
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory
+from qae.tracking import wandb_environment
 from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import RunStore
 from sweeps.verl import run as verl_run

@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.sources.wandb import names as wandb_names
-from qae import wandb_limits
 from qae.errors import ConfigError
 from qae.run_directory import RunDirectory, RunState, RunStatus
+from qae.tracking import wandb_limits
 from sweeps.run_store.store import checked_name
 from sweeps.worker import tracking
 from tests.method.test_text import TEXTS

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from qae.console.text import aligned
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from qae.text import aligned
 from sweeps.launching.plan import Action, PlannedRun
 from sweeps.launching.tables import count, duration, progress_table, sweep_line
 from sweeps.launching.watch import Watch, seconds_left, sweep_seconds_left

@@ -9,7 +9,7 @@ from qae import metrics
 from qae.advantage import group_advantages
 from qae.embedded.batch import MiniBatch
 from qae.embedded.losses import make_policy_loss
-from qae.json_lines import read_jsonl
+from qae.files.json_lines import read_jsonl
 from qae.run_directory import RunDirectory, read_evaluations, read_metrics
 from qae.tabular.config import TabularConfig
 from qae.tabular.policy import TabularPolicy

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from qae import metrics, tensor_files
+from qae import metrics
 from qae.controller import EntropyBand
-from qae.json_lines import read_jsonl
+from qae.files import tensor_files
+from qae.files.json_lines import read_jsonl
 from qae.run_directory import RunDirectory, read_evaluations, read_metrics
 from qae.tiny.config import TinyConfig
 from qae.tiny.train import train

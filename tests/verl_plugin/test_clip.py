@@ -17,7 +17,7 @@ from verl.workers.config import DistillationLossConfig
 from verl.workers.config.actor import ActorConfig, PolicyLossConfig
 
 from qae import metrics
-from qae.bapo import clip_bounds
+from qae.updates.bapo import clip_bounds
 from qae.verl_plugin import clip
 
 COUNTED = ("vanilla", "clip_cov", "gspo", "bapo")

@@ -9,10 +9,10 @@ from verl.trainer.ppo import core_algos
 import qae.verl_plugin
 from qae import metrics
 from qae.advantage import group_advantages, group_index
-from qae.balance import with_k_of_batch
 from qae.config import AdvantageConfig, AdvantageRule, QuantileDefinition, QuantileOn
 from qae.diagnostics import advantage_diagnostics, entropy_by_sign, token_sums
 from qae.errors import ConfigError
+from qae.updates.balance import with_k_of_batch
 from qae.verl_plugin.description import describe, generated_kept, rightness, unshaped
 from qae.verl_plugin.estimator import Step, during
 from qae.verl_plugin.validation import Sample, problem_results

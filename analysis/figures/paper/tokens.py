@@ -9,8 +9,8 @@ from analysis.figures import style
 from analysis.figures.paper import tidy
 from analysis.runs.frames import ArmName, Runs
 from analysis.sources.token_lines import high_entropy_tokens
+from qae.console.text import brief
 from qae.marker_words import MARKER_WORDS
-from qae.text import brief
 
 CAPTION = (
     "Share of each token among the fifth of response positions with the highest entropy in a training batch: mean over "

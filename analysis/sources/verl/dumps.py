@@ -17,7 +17,7 @@ from pathlib import Path
 from analysis.runs.flaw import Flaw, Kind
 from analysis.wording import counted_lines
 from qae.evaluation import ProblemResult
-from qae.json_lines import read_jsonl
+from qae.files.json_lines import read_jsonl
 from qae.numbers import number, step
 
 # What a dump's sample says of its data set, where it says anything: verl dumps what the reward function returns.

@@ -25,7 +25,7 @@ from analysis.sources.verl.dumps import count
 from analysis.wording import counted_lines
 from qae import numbers
 from qae.evaluation import summarise
-from qae.json_lines import parse, read_jsonl
+from qae.files.json_lines import parse, read_jsonl
 from qae.run_directory import RunStatus
 
 # What is looked at to tell a logger's file from others.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from analysis.sources.wandb.log import Log, NotALogError
 from analysis.sources.wandb.records import fields, is_history, kind_and_payload
-from qae.tracked_steps import Tracked
+from qae.tracking.tracked_steps import Tracked
 
 _PATTERN = "wandb/*run-*/run-*.wandb"
 

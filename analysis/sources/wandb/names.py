@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from qae.text import brief
-from qae.wandb_limits import FORBIDDEN, PROJECT_LETTERS
+from qae.console.text import brief
+from qae.tracking.wandb_limits import FORBIDDEN, PROJECT_LETTERS
 
 SCHEME = "wandb://"
 FORMS = "entity/project, entity/project/run-id, wandb://project, or the address of a project in a browser"

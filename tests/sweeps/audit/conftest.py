@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from qae.json_lines import read_jsonl
+from qae.files.json_lines import read_jsonl
 from qae.run_directory import RunDirectory, RunState, RunStatus
 from sweeps.cli import main
 from sweeps.run_store.identity import run_id

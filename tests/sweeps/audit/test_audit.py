@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus, read_metrics
-from qae.tracked_steps import Tracked
+from qae.tracking.tracked_steps import Tracked
 from sweeps.audit.evidence import Checkpoints, Evidence, gather
 from sweeps.audit.finding import Kind, Severity
 from sweeps.audit.lines import split

@@ -21,7 +21,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from rich.console import Console
 
-from qae import search_record
+from qae.files import search_record
 from sweeps import trainers
 from sweeps.launching.executor import Execution, Feed, no_more
 from sweeps.launching.launch import Outcome

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from qae import search_record
 from qae.errors import ConfigError
+from qae.files import search_record
+from qae.files.search_record import TrialNote
 from qae.run_directory import RunStatus
-from qae.search_record import TrialNote
 from sweeps.run_store.store import RunStore
 from tests.sweeps.search.searching import SERVER, load, run_search, search_here
 

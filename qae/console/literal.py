@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from qae.text import paragraph
+from qae.console.text import paragraph
 
 
 def literal(text: object, style: str = "") -> Text:

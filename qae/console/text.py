@@ -2,8 +2,8 @@
 
 The name of an arm, a label, a token or a reason can hold anything: markup, line ends, escape sequences of a terminal, a
 chat template of thousands of characters. What identifies a run or an arm stays as it is, in JSON and CSV too; whatever
-is shown goes through one of these functions. `qae.literal` has rich's part, `qae.wandb_limits` W&B's. Matplotlib needs
-`one_line` or `brief` only: the house style of the figures reads no text as mathematics.
+is shown goes through one of these functions. `literal` has rich's part, `qae.tracking.wandb_limits` W&B's. Matplotlib
+needs `one_line` or `brief` only: the house style of the figures reads no text as mathematics.
 """
 
 import hashlib

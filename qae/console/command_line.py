@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from qae.text import paragraph
+from qae.console.text import paragraph
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 
-from qae.text import aligned, one_line
+from qae.console.text import aligned, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,8 +7,8 @@ run or of a group over 128, which offline shows only when the run is synced (wan
 
 from collections.abc import Iterable, Mapping
 
+from qae.console.text import brief, encodable, one_line
 from qae.errors import ConfigError
-from qae.text import brief, encodable, one_line
 
 TAG_LETTERS = JOB_TYPE_LETTERS = 64
 NAME_LETTERS = GROUP_LETTERS = PROJECT_LETTERS = 128
