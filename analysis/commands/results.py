@@ -115,17 +115,17 @@ def compare(
     )
     chosen = [measures[wanted] for wanted in dict.fromkeys(names)] or comparison.MEASURES
     found = comparison.compare(runs, pairs, chosen, step=step)
+    absent = comparison.left_out(runs, pairs, chosen, {(of.first, of.second, of.measure.name) for of in found})
     if not found:
-        raise MistakeError(
-            f"no two arms of {name} have a seed in common to be compared on; `qae table {name}` shows them"
-        )
+        raise MistakeError(f"nothing of {name} can be compared; `qae table {name}` shows its arms. {' '.join(absent)}")
+    notes = (*absent, *runs.all_notes)
     if form is None:
         console = terminal.console()
         terminal.show(console, comparison.rich_table(found), comparison.LEAST, "--csv has them")
-        for text in (comparison.caption(found), *runs.all_notes):
+        for text in (comparison.caption(found), *notes):
             console.print(literal(one_line(text), "dim"))
     else:
-        _echo(form, comparison.markdown(found), comparison.records(found), runs.all_notes)
+        _echo(form, comparison.markdown(found), comparison.records(found), notes)
 
 
 @click.command(short_help="Draw figures.")
