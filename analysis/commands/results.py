@@ -64,13 +64,26 @@ def table(sweep: str | None, form: str | None, root: Path, rule: "ArmRule") -> N
     chosen = choice.choose(sweep, root, rule)
     results = tables.summarise(chosen.runs)
     if not results.rows:
-        raise MistakeError(f"no run of {chosen.source} has a step on disk yet; `qae status` shows where they stand")
+        raise MistakeError(_nothing_to_show(chosen.runs, chosen.source))
     if form is None:
         from analysis.commands.closing import print_results
 
         print_results(terminal.console(), results)
     else:
         _echo(form, tables.markdown(results), tables.frame(results), results.notes)
+
+
+def _nothing_to_show(runs: "Runs", source: str) -> str:
+    from analysis.table import names_logged
+    from qae import metrics
+
+    logged = next(filter(None, (names_logged(runs, arm) for arm in runs.arms)), "")
+    if not logged:
+        return f"no run of {source} has a step on disk yet; `qae status` shows where they stand"
+    return (
+        f"the table has no column for what the runs of {source} have logged: {logged}; log the entropy as "
+        f"{metrics.ENTROPY.name}, the length as {metrics.LENGTH_MEAN.name} and pass@1 as {metrics.pass_at(1).name}"
+    )
 
 
 @click.command(short_help="Differences between arms, with intervals that hold together.")
