@@ -13,6 +13,7 @@ from analysis.statistics import Estimate, Mean
 from analysis.wording import interval, seeds_an_arm, some_of, span
 from qae import metrics
 from qae.literal import LiteralTable
+from qae.run_directory import RunStatus
 from qae.text import brief, markdown_sentence, markdown_table
 
 FINAL_STEPS = 5
@@ -83,6 +84,7 @@ def summarise(runs: Runs) -> Results:
         step = int(last.max())
         reached = [str(run) for run in last.index[last == step]]
         rows.append(_result(runs, arm, step, reached, len(records)))
+        notes += _failed(arm, [record for record in records if record.id in reached])
         behind = [record for record in records if record.id not in reached]
         if behind:
             notes.append(f"{arm.shown}: {len(behind)} of {len(records)} runs not in the numbers ({_standing(behind)}).")
@@ -114,8 +116,16 @@ def markdown(results: Results) -> str:
 
 def frame(results: Results) -> pd.DataFrame:
     """The table with a column a number, for CSV and JSON."""
-    known = [{key: value for key, value in asdict(result).items() if value is not None} for result in results.rows]
-    return pd.json_normalize(known, sep=".")
+    return pd.json_normalize([_known(result) for result in results.rows], sep=".")
+
+
+def _known(result: ArmResult) -> dict[str, object]:
+    """A row without what is not known: numbers that there are not, and the interval over seeds of a single one."""
+    known = {key: value for key, value in asdict(result).items() if value is not None}
+    for name, value in known.items():
+        if isinstance(getattr(result, name), Mean) and value["seeds"] == 1:
+            known[name] = {key: of for key, of in value.items() if key not in ("low", "high")}
+    return known
 
 
 def caption(results: Results) -> str:
@@ -140,6 +150,19 @@ def _of_pass_at_k(rows: Sequence[ArmResult]) -> str:
         else []
     )
     return "; ".join(parts) or "no run has any"
+
+
+def _failed(arm: ArmName, counted: Sequence[RunRecord]) -> list[str]:
+    """That runs in the numbers have failed on the way; what a collapse or a guard has ended is its own result."""
+    failed = [record for record in counted if record.status is RunStatus.FAILED and not record.ended_early]
+    if not failed:
+        return []
+    ends = ", ".join(f"seed {record.seed} at step {record.step}{_of(record.total_steps)}" for record in failed)
+    return [f"{arm.shown}: {len(failed)} of {len(counted)} runs in the numbers failed on the way ({ends})."]
+
+
+def _of(total_steps: int) -> str:
+    return f" of {total_steps}" if total_steps else ""
 
 
 def _evaluated_earlier(rows: Sequence[ArmResult]) -> list[str]:

@@ -143,3 +143,22 @@ def test_an_arm_with_other_names_than_ours_is_not_said_to_have_nothing(tmp_path:
     assert "nothing" not in note
     assert "loss" in note
     assert metrics.ENTROPY.name in note
+
+
+def test_an_arm_that_failed_on_the_way_says_so(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", {"seed": 0})
+    write_run(tmp_path, "b", {"seed": 3, "algorithm.quantile_k": 0.4}, steps=4, evaluate=(4,), status=RunStatus.FAILED)
+    (note,) = [note for note in summarise(tmp_path).notes if "failed" in note]
+    assert note.startswith("K = 0.4: 1 of 1 runs")
+    assert "seed 3 at step 4 of 6" in note
+
+
+def test_a_single_seed_has_no_interval_for_programs_either(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", {"seed": 0})
+    results = summarise(tmp_path)
+    frame = table.frame(results)
+    assert results.rows[0].entropy_final is not None
+    assert results.rows[0].pass_1 is not None
+    assert frame.loc[0, "entropy_final.value"] == results.rows[0].entropy_final.value
+    assert frame.loc[0, "pass_1.low"] == results.rows[0].pass_1.low
+    assert "entropy_final.low" not in frame
