@@ -48,8 +48,8 @@ def _not_in_common(runs: Runs, absent: dict[Pair, list[Measure]]) -> Iterator[st
         names = [of.name for of in lacking if not any(of.table(runs, arm).empty for arm in pair)]
         if names:
             yield (
-                f"{_named(pair)}: {', '.join(names)} left out, for up to the step that both arms have reached "
-                "their runs share none at one step on the same seeds and problems."
+                f"{_named(pair)}: {', '.join(names)} left out, for there is no step at which all runs that both arms "
+                "are compared in have an evaluation with problems in common."
             )
 
 
