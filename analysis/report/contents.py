@@ -37,6 +37,9 @@ class _Interval(Protocol):
     @property
     def high(self) -> float: ...
 
+    @property
+    def seeds(self) -> int: ...
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -173,8 +176,8 @@ def _results(rows: Sequence[table.ArmResult]) -> Table:
             _number(row.step),
             _estimate(row.entropy_final, "entropy", row.seeds),
             _estimate(row.entropy_peak, "entropy", row.seeds),
-            _estimate(row.pass_1, "pass@k"),
-            _estimate(row.pass_16, "pass@k"),
+            _estimate(row.pass_1, "pass@k", row.seeds),
+            _estimate(row.pass_16, "pass@k", row.seeds),
             _estimate(row.zero_share, "share", row.seeds),
             _estimate(row.length, "length", row.seeds),
         )
@@ -274,7 +277,7 @@ def _estimate(value: _Interval | float | None, what: str, seeds: int = 0) -> Cel
         return Cell(_NOTHING)
     if isinstance(value, float):
         return Cell(f"{value:.{digits}f}", sort=value)
-    of_seeds = wording.some_of(value.seeds, seeds) if isinstance(value, Mean) else ""
+    of_seeds = wording.some_of(value.seeds, seeds)
     alone = isinstance(value, Mean) and value.seeds == 1
     ends = "" if alone else wording.interval(value.low, value.high, digits)
     return Cell(f"{value.value:.{digits}f}", " ".join(filter(None, (ends, of_seeds))), value.value)
