@@ -277,12 +277,14 @@ CENTRED_OTHER = _metric(
 # find such runs early.
 EXPLODED = 1.3
 VAL_OVERALL = "overall"
+# What the names of all validation metrics begin with.
+VALIDATION = "val/"
 
 
 def pass_at(k: int, data_set: str = VAL_OVERALL) -> Metric:
     """The unbiased pass@k on a validation data set, or pooled over all problems (`VAL_OVERALL`)."""
     return Metric(
-        f"val/{data_set}/pass@{k}",
+        f"{VALIDATION}{data_set}/pass@{k}",
         f"pass@{k}",
         "fraction",
         f"Mean over problems of 1 - C(n-c, {k})/C(n, {k})",
@@ -292,7 +294,9 @@ def pass_at(k: int, data_set: str = VAL_OVERALL) -> Metric:
 
 def validation_length(data_set: str = VAL_OVERALL) -> Metric:
     """Mean response length on a validation data set, or over all problems."""
-    return Metric(f"val/{data_set}/response_length/mean", "Response length", "tokens", "Mean over samples", _OURS)
+    return Metric(
+        f"{VALIDATION}{data_set}/response_length/mean", "Response length", "tokens", "Mean over samples", _OURS
+    )
 
 
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}

@@ -1,5 +1,6 @@
 """The `qae` command: what a run store holds. Commands of other packages come through entry points."""
 
+import difflib
 from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import click
 
 from qae.console import home, streams
+from qae.console.text import brief
 from sweeps.commands.runs import gc, logs
 from sweeps.commands.summaries import summary
 from sweeps.data.commands import data
@@ -23,6 +25,23 @@ class _LazyGroup(click.Group):
         home.settle()
         with streams.guarded():
             return super().main(*args, **kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            name = error.option_name
+            raise click.UsageError(f"{name} stands before the command; write qae COMMAND {name} …", ctx) from error
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(ctx)
+        if args[0] not in known:
+            near = difflib.get_close_matches(args[0], known, n=1)
+            hint = f"did you mean qae {near[0]}?" if near else "`qae --help` lists them"
+            ctx.fail(f"there is no command '{brief(args[0])}'; {hint}")
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted({*super().list_commands(ctx), *(point.name for point in _points())})

@@ -11,7 +11,7 @@ from analysis.advice import successes
 from analysis.advice.successes import Observed, SuccessRates
 from analysis.runs.frames import ArmName, Runs
 from analysis.statistics import Mean
-from analysis.table import last_steps_of
+from analysis.table import last_steps_of, names_logged
 from qae import metrics
 from qae.console.text import one_line
 from qae.numbers import step as step_number
@@ -99,6 +99,8 @@ def gather(runs: Runs, arm: ArmName, steps: int | None = None) -> Evidence:
     wanted = reached if steps is None else steps
     if steps is not None and steps < FEWEST_STEPS:
         raise TooFewStepsError(f"{steps} steps show no course of entropy: give --steps {FEWEST_STEPS} or more")
+    if lasts.empty and (logged := names_logged(runs, arm)):
+        raise TooFewStepsError(f"{arm.shown} logs no {metrics.ENTROPY.name}, but {logged}; give runs that do")
     if reached < max(wanted, FEWEST_STEPS):
         advice = f"give --steps {reached}" if reached >= FEWEST_STEPS else "let it train on"
         raise TooFewStepsError(

@@ -65,13 +65,26 @@ def table(sweep: str | None, form: str | None, root: Path, rule: "ArmRule") -> N
     chosen = choice.choose(sweep, root, rule)
     results = tables.summarise(chosen.runs)
     if not results.rows:
-        raise MistakeError(f"no run of {chosen.source} has a step on disk yet; `qae status` shows where they stand")
+        raise MistakeError(_nothing_to_show(chosen.runs, chosen.source))
     if form is None:
         from analysis.commands.closing import print_results
 
         print_results(terminal.console(), results)
     else:
         _echo(form, tables.markdown(results), tables.frame(results), results.notes)
+
+
+def _nothing_to_show(runs: "Runs", source: str) -> str:
+    from analysis.table import names_logged
+    from qae import metrics
+
+    logged = next(filter(None, (names_logged(runs, arm) for arm in runs.arms)), "")
+    if not logged:
+        return f"no run of {source} has a step on disk yet; `qae status` shows where they stand"
+    return (
+        f"the table has no column for what the runs of {source} have logged: {logged}; log the entropy as "
+        f"{metrics.ENTROPY.name}, the length as {metrics.LENGTH_MEAN.name} and pass@1 as {metrics.pass_at(1).name}"
+    )
 
 
 @click.command(short_help="Differences between arms, with intervals that hold together.")
@@ -116,17 +129,17 @@ def compare(
     )
     chosen = [measures[wanted] for wanted in dict.fromkeys(names)] or comparison.MEASURES
     found = comparison.compare(runs, pairs, chosen, step=step)
+    absent = comparison.left_out(runs, pairs, chosen, {(of.first, of.second, of.measure.name) for of in found})
     if not found:
-        raise MistakeError(
-            f"no two arms of {name} have a seed in common to be compared on; `qae table {name}` shows them"
-        )
+        raise MistakeError(f"nothing of {name} can be compared; `qae table {name}` shows its arms. {' '.join(absent)}")
+    notes = (*absent, *runs.all_notes)
     if form is None:
         console = terminal.console()
         terminal.show(console, comparison.rich_table(found), comparison.LEAST, "--csv has them")
-        for text in (comparison.caption(found), *runs.all_notes):
+        for text in (comparison.caption(found), *notes):
             console.print(literal(one_line(text), "dim"))
     else:
-        _echo(form, comparison.markdown(found), comparison.records(found), runs.all_notes)
+        _echo(form, comparison.markdown(found), comparison.records(found), notes)
 
 
 @click.command(short_help="Draw figures.")

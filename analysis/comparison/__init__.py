@@ -1,10 +1,11 @@
 """Arms against arms on the same seeds and problems, up to the same step: differences that allow for how many there are.
 
-A module a question: `measures` says in what arms are compared, `pairs` which arms, `differences` what comes out, and
-`tables` shows it.
+A module a question: `measures` says in what arms are compared, `pairs` which arms, `differences` what comes out,
+`left_out` what does not, and `tables` shows it.
 """
 
 from analysis.comparison.differences import LEVEL, Case, Difference, cases_of, compare, on_common
+from analysis.comparison.left_out import left_out
 from analysis.comparison.measures import (
     ENTROPY_FINAL,
     ENTROPY_LEVEL,
@@ -58,6 +59,7 @@ __all__ = [
     "final_of",
     "frame",
     "frame_caption",
+    "left_out",
     "markdown",
     "measures_of",
     "of_metric",

@@ -18,6 +18,7 @@ from analysis.runs.frames import ArmName, Runs
 from analysis.statistics.intervals import FloatArray
 from analysis.table import last_steps_of
 from analysis.wording import signed
+from qae import metrics
 
 LEVEL = 1 - statistics.CONFIDENCE
 
@@ -29,7 +30,7 @@ class Difference:
     Attributes:
         first, second: the arms.
         measure: what is compared.
-        step: the last step that counts, the same for both.
+        step: the last step that counts, the same for both; of pass@k that of the evaluation.
         value: mean difference over common seeds (and problems).
         low, high: ends of the interval; for numbers that a run has once they are infinite with a single seed.
         confidence: of this interval, so that all of the table hold with 95 %.
@@ -106,13 +107,25 @@ def compare(
 
 @dataclass(frozen=True)
 class Case:
-    """What is compared, before it is known among how many: both arms' numbers, float (common seeds, problems)."""
+    """What is compared, before it is known among how many.
+
+    Attributes:
+        first, second: the arms.
+        measure: what is compared.
+        reached: the step up to which both arms' runs count.
+        step: that step, or of pass@k the last evaluation up to it that all these runs have.
+        behind: runs that have not reached it and are left out.
+        seeds: common seeds, in order.
+        of_first, of_second: both arms' numbers, float (common seeds, problems).
+    """
 
     first: ArmName
     second: ArmName
     measure: Measure
+    reached: int
     step: int
     behind: int
+    seeds: tuple[int, ...]
     of_first: FloatArray
     of_second: FloatArray
 
@@ -130,9 +143,12 @@ def cases_of(runs: Runs, pair: Pair, measures: Sequence[Measure], step: int | No
     behind = sum(len(runs.arms[arm]) for arm in pair) - len(kept)
     cases = []
     for measure in measures:
-        common = on_common(measure.table(cut, first), measure.table(cut, second))
+        tables = measure.table(cut, first), measure.table(cut, second)
+        common = on_common(*tables)
         if common is not None:
-            cases.append(Case(first, second, measure, horizon, behind, *common))
+            step_of = horizon if measure.step is None else measure.step(cut, first)
+            seeds = tuple(int(seed) for seed in sorted(set(tables[0].index) & set(tables[1].index)))
+            cases.append(Case(first, second, measure, horizon, step_of, behind, seeds, *common))
     return cases
 
 
@@ -150,7 +166,7 @@ def on_common(first: pd.DataFrame, second: pd.DataFrame) -> tuple[FloatArray, Fl
 
 def _cut(runs: Runs, kept: Collection[str], horizon: int) -> Runs:
     """These runs up to a step, with the evaluations that all of them have that are evaluated at all."""
-    of_metrics = runs.metrics[runs.metrics["run"].isin(kept) & (runs.metrics["step"] <= horizon)]
+    of_metrics = _validated_together(runs.metrics[runs.metrics["run"].isin(kept) & (runs.metrics["step"] <= horizon)])
     rows = runs.evaluations
     whole = statistics.whole_evaluations(rows[rows["run"].isin(kept) & (rows["step"] <= horizon)])
     evaluated = whole.groupby("step")["run"].transform("nunique")
@@ -164,6 +180,17 @@ def _cut(runs: Runs, kept: Collection[str], horizon: int) -> Runs:
             if flaw.run in kept
         ),
     )
+
+
+def _validated_together(rows: pd.DataFrame) -> pd.DataFrame:
+    """Metrics without the validations that only some of the runs have logged which log them at all."""
+    names = [name for name in rows["name"].unique() if str(name).startswith(metrics.VALIDATION)]
+    validated = rows[rows["name"].isin(names)]
+    if validated.empty:
+        return rows
+    runs_at = validated.groupby(["name", "step"], observed=True)["run"].transform("nunique")
+    alone = runs_at < validated.groupby("name", observed=True)["run"].transform("nunique")
+    return rows.drop(validated.index[alone])
 
 
 def _difference(case: Case, of: statistics.Difference, p: float, p_adjusted: float) -> Difference:

@@ -23,6 +23,8 @@ class Measure:
         label: its name, with its unit.
         digits: shown.
         table: of an arm's runs: index seed, a column a problem or a single one; empty where there is none.
+        step: at which the arm's runs have been evaluated; None for what is made of all steps.
+        logged: the metric that it is made of, where a run has no counts; "" where it is not made of one.
         bound: the largest difference that can be.
     """
 
@@ -30,6 +32,8 @@ class Measure:
     digits: int
     table: Callable[[Runs, ArmName], pd.DataFrame]
     bound: float = np.inf
+    step: Callable[[Runs, ArmName], int] | None = None
+    logged: str = ""
 
     @property
     def name(self) -> str:
@@ -47,7 +51,7 @@ def of_metric(metric: metrics.Metric, label: str, digits: int, reduce: Callable[
         values = pd.Series(reduce(series), dtype=float).rename(index=_seeds(runs, arm))
         return values.dropna().to_frame("value")
 
-    return Measure(label, digits, table, 1.0 if metric.unit == "fraction" else np.inf)
+    return Measure(label, digits, table, 1.0 if metric.unit == "fraction" else np.inf, logged=metric.name)
 
 
 def final_of(metric: metrics.Metric, label: str, digits: int) -> Measure:
@@ -56,7 +60,7 @@ def final_of(metric: metrics.Metric, label: str, digits: int) -> Measure:
     def table(runs: Runs, arm: ArmName) -> pd.DataFrame:
         return final_means(runs, arm, metric).rename(index=_seeds(runs, arm)).dropna().to_frame("value")
 
-    return Measure(label, digits, table)
+    return Measure(label, digits, table, logged=metric.name)
 
 
 def of_pass_at(k: int) -> Measure:
@@ -67,10 +71,8 @@ def of_pass_at(k: int) -> Measure:
 
     def table(runs: Runs, arm: ArmName) -> pd.DataFrame:
         if runs.evaluations.empty:
-            logged = runs.series(arm, metrics.pass_at(k).name).dropna()
-            return (
-                logged.tail(1).T.set_axis(["value"], axis=1).rename(index=_seeds(runs, arm)) if len(logged) else logged
-            )
+            last = runs.series(arm, metrics.pass_at(k).name).dropna().tail(1)
+            return last.T.set_axis(["value"], axis=1).rename(index=_seeds(runs, arm)) if len(last) else last
         counts = whole_counts(runs, arm)
         step = last_common_evaluation(counts)
         rows = counts[counts["step"] == step]
@@ -78,14 +80,17 @@ def of_pass_at(k: int) -> Measure:
             return pd.DataFrame()
         return statistics.pass_at_k_table(rows, step, k).rename(index=_seeds(runs, arm))
 
-    return Measure(f"pass@{k}", 3, table, bound=1.0)
+    def step(runs: Runs, arm: ArmName) -> int:
+        if not runs.evaluations.empty:
+            return last_common_evaluation(whole_counts(runs, arm))
+        logged = runs.series(arm, metrics.pass_at(k).name).dropna()
+        return int(logged.index[-1]) if len(logged) else -1
+
+    return Measure(f"pass@{k}", 3, table, bound=1.0, step=step, logged=metrics.pass_at(k).name)
 
 
 def _level(column: "pd.Series[float]") -> float:
     return statistics.shape(column).level if column.notna().any() else np.nan
-
-
-PASS_1, PASS_16 = of_pass_at(1), of_pass_at(16)
 
 
 PASS_1, PASS_16 = of_pass_at(1), of_pass_at(16)

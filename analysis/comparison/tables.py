@@ -51,7 +51,7 @@ def cells(differences: Sequence[Difference]) -> list[tuple[str, ...]]:
             f"{difference}{' *' if difference.is_separated else ''}",
             _p_value(difference.p_adjusted),
             f"{difference.improvement:.2f} [{difference.improvement_low:.2f}, {difference.improvement_high:.2f}]",
-            f"{difference.seeds}" + (f" ({difference.behind} runs behind)" if difference.behind else ""),
+            f"{difference.seeds}{_behind(difference.behind)}",
             str(difference.problems) if difference.problems > 1 else _NONE,
             str(difference.step),
             _NONE if difference.seeds_needed is None else str(difference.seeds_needed),
@@ -88,14 +88,20 @@ def caption(differences: Sequence[Difference]) -> str:
 def frame_caption(differences: Sequence[Difference]) -> str:
     """What the numbers of `frame` are."""
     if not differences:
-        return "No two arms to compare have a seed in common."
+        return "No two arms can be compared."
+    together = f", so that all {len(differences)} hold together with 95 %" if len(differences) > 1 else ""
     return (
-        f"Mean differences on the same seeds and, for pass@k, the same problems, up to a step that both arms have "
-        f"reached. [ ]: {differences[0].confidence:.2%} intervals, so that all {len(differences)} hold together with "
-        "95 %: bootstrap over seeds and problems for pass@k where there are counts, Student's t over pairs of seeds "
-        "for the others. *: p, two-sided and adjusted for their number by Holm's procedure, is at most .05; none with "
-        "one seed."
+        "Mean differences on the same seeds and, for pass@k, the same problems, up to a step that both arms have "
+        "reached; pass@k is that of the last evaluation up to it. "
+        f"[ ]: {differences[0].confidence:.2%} intervals{together}: bootstrap over seeds and problems for pass@k "
+        "where there are counts, Student's t over pairs of seeds for the others. *: p, two-sided and adjusted for "
+        "their number by Holm's procedure, is at most .05; none with one seed."
     )
+
+
+def _behind(runs: int) -> str:
+    """How many runs were left out, beside a number of seeds."""
+    return f" ({runs} {'run' if runs == 1 else 'runs'} behind)" if runs else ""
 
 
 def _p_value(p: float) -> str:

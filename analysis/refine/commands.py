@@ -9,6 +9,7 @@ import click
 from analysis.commands.arm_options import arm_options
 from analysis.wording import hint, seeds_in_words, signed
 from qae.console.command_line import MistakeError, root_option, say
+from qae.console.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,12 +66,15 @@ def refine(
     if measure not in measures:
         raise MistakeError(f"there is no measure '{measure}'; {hint(measure, list(measures))}")
     question = Question(measures[measure], confidence, power, difference, most)
-    found = needs(runs, _pairs(runs, between, name), question)
+    pairs = _pairs(runs, between, name)
+    found = needs(runs, pairs, question)
+    told = {(need.first, need.second, measure) for need in found}
+    absent = comparison.left_out(runs, pairs, [question.measure], told)
     if not found:
-        raise MistakeError(f"no two arms of {name} have a seed in common to be compared on; `qae table` shows them")
+        raise MistakeError(f"nothing of {name} can be compared; `qae table` shows its arms. {' '.join(absent)}")
     missing = _show(found, question, runs)
-    for note in runs.all_notes:
-        click.echo(note, err=True)
+    for note in (*absent, *runs.all_notes):
+        say(one_line(note), err=True)
     try:
         commands = launch.commands(runs, missing, root)
         for command in commands:

@@ -37,7 +37,8 @@ class Need:
         of: their difference on common seeds and problems.
         level: of the test: 1 - confidence, divided by the number of pairs that are asked about.
         wanted: the difference that is to be seen.
-        step: at which they are compared, the last that both have reached.
+        reached: the last step that both have reached.
+        step: at which they are compared: that step, or of pass@k the last evaluation up to it.
         seeds: common seeds at that step, in order.
         needed: seeds an arm, all told; None where no number up to 10,000 is enough or one seed shows no spread.
     """
@@ -47,6 +48,7 @@ class Need:
     of: statistics.Difference
     level: float
     wanted: float
+    reached: int
     step: int
     seeds: tuple[int, ...]
     needed: int | None
@@ -68,7 +70,7 @@ def needs(runs: Runs, pairs: Iterable[Pair], question: Question) -> list[Need]:
     """
     found = [case for pair in pairs for case in comparison.cases_of(runs, pair, (question.measure,), None)]
     level = (1 - question.confidence) / max(1, len(found))
-    return [_need(runs, case, question, level) for case in found]
+    return [_need(case, question, level) for case in found]
 
 
 def seeds_at(runs: Runs, arm: ArmName, step: int) -> set[int]:
@@ -82,7 +84,7 @@ def missing_seeds(need: Need, runs: Runs) -> Iterator[tuple[ArmName, tuple[int, 
 
     Common seeds come first, then those that one arm has already, then the next ones above all of them.
     """
-    done = {arm: seeds_at(runs, arm, need.step) for arm in (need.first, need.second)}
+    done = {arm: seeds_at(runs, arm, need.reached) for arm in (need.first, need.second)}
     either = done[need.first] | done[need.second]
     count = need.needed or 0
     ordered = [*need.seeds, *sorted(either - set(need.seeds))]
@@ -91,11 +93,10 @@ def missing_seeds(need: Need, runs: Runs) -> Iterator[tuple[ArmName, tuple[int, 
         yield arm, tuple(sorted(set(wanted) - done[arm]))
 
 
-def _need(runs: Runs, case: comparison.Case, question: Question, level: float) -> Need:
+def _need(case: comparison.Case, question: Question, level: float) -> Need:
     of = statistics.difference(
         case.of_first, case.of_second, paired=True, bound=case.measure.bound, confidence=1 - level
     )
     wanted = abs(of.value) if question.difference is None else question.difference
     needed = statistics.seeds_needed(replace(of, value=wanted), level, question.power)
-    common = seeds_at(runs, case.first, case.step) & seeds_at(runs, case.second, case.step)
-    return Need(case.first, case.second, of, level, wanted, case.step, tuple(sorted(common)), needed)
+    return Need(case.first, case.second, of, level, wanted, case.reached, case.step, case.seeds, needed)

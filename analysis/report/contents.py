@@ -37,6 +37,9 @@ class _Interval(Protocol):
     @property
     def high(self) -> float: ...
 
+    @property
+    def seeds(self) -> int: ...
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -141,14 +144,17 @@ def collect(runs: Runs, title: str, source: str, *, with_figures: bool = True) -
 def _tables(runs: Runs, title: str, source: str) -> Contents:
     """The report without figures."""
     results = table.summarise(runs)
-    differences = comparison.compare(runs, comparison.default_pairs(runs))
+    pairs = comparison.default_pairs(runs)
+    differences = comparison.compare(runs, pairs)
+    told = {(of.first, of.second, of.measure.name) for of in differences}
+    absent = comparison.left_out(runs, pairs, comparison.MEASURES, told)
     return Contents(
         title=one_line(title),
         source=one_line(source),
         results=_results(results.rows),
         caption=table.caption(results),
         comparison=_comparison(differences),
-        comparison_caption=comparison.frame_caption(differences),
+        comparison_caption=one_line(" ".join((comparison.frame_caption(differences), *absent))),
         configuration=_configuration(runs),
         runs=_runs(runs),
         claims=_claims(()),
@@ -170,8 +176,8 @@ def _results(rows: Sequence[table.ArmResult]) -> Table:
             _number(row.step),
             _estimate(row.entropy_final, "entropy", row.seeds),
             _estimate(row.entropy_peak, "entropy", row.seeds),
-            _estimate(row.pass_1, "pass@k"),
-            _estimate(row.pass_16, "pass@k"),
+            _estimate(row.pass_1, "pass@k", row.seeds),
+            _estimate(row.pass_16, "pass@k", row.seeds),
             _estimate(row.zero_share, "share", row.seeds),
             _estimate(row.length, "length", row.seeds),
         )
@@ -215,11 +221,16 @@ def _comparison(differences: Sequence[comparison.Difference]) -> Table:
         pairs.setdefault(of.shown, {})[of.measure] = of
     rows = []
     for pair, found in pairs.items():
-        any_of = next(iter(found.values()))
+        seeds, steps = [of.seeds for of in found.values()], [of.step for of in found.values()]
         cells = (_difference(found[measure]) if measure in found else Cell(_NOTHING) for measure in measures)
-        rows.append((Cell(pair), _number(any_of.seeds), _number(any_of.step), *cells))
+        rows.append((Cell(pair), _sizes(seeds), _sizes(steps), *cells))
     columns = ("difference", "seeds", "step", *(measure.label for measure in measures))
     return Table(columns, tuple(rows), text_columns=1)
+
+
+def _sizes(sizes: Sequence[int]) -> Cell:
+    """What is one size for most rows, and a range where measures rest on different ones."""
+    return Cell(wording.span(sizes), sort=float(max(sizes)))
 
 
 def _difference(of: comparison.Difference) -> Cell:
@@ -266,7 +277,7 @@ def _estimate(value: _Interval | float | None, what: str, seeds: int = 0) -> Cel
         return Cell(_NOTHING)
     if isinstance(value, float):
         return Cell(f"{value:.{digits}f}", sort=value)
-    of_seeds = wording.some_of(value.seeds, seeds) if isinstance(value, Mean) else ""
+    of_seeds = wording.some_of(value.seeds, seeds)
     alone = isinstance(value, Mean) and value.seeds == 1
     ends = "" if alone else wording.interval(value.low, value.high, digits)
     return Cell(f"{value.value:.{digits}f}", " ".join(filter(None, (ends, of_seeds))), value.value)

@@ -163,7 +163,10 @@ def _file(path: Path, validation: Path | None) -> Runs:
         return wandb_offline.load(path)
     if ".jsonl" in suffixes and verl_files.is_logger_file(path):
         return verl_files.load(path, validation)
-    raise SourceError(f"{path} is neither an offline file of W&B (.wandb) nor one of verl's file logger (.jsonl)")
+    raise SourceError(
+        f"{path} is neither an offline file of W&B (.wandb) nor one of verl's file logger (.jsonl with a line "
+        '{"step": …, "data": {…}} a step, which verl writes with trainer.logger=[console,file])'
+    )
 
 
 def _folder(path: Path, validation: Path | None) -> Runs:

@@ -30,6 +30,7 @@ def mapped(
         config: the run's configuration, dotted keys.
         accuracy_is_pass: whether a response's accuracy is 0 or 1; with partial credit its mean is no pass@1.
     """
+    frame = _with_slashes(frame)
     names = names_of(frame)
     if any(name.startswith(("qae/", "val/")) for name in names):
         # Our plug-in has logged them under our names beside verl's.
@@ -43,6 +44,17 @@ def mapped(
     if mode != "token-mean" and metrics.ENTROPY.name in names:
         return frame, f"{metrics.ENTROPY.name} is averaged as its loss ({brief(mode)}), not over tokens"
     return frame, ""
+
+
+def _with_slashes(frame: pd.DataFrame) -> pd.DataFrame:
+    """With our names where a run has logged them as mappings, whose keys W&B joins by dots: actor.entropy."""
+    names = names_of(frame)
+    translation = {
+        name: slashed
+        for name in names
+        if (slashed := name.replace(".", "/")) != name and slashed in metrics.METRICS and slashed not in names
+    }
+    return frame.assign(name=frame["name"].cat.rename_categories(translation)) if translation else frame
 
 
 def _match(name: str) -> re.Match[str] | None:

@@ -20,6 +20,8 @@ FloatArray = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.95
 RESAMPLES = 4000
+# A standard error of so small a share of the values is their rounding: values that are all equal show no spread.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -146,13 +148,17 @@ def spread(arms: Sequence[FloatArray]) -> Spread:
         # The true sum is at least the seeds' mean square, noise included; an estimate with few problems may not be.
         seed_variance = max(seed_variance, of_all_seeds - problem_variance)
     uncertainty = sum(term**2 / dof for term, dof in terms)
-    if not uncertainty:
-        return Spread(seed_variance, problem_variance, np.nan)
+    if not uncertainty or seed_variance + problem_variance <= (_ROUNDING * _largest(arms)) ** 2:
+        return Spread(0.0, 0.0, np.nan)
     # Satterthwaite's formula takes the terms as added; where noise was subtracted it can fall below all of them.
     fewest = min(dof for term, dof in terms if term > 0)
     return Spread(
         seed_variance, problem_variance, max((seed_variance + problem_variance) ** 2 / uncertainty, float(fewest))
     )
+
+
+def _largest(arms: Sequence[FloatArray]) -> float:
+    return max(float(np.abs(values).max()) for values in arms)
 
 
 def scaled_interval(

@@ -130,6 +130,8 @@ def _refuse(message: str) -> NoReturn:
 
 def _unknown_option(word: str) -> str:
     name, equals, value = word.lstrip("-").partition("=")
+    if name.lower().replace("-", "") in ("m", "multirun"):
+        return f"{word} is no option; write -m for a run of each value"
     if name == "experiment" or tree.is_group(name):
         return f"{word} is no option; write {_group(name)}={value or '…'}"
     plain = name.replace("-", "_")

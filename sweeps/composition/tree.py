@@ -79,6 +79,7 @@ def nearest(word: str, choices: Sequence[str]) -> str | None:
     if (alias := _ALIASES.get(word.lower())) in choices:
         return alias
     tails = [choice for choice in choices if choice.rpartition(".")[2] == word.rpartition(".")[2]]
+    tails = [choice for choice in tails if choice.endswith(f".{word}")] or tails
     if tails and word not in choices:
         return max(tails, key=lambda choice: difflib.SequenceMatcher(None, word, choice).ratio())
     close = difflib.get_close_matches(word, [choice for choice in choices if choice != word], n=1)

@@ -11,6 +11,7 @@ from qae.checks import boolean
 from qae.console import streams, terminal
 from qae.console.literal import say
 from qae.console.text import brief
+from qae.errors import ConfigError
 from qae.nested import section
 from qae.run_directory import RunStatus
 from sweeps.composition import dry_run
@@ -63,7 +64,7 @@ def launch(jobs: Sequence[Job], executor: Executor, console: Console, notes: Seq
     configs, tracked = tracking.for_launch([job.config for job in jobs], sys.argv)
     jobs = [replace(job, config=config) for job, config in zip(jobs, configs, strict=True)]
     confirmation = Confirmation.of(sweep)
-    store = RunStore(Path(str(sweep["root"])).expanduser().resolve())
+    store = RunStore(_root(sweep))
     plan = make_plan(
         jobs,
         store,
@@ -148,6 +149,19 @@ def _with_forks(plan: Plan) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(run_id for run in plan.runs for run_id in (run.run_id, forks.last_of(run.directory).run_id))
     )
+
+
+def _root(sweep: Mapping[str, object]) -> Path:
+    """The run store's folder, which may not be there yet.
+
+    Raises:
+        ConfigError: a file stands where the folder is to be.
+    """
+    root = Path(str(sweep["root"])).expanduser().resolve()
+    nearest = next(path for path in (root, *root.parents) if path.exists())
+    if not nearest.is_dir():
+        raise ConfigError("sweep.root", str(sweep["root"]), f"{nearest} is a file; name a folder")
+    return root
 
 
 def _show_plan(plan: Plan, console: Console, sentences: Sequence[str]) -> None:

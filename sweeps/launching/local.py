@@ -125,6 +125,7 @@ class _Pool:
         # Threads that wait must not spin: the cores belong to the runs beside this one.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self._preloaded = False
+        self._tried: set[str] = set()
         self.failed: dict[str, str] = {}
         self.stop_requests = 0
 
@@ -183,10 +184,22 @@ class _Pool:
             args=(str(run.directory.path), self._sweep, run.state.attempt),
             name=f"run-{run.run_id}",
         )
-        process.start()
+        try:
+            process.start()
+        except (EOFError, ConnectionError):  # the fork server is gone: a signal to all of the group ends it too
+            self._not_started(run)
+            return
         self._running[run.run_id] = (run, process)
         if self.stop_requests:  # it came while the process started
             self._send(process, signal.SIGTERM)
+
+    def _not_started(self, run: PlannedRun) -> None:
+        """Try a run once more, by the fork server that starts anew."""
+        if run.run_id in self._tried:
+            self.failed[run.run_id] = "the process that starts workers ended twice; the same command tries again"
+            return
+        self._tried.add(run.run_id)
+        self._waiting.append(run)
 
     def _reap(self, run: PlannedRun, process: ForkServerProcess) -> None:
         process.join()

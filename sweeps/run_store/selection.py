@@ -79,7 +79,7 @@ class Condition:
             SelectionError: it has another form, or orders what is no number.
         """
         match = _CONDITION.fullmatch(text)
-        if match is None or not match[3]:
+        if match is None or match[3][:1] in ("", "=", "<", ">"):
             raise SelectionError(f"'{text}' is no condition; write KEY=VALUE or KEY>VALUE, with one of = != < <= > >=")
         condition = cls(match[1], "==" if match[2] == "=" else match[2], match[3])
         if condition.sign in _ORDERS and _number(condition.value) is None:

@@ -149,6 +149,16 @@ def test_a_damaged_manifest_is_answered_in_a_sentence(tmp_path: Path) -> None:
     assert "demo.json cannot be read" in result.output
 
 
+def test_runs_without_a_name_that_the_table_knows_are_told_which_it_reads(tmp_path: Path) -> None:
+    log = tmp_path / "other.jsonl"
+    log.write_text("".join(f'{{"step": {step}, "data": {{"train/loss": 0.5}}}}\n' for step in (1, 2)))
+    result = CliRunner().invoke(table, [str(log), "--root", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "train/loss" in result.output
+    assert "actor/entropy" in result.output
+    assert "on disk yet" not in result.output
+
+
 def test_a_sweep_that_has_not_begun_says_so(tmp_path: Path) -> None:
     write_run(tmp_path, "a", steps=0, evaluate=(), status=RunStatus.QUEUED)
     write_manifest(tmp_path, "demo", ["a"])

@@ -99,7 +99,7 @@ def test_arms_without_a_common_seed_are_not_compared(tmp_path: Path) -> None:
     found = comparison.compare(run_store.load(tmp_path), [(K4, MEAN)])
     assert found == []
     assert comparison.frame(found).empty
-    assert comparison.caption(found) == "No two arms to compare have a seed in common."
+    assert comparison.caption(found) == "No two arms can be compared."
 
 
 @pytest.mark.slow
@@ -125,7 +125,8 @@ def test_a_pair_is_compared_at_the_last_step_that_both_have(tmp_path: Path) -> N
     at_1, entropy_peak = comparison.compare(runs, [(K4, MEAN)], [PASS_1, ENTROPY_PEAK])
     right = [[correct(3, seed, problem) / SAMPLES for problem in range(PROBLEMS)] for seed in (0, 1)]
     assert at_1.value == pytest.approx(np.mean(right) - np.mean(right))
-    assert (at_1.step, at_1.seeds, at_1.behind) == (4, 2, 1)
+    assert (at_1.step, at_1.seeds, at_1.behind) == (3, 2, 1)
+    assert entropy_peak.step == 4
     assert entropy_peak.value == pytest.approx(entropy(1, 0, 0.4) - entropy(1, 0, -1))
     earlier = comparison.compare(runs, [(K4, MEAN)], [LENGTH_FINAL], step=2)[0]
     assert (earlier.step, earlier.behind) == (2, 1)
@@ -193,6 +194,20 @@ def test_without_counts_pass_at_k_is_what_the_runs_have_logged(runs: Runs) -> No
     assert "pass@7" in comparison.measures_of(without, ["pass@7"])
 
 
+def test_logged_pass_at_k_is_compared_at_a_step_that_both_arms_have_logged(runs: Runs) -> None:
+    name = metrics.pass_at(1).name
+    logged = [
+        {"run": f"{arm}-{seed}", "step": step, "name": name, "value": step / 10}
+        for arm, steps in (("mean", (2, 4, 6)), ("k4", (2, 5)))
+        for seed in (0, 1)
+        for step in steps
+    ]
+    frame = pd.concat([runs.metrics.astype({"run": "str", "name": "str"}), pd.DataFrame(logged)], ignore_index=True)
+    records = tuple(record for record in runs.records if record.id != "mean-2")
+    (found,) = comparison.compare(Runs(records, frame, runs.evaluations.iloc[:0]), [(K4, MEAN)], [PASS_1])
+    assert (found.step, found.value) == (2, 0.0)
+
+
 @pytest.mark.slow
 def test_a_folder_of_runs_is_compared_as_a_sweep_is(tmp_path: Path) -> None:
     write_sweep(tmp_path)
@@ -209,8 +224,34 @@ def test_what_cannot_be_compared_is_told_in_a_sentence(tmp_path: Path) -> None:
         (["--against", "K = 0.5", "demo"], "there is no arm 'K = 0.5' in demo; did you mean K = 0.4?"),
         (["--measure", "peek entropy", "demo"], "there is no measure 'peek entropy'; did you mean peak entropy?"),
         (["--measure", "pass@64", "demo"], f"pass@64 needs 64 samples a problem; these runs have {SAMPLES}"),
-        (["alone"], "no two arms of alone have a seed in common"),
+        (["alone"], "There is one arm only, mean"),
     ):
         result = run_compare(tmp_path, *arguments)
         assert result.exit_code == 2
         assert says in result.output
+
+
+def test_what_a_pair_lacks_is_named(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_run(tmp_path, f"mean-{seed}", {"seed": seed}, evaluate=(0, 3))
+        write_run(tmp_path, f"k4-{seed}", {"seed": seed, "algorithm.quantile_k": 0.4}, evaluate=(6,))
+    write_run(tmp_path, "k2-9", {"seed": 9, "algorithm.quantile_k": 0.2})
+    result = run_compare(tmp_path, str(tmp_path), "--measure", "pass@1", "--measure", "final entropy")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.output.split())
+    assert "K = 0.4 - mean: pass@1 left out" in said
+    assert "K = 0.2 - mean: left out, for the arms have no seed in common (9 and 0, 1)" in said
+
+
+def test_an_arm_with_too_few_samples_for_a_pass_at_k_is_named(runs: Runs) -> None:
+    frame = runs.evaluations.copy()
+    few = frame["run"].str.startswith("k4")
+    frame.loc[few, "n"], frame.loc[few, "c"] = 8, 1
+    changed = Runs(runs.records, runs.metrics, frame)
+    found = comparison.compare(changed, [(K4, MEAN)])
+    (sentence,) = comparison.left_out(
+        changed, [(K4, MEAN)], comparison.MEASURES, {(K4, MEAN, of.measure.name) for of in found}
+    )
+    assert "pass@16" in sentence
+    assert "K = 0.4" in sentence
+    assert "8 samples" in sentence

@@ -18,8 +18,9 @@ from analysis.report import quality
 from analysis.runs import flaws
 from analysis.runs.flaw import Flaw, Kind
 from analysis.runs.frames import Runs
-from analysis.sources import run_store
+from analysis.sources import run_store, tidy
 from analysis.sources.joining import join
+from analysis.sources.metric_names import mapped
 from qae import metrics
 from qae.run_directory import JsonlWriter, RunDirectory
 from tests.analysis.stores import step_line, write_run
@@ -250,3 +251,15 @@ def test_a_sentence_on_several_runs_counts_all_of_them() -> None:
     (sentence,) = flaws.summary(found)
     assert "2 runs (a, …): 16 in all" in sentence
     assert sentence.endswith("Run a, for one: 10 lines were left out.")
+
+
+def test_names_out_of_a_mapping_are_ours_where_ours_are_not_logged_beside_them() -> None:
+    rows = tidy.from_rows([1, 1, 1], ["actor.entropy", "response_length.mean", "optim.lr"], [0.5, 12.0, 1e-6])
+    frame, _ = mapped(rows, {})
+    assert dict(zip(frame["name"], frame["value"], strict=True)) == {
+        metrics.ENTROPY.name: 0.5,
+        metrics.LENGTH_MEAN.name: 12.0,
+        "optim.lr": 1e-6,
+    }
+    both, _ = mapped(tidy.from_rows([1, 1], ["actor.entropy", metrics.ENTROPY.name], [0.5, 0.7]), {})
+    assert dict(zip(both["name"], both["value"], strict=True)) == {"actor.entropy": 0.5, metrics.ENTROPY.name: 0.7}

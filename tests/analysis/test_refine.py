@@ -114,7 +114,7 @@ def test_what_no_number_of_seeds_tells_apart_gets_no_command(tmp_path: Path) -> 
         (("--between", "K = 0.5", "mean"), "there is no arm 'K = 0.5' in sweep 'demo'; did you mean K = 0.4?"),
         (("--between", "mean", "mean"), "give two different arms"),
         (("--metric", "pass@"), "there is no measure 'pass@'; did you mean pass@"),
-        (("alone",), "no two arms of sweep 'alone' have a seed in common"),
+        (("alone",), "There is one arm only, mean"),
     ],
 )
 def test_mistakes_are_answered_in_a_sentence(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:

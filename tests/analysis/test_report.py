@@ -292,3 +292,13 @@ def test_mistakes_get_a_sentence(tmp_path: Path, arguments: list[str], sentence:
     assert result.exit_code == 2
     assert sentence in result.output
     assert not (tmp_path / "figures").exists()
+
+
+def test_a_pass_at_k_of_fewer_seeds_than_the_row_says_of_how_many(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", {"seed": 0})
+    write_run(tmp_path, "b", {"seed": 1}, evaluate=())
+    found = contents.collect(run_store.load(tmp_path), "A store", "a store", with_figures=False)
+    (row,) = found.results.rows
+    assert row[1].text == "2"
+    assert row[5].interval.endswith("(1 of 2)")
+    assert "(" not in row[3].interval

@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
 from analysis import table
+from analysis.runs.frames import Runs
 from analysis.sources import run_store
+from qae import metrics
 from qae.run_directory import RunStatus
 from tests.analysis.stores import PROBLEMS, SAMPLES, correct, entropy, write_run, write_sweep
 
@@ -55,7 +59,39 @@ def test_a_run_without_any_evaluation_has_the_rest(tmp_path: Path) -> None:
     assert row.pass_1 is None
     assert row.pass_16 is None
     assert row.entropy_final is not None
-    assert "no held-out problems" in table.caption(summarise(tmp_path))
+    assert "no run has any" in table.caption(summarise(tmp_path))
+
+
+def test_pass_at_k_of_an_earlier_step_says_so(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", {"seed": 0}, evaluate=(0, 3))
+    write_run(tmp_path, "b", {"seed": 0, "algorithm.quantile_k": 0.4})
+    results = summarise(tmp_path)
+    assert [(row.step, row.evaluated) for row in results.rows] == [(6, 3), (6, 6)]
+    (note,) = results.notes
+    assert "mean (step 3)" in note
+    assert "K = 0.4" not in note
+
+
+def test_without_counts_pass_at_k_is_what_the_runs_have_logged(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_run(tmp_path, f"mean-{seed}", {"seed": seed}, evaluate=())
+    write_run(tmp_path, "k4-0", {"seed": 0, "algorithm.quantile_k": 0.4}, evaluate=())
+    runs = run_store.load(tmp_path)
+    name = metrics.pass_at(1).name
+    values = (("mean-0", 3, 0.2), ("mean-1", 3, 0.4), ("mean-0", 6, 0.9), ("k4-0", 6, 0.7))
+    logged = pd.DataFrame([{"run": run, "step": step, "name": name, "value": value} for run, step, value in values])
+    frame = pd.concat([runs.metrics.astype({"run": "str", "name": "str"}), logged], ignore_index=True)
+    results = table.summarise(Runs(runs.records, frame, runs.evaluations))
+    both, single = results.rows
+    assert both.pass_1 is not None
+    expected = stats.t.interval(0.95, 1, 0.3, 0.1)
+    assert both.evaluated == 3
+    assert both.pass_1.value == pytest.approx(0.3)
+    assert (both.pass_1.low, both.pass_1.high) == pytest.approx((max(expected[0], 0), min(expected[1], 1)))
+    assert both.pass_16 is None
+    assert single.pass_1 is not None
+    assert (single.pass_1.value, np.isnan(single.pass_1.low)) == (0.7, True)
+    assert "as logged" in table.caption(results)
 
 
 def test_an_evaluation_before_the_first_step_is_shown(tmp_path: Path) -> None:
@@ -95,3 +131,34 @@ def test_the_numbers_leave_in_every_form(tmp_path: Path) -> None:
     assert lines[3].startswith("| K = 0.4 | 2 | 6 | 0.77 [0.70, 0.83] | 0.83")
     assert "n = 2 seeds an arm" in table.caption(results)
     assert f"{PROBLEMS} held-out problems with {SAMPLES} samples each" in table.caption(results)
+
+
+def test_an_arm_with_other_names_than_ours_is_not_said_to_have_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", evaluate=())
+    runs = run_store.load(tmp_path)
+    frame = runs.metrics[runs.metrics["name"] == metrics.ENTROPY.name].astype({"name": "str"}).assign(name="loss")
+    results = table.summarise(Runs(runs.records, frame, runs.evaluations))
+    assert results.rows == ()
+    (note,) = results.notes
+    assert "nothing" not in note
+    assert "loss" in note
+    assert metrics.ENTROPY.name in note
+
+
+def test_an_arm_that_failed_on_the_way_says_so(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", {"seed": 0})
+    write_run(tmp_path, "b", {"seed": 3, "algorithm.quantile_k": 0.4}, steps=4, evaluate=(4,), status=RunStatus.FAILED)
+    (note,) = [note for note in summarise(tmp_path).notes if "failed" in note]
+    assert note.startswith("K = 0.4: 1 of 1 runs")
+    assert "seed 3 at step 4 of 6" in note
+
+
+def test_a_single_seed_has_no_interval_for_programs_either(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", {"seed": 0})
+    results = summarise(tmp_path)
+    frame = table.frame(results)
+    assert results.rows[0].entropy_final is not None
+    assert results.rows[0].pass_1 is not None
+    assert frame.loc[0, "entropy_final.value"] == results.rows[0].entropy_final.value
+    assert frame.loc[0, "pass_1.low"] == results.rows[0].pass_1.low
+    assert "entropy_final.low" not in frame

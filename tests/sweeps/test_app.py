@@ -230,8 +230,26 @@ def test_a_root_that_cannot_be_is_one_sentence(sweep: Sweep, tmp_path: Path) -> 
     (tmp_path / "runs").write_text("a file")
     result = sweep("-m", runs=tmp_path / "runs")
     assert result.returncode == 2
-    assert "error: Not a directory: " in result.stderr
+    assert f"sweep.root='{tmp_path / 'runs'}' cannot be used: {tmp_path / 'runs'} is a file" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["tabel"], "did you mean qae table?"),
+        (["xyzzy"], "`qae --help` lists them"),
+        (["--root", "runs", "table"], "write qae COMMAND --root"),
+    ],
+)
+def test_a_mistyped_command_is_named_with_its_fix(arguments: list[str], says: str) -> None:
+    from click.testing import CliRunner
+
+    from sweeps.cli import main
+
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert says in result.output
 
 
 def test_status_of_what_is_not_there_is_a_sentence(tmp_path: Path) -> None:

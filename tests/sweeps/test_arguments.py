@@ -49,6 +49,8 @@ K = "algorithm.quantile_k"
         (["-K", "0.4"], f"write {K}=…"),
         (["quantile_k"], f"write {K}=…"),
         (["multirun", "seed=0,1"], "write -m"),
+        (["-M", "seed=0,1"], "write -m"),
+        (["--multi-run", "seed=0,1"], "write -m"),
         (["--cfg", "jop"], "choose from 'job', 'hydra', 'all'"),
         (["-sc"], "needs one of install=SHELL or uninstall=SHELL or query=SHELL"),
         (["-sc", "install=dos"], "with a shell of bash, fish, zsh"),
@@ -155,3 +157,4 @@ def test_the_tree_knows_its_groups_and_keys() -> None:
     assert "fig9" in options("experiment")
     assert nearest("quantile_k", known_keys()) == K
     assert nearest("lr", known_keys()) == "actor_rollout_ref.actor.optim.lr"
+    assert nearest("optim.lr", known_keys()) == "actor_rollout_ref.actor.optim.lr"

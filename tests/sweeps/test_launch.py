@@ -151,6 +151,33 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(runs: Path, uninterru
     finish(runs, uninterrupted)
 
 
+def fork_server(launcher: subprocess.Popen[str]) -> list[int]:
+    """The launcher's process that starts workers, once there is one."""
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    commands = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+    return [child for child, command in commands.items() if b"multiprocessing.forkserver" in command]
+
+
+def test_a_signal_to_the_whole_group_while_the_first_worker_starts_is_a_clean_stop(runs: Path) -> None:
+    process = start(runs, *PLAIN, "seed=0")
+    wait_for(lambda: bool(fork_server(process)), "the fork server")
+    os.killpg(process.pid, signal.SIGTERM)  # as `timeout` does
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "The same command goes on from here." in output
+    assert "Traceback" not in output
+    assert sweep(runs, *PLAIN, "seed=0")[0] == 0
+
+
+def test_a_fork_server_that_is_killed_before_the_first_worker_is_started_anew(runs: Path) -> None:
+    process = start(runs, *PLAIN, "seed=0")
+    wait_for(lambda: bool(fork_server(process)), "the fork server")
+    os.kill(fork_server(process)[0], signal.SIGKILL)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert {state.status for state in states(runs).values()} == {RunStatus.DONE}
+
+
 def test_a_worker_killed_by_sigkill_is_named_and_continued(runs: Path, uninterrupted: dict[str, object]) -> None:
     process = start(runs, *ARGUMENTS)
     wait_for(under_way(runs, 15), "a run to be under way")

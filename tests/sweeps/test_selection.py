@@ -87,6 +87,7 @@ def test_conditions_choose_runs_by_what_they_were_given(
         (("x",), (), "there are the sweeps second, all"),
         ((), ("quantile_k",), "'quantile_k' is no condition; write KEY=VALUE or KEY>VALUE"),
         ((), ("quantile_k=",), "is no condition"),
+        ((), ("quantile_k=>0.4",), "is no condition"),
         ((), ("quantile_k>many",), "'quantile_k>many' cannot be used: > compares numbers"),
         ((), ("algorithm.quantil_k=1",), "no run has 'algorithm.quantil_k'; did you mean algorithm.quantile_k?"),
         ((), ("quantil_k>1",), "no run has 'quantil_k'; did you mean algorithm.quantile_k?"),

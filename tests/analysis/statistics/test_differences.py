@@ -139,3 +139,10 @@ def test_tables_that_do_not_match_are_refused() -> None:
         difference(np.zeros((2, 3)), np.zeros((2, 4)), paired=True)
     with pytest.raises(ValueError, match="pairs of seeds need as many of both; got 2 and 3"):
         difference(np.zeros((2, 3)), np.zeros((3, 3)), paired=True)
+
+
+def test_a_difference_that_is_the_same_everywhere_has_no_p_for_its_rounding() -> None:
+    rates = np.linspace(0.1, 0.7, 30)[None] + np.array([[0.0], [0.05]])
+    found = difference(rates + 0.2, rates, paired=True)
+    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.2, 0.2))
+    assert np.isnan(found.p)

@@ -106,3 +106,14 @@ def test_an_interval_is_reproducible_and_needs_finite_values() -> None:
         bootstrap_interval(values, confidence=1.5)
     with pytest.raises(ValueError, match="resamples=0"):
         bootstrap_interval(values, resamples=0)
+
+
+@pytest.mark.parametrize("shape", [(2, 30), (3, 1), (1, 30)])
+def test_equal_values_have_no_spread_whatever_their_rounding(shape: tuple[int, int]) -> None:
+    rounded = np.full(shape, 0.1 + 0.2)
+    rounded[-1, -1] = 0.3
+    for values in (rounded, np.full(shape, 1 - 10626 / 35960), np.full(shape, 0.7049499443826474)):
+        estimate = bootstrap_interval(values)
+        assert (estimate.low, estimate.high) == pytest.approx((values.mean(), values.mean()), abs=1e-12)
+        assert np.isnan(spread([values]).dof)
+    assert spread([np.full(shape, 1e-9) * np.linspace(1, 2, rounded.size).reshape(shape)]).error > 0
