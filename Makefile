@@ -18,7 +18,7 @@ endef
 	sweep paper slurm-demo notebooks docs \
 	check test lint format soak fuzz \
 	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics benchmark-growth \
-	scale guard-table advice-table licences
+	scale guard-table advice-table licences vulnerabilities
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -83,6 +83,13 @@ lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
 
 licences: setup ## write the licences of the locked packages again
 	$(BIN)/python -m tests.licences
+
+vulnerabilities: $(UV) ## look the locked packages up in PyPI's index of known vulnerabilities (pip-audit)
+	$(UV) venv --quiet --allow-existing .uv/pip-audit
+	$(UV) pip install --quiet --python .uv/pip-audit/bin/python pip-audit==2.10.1
+	for lock in requirements.lock requirements-light.lock requirements-gpu.lock requirements-trl.lock; do \
+		.uv/pip-audit/bin/pip-audit --strict --disable-pip --progress-spinner off --requirement $$lock || exit 1; \
+	done
 
 verl-record: setup ## write what a plan knows of verl where it is not installed
 	$(BIN)/python -c 'import orjson; from sweeps.verl import source as v; \
