@@ -78,8 +78,8 @@ lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
 	$(UV) pip compile --quiet pyproject.toml --extra vllm --extra dev --python-version 3.12 \
 		--python-platform x86_64-manylinux_2_31 --only-binary :all: --no-binary antlr4-python3-runtime --generate-hashes \
 		--no-emit-index-url --output-file requirements-gpu.lock
-	$(UV) pip compile --quiet pyproject.toml --extra trl --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --constraint requirements.lock --output-file requirements-trl.lock
+	echo "trl>=1.16,<1.17" | $(UV) pip compile --quiet --no-deps --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --output-file requirements-trl.lock -
 
 licences: setup ## write the licences of the locked packages again
 	$(BIN)/python -m tests.licences
@@ -111,8 +111,9 @@ benchmark-plan: setup ## planning 1,000 runs against Hydra's own multirun
 	$(BIN)/python -m benchmarks.plan
 
 benchmark-trl: setup ## the embedded trainer against TRL's
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-trl.lock
-	$(BIN)/python -m benchmarks.tiny_vs_trl
+	@# Beside the environment, not in it: where TRL is installed, verl imports names that this TRL no longer has.
+	$(UV) pip install --quiet --python $(BIN)/python --target .venv/trl --no-deps --require-hashes -r requirements-trl.lock
+	PYTHONPATH=.venv/trl $(BIN)/python -m benchmarks.tiny_vs_trl
 
 benchmark-loading: setup ## loading offline W&B files against the SDK's old reader
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/old-wandb
