@@ -1,7 +1,7 @@
 """Arms against arms on the same seeds and problems, up to the same step: differences that allow for how many there are.
 
-A module a question: `measures` says in what arms are compared, `pairs` which arms, `differences` what comes out, and
-`tables` shows it.
+One module per question: `measures` says in what arms are compared, `pairs` which arms, `differences` what comes out,
+and `tables` shows it.
 """
 
 from analysis.comparison.differences import LEVEL, Case, Difference, cases_of, compare, on_common

@@ -22,7 +22,7 @@ class Measure:
     Attributes:
         label: its name, with its unit.
         digits: shown.
-        table: of an arm's runs: index seed, a column a problem or a single one; empty where there is none.
+        table: of an arm's runs: index seed, one column per problem or a single one; empty where there is none.
         bound: the largest difference that can be.
     """
 
@@ -38,7 +38,7 @@ class Measure:
 
 
 def of_metric(metric: metrics.Metric, label: str, digits: int, reduce: Callable[[pd.DataFrame], object]) -> Measure:
-    """A number made of a metric's steps: `reduce` maps steps × runs to a number a run; NaN leaves a run out."""
+    """A number made of a metric's steps: `reduce` maps steps × runs to one number per run; NaN leaves a run out."""
 
     def table(runs: Runs, arm: ArmName) -> pd.DataFrame:
         series = runs.series(arm, metric.name)
