@@ -172,7 +172,7 @@ class Runs:
         return cast("Result", self._remembered[key])
 
     def series(self, arm: ArmName, name: str) -> pd.DataFrame:
-        """A metric of an arm: index step, one column per run; NaN for steps that a run lacks; runs without it are absent."""
+        """A metric of an arm: index step, one column per run that logs it; NaN for steps that a run lacks."""
         return self.remembered(("series", name), arm, lambda: self._series(arm, name))
 
     def counts(self, arm: ArmName) -> pd.DataFrame:
