@@ -162,7 +162,8 @@ def _share_below(values: FloatArray, others: FloatArray, shares: FloatArray) -> 
     order = np.argsort(others)
     below = np.concatenate([np.zeros((len(shares), 1)), shares[:, order].cumsum(axis=1)], axis=1)
     ends = [np.searchsorted(others[order], values, side) for side in ("left", "right")]
-    return (below[:, ends[0]] + below[:, ends[1]]) / 2
+    halves: FloatArray = (below[:, ends[0]] + below[:, ends[1]]) / 2
+    return halves
 
 
 def holm(p_values: Sequence[float]) -> FloatArray:
