@@ -18,7 +18,8 @@ endef
 	sweep paper slurm-demo notebooks docs \
 	check test lint format soak fuzz \
 	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics benchmark-growth \
-	scale guard-table advice-table licences experiments
+	benchmark-submit \
+	scale guard-table advice-table licences experiments vulnerabilities
 
 help:
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -81,11 +82,18 @@ lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
 	$(UV) pip compile --quiet pyproject.toml --extra vllm --extra dev --python-version 3.12 \
 		--python-platform x86_64-manylinux_2_31 --only-binary :all: --no-binary antlr4-python3-runtime --generate-hashes \
 		--no-emit-index-url --output-file requirements-gpu.lock
-	$(UV) pip compile --quiet pyproject.toml --extra trl --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --constraint requirements.lock --output-file requirements-trl.lock
+	echo "trl>=1.16,<1.17" | $(UV) pip compile --quiet --no-deps --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --output-file requirements-trl.lock -
 
 licences: setup ## write the licences of the locked packages again
 	$(BIN)/python -m tests.licences
+
+vulnerabilities: $(UV) ## look the locked packages up in PyPI's index of known vulnerabilities (pip-audit)
+	$(UV) venv --quiet --allow-existing .uv/pip-audit
+	$(UV) pip install --quiet --python .uv/pip-audit/bin/python pip-audit==2.10.1
+	for lock in requirements.lock requirements-light.lock requirements-gpu.lock requirements-trl.lock; do \
+		.uv/pip-audit/bin/pip-audit --strict --disable-pip --progress-spinner off --requirement $$lock || exit 1; \
+	done
 
 verl-record: setup ## write what a plan knows of verl where it is not installed
 	$(BIN)/python -c 'import orjson; from sweeps.verl import source as v; \
@@ -107,8 +115,9 @@ benchmark-plan: setup ## planning 1,000 runs against Hydra's own multirun
 	$(BIN)/python -m benchmarks.plan
 
 benchmark-trl: setup ## the embedded trainer against TRL's
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements-trl.lock
-	$(BIN)/python -m benchmarks.tiny_vs_trl
+	@# Beside the environment, not in it: where TRL is installed, verl imports names that this TRL no longer has.
+	$(UV) pip install --quiet --python $(BIN)/python --target .venv/trl --no-deps --require-hashes -r requirements-trl.lock
+	PYTHONPATH=.venv/trl $(BIN)/python -m benchmarks.tiny_vs_trl
 
 benchmark-loading: setup ## loading offline W&B files against the SDK's old reader
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/old-wandb
@@ -117,6 +126,13 @@ benchmark-loading: setup ## loading offline W&B files against the SDK's old read
 
 benchmark-search: setup ## a search of K against the grid on the embedded task (about 20 minutes on 2 idle cores)
 	$(BIN)/python -m benchmarks.search --check
+
+benchmark-submit: setup ## submitting 1,000 runs to a local Slurm against hydra-submitit-launcher (as root on Debian)
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/submitit-launcher
+	$(UV) pip install --quiet --python .venv/submitit-launcher/bin/python hydra-submitit-launcher==1.2.0 hydra-core==1.3.8 submitit==1.5.4
+	slurm/local_cluster.sh up
+	eval "$$(slurm/local_cluster.sh env)" && $(BIN)/python -m benchmarks.submit --python .venv/submitit-launcher/bin/python
+	slurm/local_cluster.sh down
 
 benchmark-growth: setup ## processor's seconds of commands at 10 to 10,000 runs (about 15 minutes on one core)
 	$(BIN)/python -m benchmarks.growth

@@ -72,7 +72,7 @@ class Written:
     """Figures on disk.
 
     Attributes:
-        paths: a file a figure and format.
+        paths: one file per figure and format.
         left_out: by figure, why it could not be drawn.
         remarks: by figure that was drawn, sentences on runs that it lacks or that ended early.
     """
@@ -173,19 +173,19 @@ class _Share:
         self._names, self._draw, self._taken = names, draw, taken
 
     def drawn(self) -> list[Drawn]:
-        """What this process has drawn, when no figure is left."""
+        """The figures that this process drew, once no figure is left."""
         found = []
         while (index := self._take()) < len(self._names):
             found.append(self._draw(self._names[index]))
         return found
 
     def with_others(self, others: Iterable[list[Drawn]]) -> list[Drawn]:
-        """All figures in their order; the others are asked for theirs once no figure is left."""
+        """All figures in order; once none is left, the other processes hand theirs over."""
         found = {figure.name: figure for drawn in chain([self.drawn()], others) for figure in drawn}
         return [found[name] for name in self._names]
 
     def end(self) -> None:
-        """Nobody shall take another figure."""
+        """Let no process take another figure."""
         with self._taken.get_lock():
             self._taken.value = len(self._names)
 

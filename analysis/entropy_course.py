@@ -73,7 +73,7 @@ def course(runs: Runs, arm: ArmName) -> Course | None:
 
 
 def frame(runs: Runs) -> pd.DataFrame:
-    """The courses of all arms: a row an arm, for people."""
+    """The courses of all arms: one row per arm, for people."""
     rows = {}
     for arm in runs.arms:
         found = course(runs, arm)
@@ -110,7 +110,7 @@ def _early(column: "pd.Series[float]") -> float:
 
 
 def _mean(values: "pd.Series[float]") -> Mean:
-    """The mean over seeds; NaN of no seed where none has a number, as of an infinite change."""
+    """The mean over the seeds that have a number; NaN where none has one, as after an infinite change."""
     if values.isna().all():
         return Mean(float("nan"), float("nan"), float("nan"), 0)
     return statistics.mean_over_seeds(values)

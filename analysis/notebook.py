@@ -116,7 +116,7 @@ def draw(name: str, opened: Opened) -> "Image | Markdown":
 
 
 def claims(names: Iterable[str], opened: Opened) -> pd.DataFrame:
-    """What becomes of the paper's claims: a row a claim of the figures that the runs have data for."""
+    """What becomes of the paper's claims: one row per claim of the figures that the runs have data for."""
     rows = []
     for name in names:
         try:

@@ -62,7 +62,7 @@ class Results:
     """The table's rows and what its reader must know beside them.
 
     Attributes:
-        rows: a result an arm; arms of which nothing is on disk yet are left out.
+        rows: one result per arm; arms of which nothing is on disk yet are left out.
         notes: sentences on runs that are not in the numbers, and on what could not be read.
     """
 
@@ -115,7 +115,7 @@ def markdown(results: Results) -> str:
 
 
 def frame(results: Results) -> pd.DataFrame:
-    """The table with a column a number, for CSV and JSON."""
+    """The table with one column per number, for CSV and JSON."""
     return pd.json_normalize([_known(result) for result in results.rows], sep=".")
 
 

@@ -69,7 +69,7 @@ notebook.draw("entropy_and_pass", opened)
 
 # %% [markdown]
 # ## One run, every metric
-# The tidy frame has a row a number: `run, step, name, value`. Whatever is not in a figure is one line away.
+# The tidy frame has one row per number: `run, step, name, value`. Whatever is not in a figure is one line away.
 
 # %%
 first = runs.records[0]

@@ -19,7 +19,7 @@ def pass_at_k(n: npt.ArrayLike, c: npt.ArrayLike, k: int) -> FloatArray:
         k: 1 <= k <= every n.
 
     Returns:
-        an estimate a problem, float64, in the shape of n.
+        one estimate per problem, float64, in the shape of n.
 
     Raises:
         ValueError: k < 1, k > n, c > n, c < 0, or one of them not a whole number; names the first problem.

@@ -80,17 +80,17 @@ class RunDirectory:
 
     @property
     def metrics(self) -> Path:
-        """A line a step."""
+        """One line per step."""
         return self.path / "metrics.jsonl"
 
     @property
     def evaluation(self) -> Path:
-        """A line a step, data set and problem."""
+        """One line per step, data set and problem."""
         return self.path / "evaluation.jsonl"
 
     @property
     def tokens(self) -> Path:
-        """A line a step: high-entropy tokens and marker words."""
+        """One line per step: high-entropy tokens and marker words."""
         return self.path / "tokens.jsonl"
 
     @property
@@ -134,7 +134,7 @@ class RunDirectory:
 
     @property
     def guard(self) -> Path:
-        """A line a decision of the entropy guard."""
+        """One line per decision of the entropy guard."""
         return self.path / "guard.jsonl"
 
     @property

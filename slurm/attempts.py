@@ -1,4 +1,4 @@
-"""How often a run is tried again, by what ended its attempts. An end that the run did not cause costs nothing."""
+"""How often a run is tried again, by exit reason. Ends that the run did not cause, such as preemption, are free."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -70,7 +70,7 @@ class BatchStore:
 
     @property
     def lock(self) -> RunDirectory:
-        """Whose lock and lease the launcher holds that submits; they work as those of a run."""
+        """The directory whose lock and lease a submitting launcher holds; both work like a run's."""
         return RunDirectory(self.folder)
 
     def path(self, batch_id: str) -> Path:
@@ -115,7 +115,7 @@ class BatchStore:
                 yield self.read(path.stem)
 
     def settle(self, found: Mapping[str, str]) -> Sequence[Batch]:
-        """Write down the jobs of batches whose launcher died before it could, and give those that have none.
+        """Record the jobs of batches whose launcher was killed before it could; returns the batches without a job.
 
         The caller holds the lock, so that no launcher is between writing a batch and its job.
 

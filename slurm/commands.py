@@ -93,7 +93,7 @@ def cancel(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, ever
 @click.argument("targets", nargs=-1, metavar="[SWEEP|RUN]…")
 @root_option
 def throttle(number: int, targets: tuple[str, ...], root: Path) -> None:
-    """Let NUMBER runs of each job array in the queue go side by side from now on; 0: all that there is room for."""
+    """Run at most NUMBER runs of each queued job array at a time; 0 lifts the limit."""
     from slurm.queue import client
     from sweeps.launching import tables
 
@@ -112,7 +112,7 @@ def throttle(number: int, targets: tuple[str, ...], root: Path) -> None:
 @where_option
 @root_option
 def retry(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, failed: bool, oom: bool) -> None:
-    """Start the named runs again that failed: as Slurm jobs where they were some, else here.
+    """Start those of the named runs again that failed: former Slurm jobs as Slurm jobs, others on this machine.
 
     They go on from their checkpoints.
     """
@@ -158,7 +158,7 @@ def resume(targets: tuple[str, ...], where: tuple[str, ...], root: Path, *, ever
 
 
 def _launch(runs: "Sequence[StoredRun]", root: Path) -> None:
-    """Launch stored runs again, from their own configurations: a sweep and a place at a time.
+    """Launch stored runs again from their own configurations, one sweep and one executor at a time.
 
     Raises:
         SystemExit: with the launch's status, where that is not 0.
@@ -252,7 +252,7 @@ def _ask_slurm(ask: Callable[[], _Answer]) -> _Answer:
 
 
 def _in_queue(root: Path, runs: "Sequence[StoredRun]") -> "tuple[Mapping[str, InQueue], str | None]":
-    """What the queue says of runs; where it does not answer, nothing and a sentence: files tell the rest."""
+    """The queue's jobs by run id. Where Slurm does not answer: no jobs and a sentence, and files tell the rest."""
     from slurm.queue.client import SlurmError
     from slurm.queue.states import Phase
     from slurm.queue_cache import jobs_of
@@ -305,7 +305,7 @@ def _watch(targets: Sequence[str], where: Sequence[str], root: Path) -> None:
 
 
 def _note_cancelled(run: "StoredRun") -> None:
-    """A job that was cancelled while it waited leaves no word itself."""
+    """Write `cancelled` into the states of jobs that never started, as these write no state themselves."""
     from dataclasses import replace
 
     from qae.run_directory import RunStatus

@@ -56,7 +56,7 @@ class SlurmExecutor:
         self._unknown: str | None = None
 
     def in_flight(self, root: Path) -> frozenset[str]:
-        """Runs that wait or run; one whose state is final already, and whose job is merely ending, is not."""
+        """Ids of runs that wait or run. A run with a final state, whose job is still ending, is not in flight."""
         batches = BatchStore(root)
         try:
             jobs = batches.queued(patiently(client.queue, _to_stderr, _PLAN_PATIENCE_SECONDS))
@@ -80,7 +80,7 @@ class SlurmExecutor:
                     _check_paths(run.config)
 
     def describe(self, plan: Plan) -> Sequence[str]:
-        """What will be submitted, as what, and with which scripts."""
+        """Sentences for the plan: what is submitted, with which options and, if asked for, the scripts."""
         actions = Counter(run.action for run in plan.runs)
         words = {
             "to submit": actions[Action.START] + actions[Action.RETRY],

@@ -67,7 +67,7 @@ class Follower:
         waiting: Collection[str] = (),
         full: Sequence[Limits] = (),
     ) -> bool:
-        """Follow until every run that is not over is, or until runs need a job (`fed`, or `waiting` and there is room).
+        """Follow until all runs are over, or until runs need a job: the feed has some, or `waiting` ones find room.
 
         Args:
             runs: all of the sweep, shown as they stand.
@@ -104,7 +104,7 @@ class Follower:
             time.sleep(rest_seconds(len(runs)))
 
     def _take(self) -> bool:
-        """Ask for more runs; whether there are any."""
+        """Ask the feed for more runs; returns whether it had any."""
         if self._more_to_come:
             fed = self.feed(self.failed)
             self._more_to_come = fed is not None
@@ -167,7 +167,7 @@ class Follower:
         }
 
     def _noted(self, run: PlannedRun) -> QueuedJob | None:
-        """The job that a run's state names, as far as its batch is known."""
+        """The job that a run's state names; None if no batch of the store has it."""
         array, _, index = (run.directory.read_state().job or "").partition("_")
         for batch in self.batches.all():
             if batch.job_id == array and index.isdecimal():

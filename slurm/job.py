@@ -1,4 +1,4 @@
-"""What runs on the node: ``python -m slurm.job BATCH`` trains the run of a batch that the array's index names.
+"""The job body on a node: ``python -m slurm.job BATCH`` trains the run at this job's index in the batch.
 
 The run directory says where to go on, so a job that Slurm starts again needs nothing else. TERM (preemption, scancel)
 and USR2 (the time limit comes near) end it after the step, with a checkpoint.
@@ -79,7 +79,7 @@ def _task(batch: Path, index: str) -> tuple[str, RunDirectory]:
 
 
 def _train(directory: RunDirectory, sweep: str, job: OwnJob, requests: Sequence[int]) -> tuple[RunDirectory, RunStatus]:
-    """Train the run, and its fork where it has one: the directory of the last of them, and how it was left."""
+    """Train the run, then its fork if there is one; returns the directory of the last one and its final status."""
     allowed = _limits(directory)
     place = Place(
         job=job.id,
@@ -115,7 +115,7 @@ def _held(directory: RunDirectory, requests: Sequence[int]) -> Iterator[None]:
 
 
 def _queue_again(directory: RunDirectory, job: OwnJob) -> str | None:
-    """Have the job started again where that may help; None, or a sentence why it is not."""
+    """Requeue the job if another attempt may help; returns None, or a sentence why it is not requeued."""
     state = directory.read_state()
     if not attempts.may_help(state, _limits(directory)):
         return f"the run was interrupted: {state.reason}"

@@ -1,4 +1,4 @@
-"""When a launcher that follows runs looks at their states, when at the queue, and when it submits what found no room.
+"""How often a launcher reads its runs' states and the queue, and when it submits runs that found no room.
 
 docs/scale.md has what these numbers come to with many runs.
 """

@@ -48,7 +48,7 @@ def jobs_of(root: Path, *, fresh: bool = False) -> Mapping[str, QueuedJob]:
 
 @contextmanager
 def _turn(path: Path) -> Iterator[None]:
-    """Ask one after another; where no lock can be had, at once."""
+    """Let processes ask one at a time; where no lock can be had, they ask at once."""
     with ExitStack() as stack:
         with suppress(OSError):
             file = stack.enter_context(path.open("ab"))

@@ -163,7 +163,7 @@ class Submitter:
         _note_jobs(runs, result.submitted)
 
     def _ask_sbatch(self, script: Path, array: Array, batch: Batch, lock: int) -> str:
-        """The job's id; where sbatch got no answer, Slurm is asked for the job by name before sbatch is asked again."""
+        """Submit and return the job's id. After a lost answer the job is looked up by name before it is sent again."""
 
         def ask() -> str:
             try:
@@ -177,7 +177,7 @@ class Submitter:
         return patiently(ask, self.say)
 
     def _in_flight(self) -> set[str]:
-        """Ids of runs in the queue; what launchers that died left open is settled first."""
+        """Ids of runs in the queue, after the batches of killed launchers are settled."""
         unsettled = [batch for batch in self.batches.all() if batch.job_id is None]
         if unsettled:
             found = patiently(lambda: self._arrays_named(unsettled), self.say)
@@ -193,7 +193,7 @@ class Submitter:
 
     @contextmanager
     def _turn(self) -> Iterator[int]:
-        """Hold the lock of the store's launchers; gives its descriptor."""
+        """Hold the lock of the store's launchers; yields its file descriptor."""
         lock = self.batches.lock
         deadline = time.monotonic() + PATIENCE_SECONDS
         waits = False
@@ -219,7 +219,7 @@ class Submitter:
 
 
 def patiently(ask: Callable[[], _Answer], say: Say, patience: float = PATIENCE_SECONDS) -> _Answer:
-    """An answer of Slurm, asked again while it does not answer.
+    """Slurm's answer; while Slurm does not answer, it is asked again.
 
     Raises:
         SlurmError: it refused, or did not answer for so long.
@@ -266,7 +266,7 @@ def _settled_since(run: PlannedRun) -> bool:
 
 
 def _queue_up(runs: Sequence[PlannedRun]) -> Mapping[str, RunState]:
-    """Have the runs' states say queued; the states before, of those that no process runs.
+    """Mark runs as queued unless a process runs them; returns the earlier states of the marked ones.
 
     One that says running keeps saying so: nobody runs it, and the job body counts the attempt that was lost.
     """
@@ -308,7 +308,7 @@ def _each(do: Callable[[PlannedRun], _Answer], runs: Sequence[PlannedRun]) -> li
 
 
 def _with_hint(sentence: str, request: Request) -> str:
-    """A refusal, what was asked for, and where it may be mended."""
+    """Slurm's refusal, the request, and the key that may mend it."""
     lowered = sentence.lower()
     hint = ""
     if "partition" in lowered and "account" not in lowered and (names := client.partitions()):

@@ -16,7 +16,7 @@ _CHECKPOINT_SECONDS = 300
 _ROUNDED_TO_SECONDS = 300  # so that runs whose steps differ a little share a job array
 _FEW_STEPS = 3
 # Young (1974), a first order approximation to the optimum checkpoint interval: √(2 · checkpoint · time between kills);
-# for a minute or two and a kill a day that is about an hour.
+# for a minute or two and one kill per day that is about an hour.
 _GOOD_INTERVAL_SECONDS = 3_600
 _LONG_INTERVAL_SECONDS = 2 * _GOOD_INTERVAL_SECONDS
 

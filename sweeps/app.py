@@ -57,7 +57,7 @@ def main() -> "Outcome | None":
 
 
 def _outcome(returned: "JobReturn") -> "Outcome":
-    """What a sweep has come to, or what a single run comes to, which Hydra has only composed."""
+    """The outcome of a sweep, which Hydra has run; a single run, which Hydra has only composed, is launched here."""
     if returned.return_value is not None:
         swept: Outcome = returned.return_value
         return swept

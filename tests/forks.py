@@ -75,7 +75,7 @@ def forks_of(program: str, **environment: str) -> Iterator[Forks]:
 
 
 def serve(program: str) -> int:
-    """Run the program in a fork for each line of stdin; an answer a line on stdout."""
+    """Run the program in a fork for each line of stdin; one answer per line on stdout."""
     module, _, name = program.partition(":")
     main: Callable[[], int | None] = getattr(importlib.import_module(module), name)
     for later in _LATER[program]:

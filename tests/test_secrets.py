@@ -76,7 +76,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     found = World(tmp_path_factory.mktemp("world"))
     axes = ("algorithm.quantile_k=-1,0.4", "seed=0,1")
     found.run("sweep", *SWEEP, "-m", *QUICK, *axes, "tracking.mode=offline", "sweep.name=s", "resources.parallel=2")
-    slurm = ("model=qwen3-8b-base", "hydra/launcher=slurm", "sweep.dry_run=true", "tracking.mode=offline")
+    slurm = ("model=qwen3-8b-base", "hydra/launcher=slurm", "sweep.dry_run=true", "slurm.show_scripts=true")
     found.run("plan for Slurm", *SWEEP, "-m", *slurm, "sweep.name=planned")
     found.run("copy of the code", "-c", TAKE, str(found.root))
     found.run("doctor", *QAE, "doctor")

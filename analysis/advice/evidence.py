@@ -146,7 +146,7 @@ def measured_zero_share(runs: Runs, arm: ArmName, steps: int) -> Mean | None:
 
 
 def _first(runs: Runs, arm: ArmName, metric: metrics.Metric, ids: Sequence[str], steps: int) -> pd.DataFrame:
-    """A metric over the first steps: index step, a column a run that logs it."""
+    """A metric over the first steps: index step, one column per run that logs it."""
     series = runs.series(arm, metric.name)
     return series.loc[series.index <= steps, [run for run in ids if run in series]].dropna(how="all")
 

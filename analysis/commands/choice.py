@@ -84,7 +84,7 @@ def _choose(source: str | None, root: Path) -> Choice:
 
 
 def tell(runs: Runs) -> None:
-    """Say on standard error, a sentence a kind, what of the runs' numbers could not be used."""
+    """Say on standard error, one sentence per kind, what of the runs' numbers could not be used."""
     found = flaws.of(runs)
     for sentence in flaws.summary(found):
         say(one_line(f"Note: {sentence}"), err=True)

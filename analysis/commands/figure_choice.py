@@ -37,7 +37,7 @@ class Choice:
 
 
 def choose(words: Sequence[str], source: str | None, root: Path) -> Choice:
-    """Read the words.
+    """Which figures and runs the words of a command line name.
 
     A word that is a figure is one, whatever else has its name; only in front of figures that draw any runs a sweep's
     name is the sweep. So `fig9` alone is the figure of the paper, and `fig9 curves` are curves of the sweep.

@@ -63,7 +63,7 @@ def sentences() -> Iterator[None]:
 
 
 def _hindrance(place: Path) -> str | None:
-    """Why a folder takes no files, or cannot be made; None where it does or can."""
+    """Why no file can be written to a folder, or the folder cannot be made; None if both work."""
     existing = place.absolute()
     while not os.path.lexists(existing):
         existing = existing.parent

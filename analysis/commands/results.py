@@ -30,7 +30,7 @@ def _form_options(of_a_row: str) -> Callable[[Command], Command]:
         for form, help_text in (
             ("markdown", "For a document."),
             ("json", f"One object {of_a_row}."),
-            ("csv", f"A row {of_a_row}, a column a number."),
+            ("csv", f"One row {of_a_row}, one column per number."),
         ):
             function = click.option(f"--{form}", "form", flag_value=form, help=help_text)(function)
         return function
@@ -54,7 +54,7 @@ def _echo(form: str, markdown: str, frame: "pd.DataFrame", notes: Iterable[str])
 
 @click.command(short_help="The result table of a sweep.")
 @click.argument("sweep", required=False, metavar="[SWEEP|SOURCE]")
-@_form_options("an arm")
+@_form_options("per arm")
 @arm_options
 @root_option
 def table(sweep: str | None, form: str | None, root: Path, rule: "ArmRule") -> None:
@@ -92,7 +92,7 @@ def _nothing_to_show(runs: "Runs", source: str) -> str:
 @click.option("--against", metavar="ARM", help="Compare every other arm with this one, by its name in `qae table`.")
 @click.option("--measure", "names", multiple=True, help="pass@4, 'peak entropy', …; several times.")
 @click.option("--step", type=click.IntRange(min=1), help="Compare at this step (default: the last that both have).")
-@_form_options("a difference")
+@_form_options("per difference")
 @arm_options
 @root_option
 def compare(

@@ -1,6 +1,6 @@
 """Arms against arms on the same seeds and problems, up to the same step: differences that allow for how many there are.
 
-A module a question: `measures` says in what arms are compared, `pairs` which arms, `differences` what comes out,
+One module per question: `measures` says in what arms are compared, `pairs` which arms, `differences` what comes out,
 `left_out` what does not, and `tables` shows it.
 """
 

@@ -31,7 +31,7 @@ def left_out(
 
 
 def _not_measured(runs: Runs, absent: dict[Pair, list[Measure]], measures: Sequence[Measure]) -> Iterator[str]:
-    """A sentence a measure that some arms do not have at all."""
+    """One sentence per measure that some arms do not have at all."""
     for measure in measures:
         arms = dict.fromkeys(arm for pair, lacking in absent.items() if measure in lacking for arm in pair)
         without = [arm for arm in arms if measure.table(runs, arm).empty]
@@ -43,7 +43,7 @@ def _not_measured(runs: Runs, absent: dict[Pair, list[Measure]], measures: Seque
 
 
 def _not_in_common(runs: Runs, absent: dict[Pair, list[Measure]]) -> Iterator[str]:
-    """A sentence a pair whose arms both have a measure, but not on the same seeds, problems and steps."""
+    """One sentence per pair whose arms both have a measure, but not on the same seeds, problems and steps."""
     for pair, lacking in absent.items():
         names = [of.name for of in lacking if not any(of.table(runs, arm).empty for arm in pair)]
         if names:

@@ -22,7 +22,7 @@ class Measure:
     Attributes:
         label: its name, with its unit.
         digits: shown.
-        table: of an arm's runs: index seed, a column a problem or a single one; empty where there is none.
+        table: of an arm's runs: index seed, one column per problem or a single one; empty where there is none.
         step: at which the arm's runs have been evaluated; None for what is made of all steps.
         logged: the metric that it is made of, where a run has no counts; "" where it is not made of one.
         bound: the largest difference that can be.
@@ -42,7 +42,7 @@ class Measure:
 
 
 def of_metric(metric: metrics.Metric, label: str, digits: int, reduce: Callable[[pd.DataFrame], object]) -> Measure:
-    """A number made of a metric's steps: `reduce` maps steps × runs to a number a run; NaN leaves a run out."""
+    """A number made of a metric's steps: `reduce` maps steps × runs to one number per run; NaN leaves a run out."""
 
     def table(runs: Runs, arm: ArmName) -> pd.DataFrame:
         series = runs.series(arm, metric.name)

@@ -17,7 +17,7 @@ _NONE = "—"
 
 
 def frame(differences: Sequence[Difference]) -> pd.DataFrame:
-    """For people: a row a pair, a column a measure; a star where the difference is separated from zero."""
+    """For people: one row per pair, one column per measure; a star where the difference is separated from zero."""
     rows: dict[str, dict[str, object]] = {}
     for difference in differences:
         row = rows.setdefault(difference.shown, {"seeds": difference.seeds})
@@ -26,7 +26,7 @@ def frame(differences: Sequence[Difference]) -> pd.DataFrame:
 
 
 def records(differences: Sequence[Difference]) -> pd.DataFrame:
-    """For CSV and JSON: a row a difference, a column a number."""
+    """For CSV and JSON: one row per difference, one column per number."""
     rows = [
         {
             **{name: value for name, value in vars(difference).items() if name != "measure"},

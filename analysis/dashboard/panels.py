@@ -12,7 +12,7 @@ STEP_AXIS = metrics.GLOBAL_STEP
 
 @dataclass(frozen=True)
 class Chart:
-    """A line a group of runs and metric.
+    """One line per group of runs and metric.
 
     Attributes:
         title: above it.

@@ -1,4 +1,4 @@
-"""Shares of positive, zero and negative advantages over global steps, a panel an arm (the paper's Fig. 5c)."""
+"""Shares of positive, zero and negative advantages over global steps, one panel per arm (the paper's Fig. 5c)."""
 
 from matplotlib.figure import Figure
 

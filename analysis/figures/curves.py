@@ -24,7 +24,7 @@ def over_seeds(axes: Axes, series: pd.DataFrame, label: str, look: Mapping[str, 
 
     Args:
         axes: where.
-        series: a row a step, a column a run.
+        series: one row per step, one column per run.
         label: of the line.
         look: keywords of the line.
         band: whether to draw the band.
@@ -38,7 +38,7 @@ def summary_over_seeds(series: pd.DataFrame) -> pd.DataFrame:
     """Mean and `BAND` of every step: columns value, low, high, seeds.
 
     Args:
-        series: a row a step, a column a run; steps that no run has are left out.
+        series: one row per step, one column per run; steps that no run has are left out.
     """
     series = series.dropna(how="all")
     summary = statistics.means_over_seeds(series)

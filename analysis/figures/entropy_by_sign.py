@@ -1,4 +1,4 @@
-"""Entropy of responses with positive, zero and negative advantage, a column an arm (the paper's Figs. 4a and 5b)."""
+"""Entropy of responses with positive, zero and negative advantage, one column per arm (the paper's Figs. 4a and 5b)."""
 
 import numpy as np
 import pandas as pd

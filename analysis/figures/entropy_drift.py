@@ -15,7 +15,7 @@ _FEWEST_RUNS = 4
 
 
 def draw(runs: Runs, source: str) -> Figure:
-    """A point a run, a colour a baseline; Spearman's rank correlation stands above each panel."""
+    """One point per run, one colour per baseline; Spearman's rank correlation stands above each panel."""
     require(runs, metrics.ENTROPY, metrics.ADVANTAGE_TOKEN_MEAN)
     points = _points(runs)
     predictors = [metric for metric in _PREDICTORS if metric.name in points and points[metric.name].notna().any()]
@@ -55,7 +55,7 @@ def draw(runs: Runs, source: str) -> Figure:
 
 
 def _points(runs: Runs) -> pd.DataFrame:
-    """A row a run that has more than the first steps: baseline, change, and the predictors that it has logged."""
+    """One row per run that has more than the first steps: baseline, change, and the predictors that it has logged."""
     rows = []
     for arm in runs.arms:
         entropy, change = runs.series(arm, metrics.ENTROPY.name), changes(runs, arm, metrics.ENTROPY)

@@ -1,4 +1,4 @@
-"""Final entropy against the upper clip, a panel a length of failures, a line a baseline: what entropy explodes by."""
+"""Final entropy against the upper clip: one panel per length of failures, one line per baseline."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""Entropy under noise in the rewards for each baseline, a panel a clip: learning is taken out, the baseline is not."""
+"""Entropy under noise in the rewards, which takes learning out: one panel per clip, one line per baseline."""
 
 from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""Small multiples: a panel an arm, shared scales, one legend."""
+"""Small multiples: one panel per arm, shared scales, one legend."""
 
 import math
 import textwrap

@@ -26,7 +26,7 @@ _SPREAD = 0.22
 
 
 def draw(runs: Runs, source: str) -> Figure:
-    """A row a variant, a point with its interval a baseline; the world as it is stands on top."""
+    """One row per variant, one point with its interval per baseline; the world as it is stands on top."""
     require(runs, metrics.ENTROPY)
     changed = _what_is_changed(
         runs, [arm for arm, records in runs.arms.items() if records[0].labels.get("model") == _MODEL]

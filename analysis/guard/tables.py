@@ -1,4 +1,4 @@
-"""A replay as tables: a line a run, and the sums."""
+"""A replay as tables: one line per run, and the sums."""
 
 from collections import Counter
 from collections.abc import Sequence

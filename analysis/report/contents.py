@@ -83,7 +83,7 @@ class Contents:
         results, caption: the result table and what its numbers are.
         comparison, comparison_caption: the differences between arms and what their numbers are.
         configuration: the keys that tell arms apart.
-        runs: a row a run.
+        runs: one row per run.
         claims: what the runs say of the paper's claims; of those only that they can speak to.
         pictures: every figure that the runs have data for.
         fonts: CSS rules with the letters of the pictures.
@@ -214,7 +214,7 @@ def _run(runs: Runs, record: RunRecord) -> tuple[Cell, ...]:
 
 
 def _comparison(differences: Sequence[comparison.Difference]) -> Table:
-    """A row a pair of arms, a column a measure; a star where the difference is separated from zero."""
+    """One row per pair of arms, one column per measure; a star where the difference is separated from zero."""
     measures = tuple(dict.fromkeys(of.measure for of in differences))
     pairs: dict[str, dict[comparison.Measure, comparison.Difference]] = {}
     for of in differences:
@@ -241,7 +241,7 @@ def _difference(of: comparison.Difference) -> Cell:
 
 
 def _configuration(runs: Runs) -> Table:
-    """Keys whose value differs between arms: a row a key and a column an arm, or the other way where arms are more."""
+    """Keys whose value differs between arms: one row per key, one column per arm; transposed where arms are more."""
     first = {arm.shown: records[0].config for arm, records in runs.arms.items()}
     keys = dict.fromkeys(key for config in first.values() for key in config)
     differing = {}
@@ -257,7 +257,7 @@ def _configuration(runs: Runs) -> Table:
 
 
 def _claims(drawn: Iterable[Drawn]) -> Table:
-    """A row a claim, however many figures are about it."""
+    """One row per claim, however many figures are about it."""
     claims: dict[Finding, list[str]] = {}
     for figure in drawn:
         for finding in figure.findings:

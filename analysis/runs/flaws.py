@@ -34,7 +34,7 @@ def undefined_steps(runs: Runs, name: str) -> dict[str, tuple[int, ...]]:
 
 
 def summary(flaws: Sequence[Flaw]) -> list[str]:
-    """A sentence a kind, however many runs there are."""
+    """One sentence per kind, however many runs there are."""
     by_kind: dict[Kind, list[Flaw]] = {}
     for flaw in flaws:
         by_kind.setdefault(flaw.kind, []).append(flaw)

@@ -100,8 +100,8 @@ class Runs:
     """Runs with their numbers.
 
     Attributes:
-        records: a record a run, in order of arm and seed.
-        metrics: columns run, step, name, value; a row a finite or infinite number, none where it is undefined. Run
+        records: one record per run, in order of arm and seed.
+        metrics: columns run, step, name, value; one row per finite or infinite number, none where it is undefined. Run
             and name may be categorical.
         evaluations: columns run, step, data_set, problem, n, c, mean_length; run and data_set are categorical.
         notes: sentences on what could not be read and was left out.
@@ -173,7 +173,7 @@ class Runs:
         return found
 
     def series(self, arm: ArmName, name: str) -> pd.DataFrame:
-        """A metric of an arm: index step, a column a run; steps that a run lacks are NaN, runs without it absent."""
+        """A metric of an arm: index step, one column per run that logs it; NaN for steps that a run lacks."""
         return self.remembered(("series", name), arm, lambda: self._series(arm, name))
 
     def counts(self, arm: ArmName) -> pd.DataFrame:
@@ -211,7 +211,7 @@ class Runs:
 
 
 def _pivoted(rows: pd.DataFrame) -> pd.DataFrame:
-    """A metric's values: a row a step, a column a run, both in order. Of a run's numbers at a step the last counts."""
+    """A metric's values: one row per step, one column per run, in order; of several at a step the last counts."""
     rows = rows[rows["value"].notna()]
     steps, at = np.unique(rows["step"].to_numpy(dtype=np.int64), return_inverse=True)
     numbers, runs = pd.factorize(rows["run"].astype("str"), sort=True)

@@ -1,4 +1,4 @@
-"""Parsed sources kept on disk: a tidy frame and a description a file, replaced whole and never half read.
+"""Parsed sources kept on disk: a tidy frame and one description per file, replaced whole and never half read.
 
 Arrow's own format with lz4: as small as parquet for these frames, and six times less work to read.
 """

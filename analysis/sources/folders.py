@@ -45,7 +45,7 @@ def is_folder(path: Path) -> bool:
 
 
 def real(path: Path) -> Path:
-    """The path without links and dots; of a link that leads nowhere, where it would lead."""
+    """The path without links and dots; a dead link gives the path that it points to."""
     return Path(os.path.realpath(path))
 
 

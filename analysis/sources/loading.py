@@ -103,12 +103,12 @@ def _path(text: str) -> Path:
 
 
 def is_on_wandb(text: str) -> bool:
-    """Whether a text is W&B's whatever lies on this machine: it has the scheme in front, or is an address."""
+    """Whether a text means W&B whatever lies on this machine: it is an address or begins with the scheme."""
     return text.startswith(wandb_names.SCHEME) or wandb_names.is_address(text)
 
 
 def _unknown(text: str, root: Path, filters: Mapping[str, object] | None) -> Runs:
-    """What is no file, folder or sweep: the runs of a project on W&B, where it may be one.
+    """The runs of a W&B project, for a word that is no file, folder or sweep but may be a project's name.
 
     A path whose folder is there is a mistake in its last name; W&B is asked for nothing then.
     """

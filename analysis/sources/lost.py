@@ -25,7 +25,7 @@ class Lost:
 
 
 def lost_values(found: Mapping[str, Sequence[tuple[int, object]]], numeric: Iterable[str]) -> tuple[Lost, ...]:
-    """What of the values that are no number was meant as one: those of metrics, and of names that have numbers too.
+    """Values that should be numbers and are none: those of metrics, and of names that have numbers elsewhere.
 
     Args:
         found: by name, (step, value as it was written) in order.

@@ -1,4 +1,4 @@
-"""Tidy frames of a run's metrics: columns step, name (categorical) and value, a row a number.
+"""Tidy frames of a run's metrics: columns step, name (categorical) and value, one row per number.
 
 Names are codes into a list, so that a hundred runs of sixty metrics fit and are put together without reading a name
 twice.
@@ -69,7 +69,7 @@ def updated(known: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
 
 
 def continued(parts: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, list[int]]:
-    """One run's metrics from its attempts in order of time, and the steps that an ended attempt alone has gone to.
+    """One run's metrics from its attempts in order of time, and the steps that only an ended attempt reached.
 
     An attempt begins at its first full step, which has at least half as many of the metrics that earlier attempts have
     too as any of its steps; what a run evaluates again before it goes on is no such step. Whatever earlier attempts

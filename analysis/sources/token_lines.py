@@ -9,7 +9,7 @@ from qae.run_directory import RunDirectory
 
 
 def high_entropy_tokens(record: RunRecord) -> pd.DataFrame:
-    """Share of the positions of high entropy that each listed token has: index step, a column a token.
+    """Share of the positions of high entropy that each listed token has: index step, one column per token.
 
     A token that is not among the listed ones of a step is NaN there; empty where the run has written none.
     """

@@ -1,4 +1,4 @@
-"""Estimates with intervals. A module a question; docs/statistics.md has the formulas and what is resampled."""
+"""Estimates with intervals. One module per question; docs/statistics.md has the formulas and what is resampled."""
 
 from analysis.statistics.aggregates import (
     Aggregate,

@@ -131,16 +131,39 @@ def probability_of_improvement(
     Returns:
         value, low, high.
     """
-    above = (first_S_P[:, None] > second_S_P) + 0.5 * (first_S_P[:, None] == second_S_P)
-    problems = above.shape[2]
-    flat = above.reshape(-1, problems)
+    problems = first_S_P.shape[1]
     first_shares = resampled_shares(len(first_S_P), resamples, seed, 1)
     second_shares = first_shares if paired else resampled_shares(len(second_S_P), resamples, seed, 2)
-    pair_shares = (first_shares[:, :, None] * second_shares[:, None]).reshape(resamples, -1)
-    draws = ((resampled_shares(problems, resamples, seed, 0) @ flat.T) * pair_shares).sum(axis=1)
+    if problems == 1:
+        first, second = first_S_P[:, 0], second_S_P[:, 0]
+        draws = (first_shares * _share_below(first, second, second_shares)).sum(axis=1)
+        value = float(_share_below(first, second, np.full((1, len(second)), 1 / len(second))).mean())
+    else:
+        problem_shares = resampled_shares(problems, resamples, seed, 0)
+        draws, value = np.zeros(resamples), 0.0
+        # A run at a time, as all pairs of many runs would not fit into memory.
+        for share, run_P in zip(first_shares.T, first_S_P, strict=True):
+            above_S_P = (run_P > second_S_P) + 0.5 * (run_P == second_S_P)
+            draws += share * ((problem_shares @ above_S_P.T) * second_shares).sum(axis=1)
+            value += float(above_S_P.mean()) / len(first_S_P)
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
-    return float(above.mean()), float(low), float(high)
+    return value, float(low), float(high)
+
+
+def _share_below(values: FloatArray, others: FloatArray, shares: FloatArray) -> FloatArray:
+    """P(other < value) + P(equal)/2 of each value, float (draws, values); sorting makes it n log n, not n squared.
+
+    Args:
+        values: float (values,).
+        others: float (others,).
+        shares: weight of each other, float (draws, others).
+    """
+    order = np.argsort(others)
+    below = np.concatenate([np.zeros((len(shares), 1)), shares[:, order].cumsum(axis=1)], axis=1)
+    ends = [np.searchsorted(others[order], values, side) for side in ("left", "right")]
+    halves: FloatArray = (below[:, ends[0]] + below[:, ends[1]]) / 2
+    return halves
 
 
 def holm(p_values: Sequence[float]) -> FloatArray:

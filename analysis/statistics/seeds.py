@@ -41,7 +41,7 @@ def means_over_seeds(series: pd.DataFrame) -> pd.DataFrame:
     """Mean and 95 % t-interval of every row.
 
     Args:
-        series: a row a step, a column a seed; NaN is left out.
+        series: one row per step, one column per seed; NaN is left out.
 
     Returns:
         index as given; columns value, low, high, seeds. Rows with no number are NaN with 0 seeds; with one seed the

@@ -70,7 +70,7 @@ def fitted(table: "Table", room: int, least: Sequence[str], elsewhere: str) -> "
     between them. The first column is always shown.
 
     Args:
-        table: of texts, with a header a column.
+        table: of texts, with one header per column.
         room: characters of a line.
         least: headers in the order in which they are left out; those that are not named go last, from the right.
         elsewhere: what shows all columns, such as "--csv".

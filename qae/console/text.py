@@ -137,7 +137,7 @@ def file_name(text: str, otherwise: str) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines of text in columns, a line a row whatever its length: good to search, and thousands are quick."""
+    """Rows as text in columns, one line per row whatever its length: easy to search, and quick for thousands."""
     cells = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     return [

@@ -64,7 +64,7 @@ class Batch:
     """The responses that a step trains on; those of a prompt are adjacent.
 
     Attributes:
-        inputs_B: as of `Generated`, a row a response.
+        inputs_B: as of `Generated`, one row per response.
         responses: ids, log-probabilities under the rollout policy, entropies, mask; each (B, T).
         score_B: rewards as the trainer sees them (noise included), float32.
         group_B: index of the response's prompt in the batch, int64.

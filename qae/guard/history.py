@@ -1,4 +1,4 @@
-"""What a rule looks at: a run's metrics so far, a record a step."""
+"""What a rule looks at: a run's metrics so far, one record per step."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence

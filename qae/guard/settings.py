@@ -54,7 +54,7 @@ _OPTIONAL = ("advantage", "clip_drift")
 
 
 def watches(section: object) -> tuple[Watch, ...]:
-    """Read a `guard` section: a section a rule, null or absent for a rule that is off.
+    """Read a `guard` section: one section per rule, null or absent for a rule that is off.
 
     Raises:
         ConfigError: an unknown rule or key, a missing key, a wrong value.

@@ -20,7 +20,7 @@ _CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_'s
 
 
 class TabularPolicy:
-    """See `qae.embedded.policy.Policy`. Two tables: a row a style context, and a row a fact."""
+    """See `qae.embedded.policy.Policy`. Two tables: one row per style context, and one row per fact."""
 
     def __init__(self, config: TabularConfig) -> None:
         self._config = config

@@ -23,7 +23,7 @@ _TAIL = (
 
 @dataclass(frozen=True)
 class Drawn:
-    """Responses to prompts, a row a response, in the positions of `Layout`.
+    """Responses to prompts, one row per response, in the positions of `Layout`.
 
     Attributes:
         row_B_T: the context of each token: a style context, or `style_contexts` plus the fact.

@@ -86,7 +86,9 @@ class _LayerCache:
     def keep(self, rows: Tensor) -> None:
         shape = *self._keys_H_S_D_B.shape[:-1], len(rows)
         keys_H_S_D_B, values_H_S_D_B = torch.empty(2, *shape).unbind()
-        keys_H_S_D_B[:, : self._held] = self._keys_H_S_D_B[:, : self._held, :, rows]
-        values_H_S_D_B[:, : self._held] = self._values_H_S_D_B[:, : self._held, :, rows]
+        # To gather the responses, which lie last, is several times faster than to index by them.
+        held_H_S_D_B = rows.expand(shape[0], self._held, shape[2], len(rows))
+        keys_H_S_D_B[:, : self._held] = self._keys_H_S_D_B[:, : self._held].gather(3, held_H_S_D_B)
+        values_H_S_D_B[:, : self._held] = self._values_H_S_D_B[:, : self._held].gather(3, held_H_S_D_B)
         self._keys_H_S_D_B, self._values_H_S_D_B = keys_H_S_D_B, values_H_S_D_B
         self._products_S_D_B = self._products_S_D_B.flatten()[: math.prod(shape[1:])].view(shape[1:])

@@ -20,7 +20,7 @@ class Tracked:
     Attributes:
         last: the last step in any of them; None where they hold none.
         files: how many there are.
-        unreadable: what could not be read, a sentence a file.
+        unreadable: what could not be read, one sentence per file.
     """
 
     last: int | None = None

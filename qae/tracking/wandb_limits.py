@@ -16,7 +16,7 @@ FORBIDDEN = "/\\#?%:"
 
 
 def tags(labels: Iterable[object]) -> tuple[str, ...]:
-    """Labels as tags, each once: a list gives a tag an entry, what is unset or blank none, a long one is shortened."""
+    """Labels as tags, each once: one tag per entry of a list, none for a blank; long ones are shortened."""
     words: list[str] = []
     for label in labels:
         entries = label if isinstance(label, list | tuple) else (label,)

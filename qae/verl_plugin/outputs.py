@@ -37,7 +37,7 @@ class Outputs:
 
         Args:
             data: ``responses``, ``response_mask``, ``entropy``, ``advantages`` and ``rm_scores``, and in its place
-                ``token_level_rewards`` where that is there; each nested with a row an output, or padded (B, T).
+                ``token_level_rewards`` where that is there; each nested with one row per output, or padded (B, T).
         """
         tokens = _Tokens.of(data["response_mask"])
         tokens_B, entropy_N = tokens.counts(), tokens.taken(data["entropy"]).float()

@@ -51,7 +51,7 @@ class RunRecord:
             lines.append({"step": step, "time": time.time(), **numbers})
 
     def evaluation(self, step: int, results: Sequence[ProblemResult]) -> None:
-        """A step's counts, a line a problem."""
+        """A step's counts, one line per problem."""
         if self._directory is None:
             return
         with JsonlWriter(self._directory.evaluation) as lines:

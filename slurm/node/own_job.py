@@ -1,4 +1,4 @@
-"""What a job asks of Slurm about itself: who wants it to stop, and to be queued again."""
+"""What a job asks Slurm about itself: who told it to stop, and to be requeued."""
 
 import os
 import re

@@ -170,7 +170,7 @@ def over(
 
 
 def _secured() -> dict[str, str]:
-    """A token of its own for a cluster: Ray runs whatever code anyone sends who reaches its ports."""
+    """A token for this cluster alone: without it Ray runs the code of anyone who reaches its ports."""
     return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
@@ -189,7 +189,7 @@ def _set(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def _step(names: Sequence[str]) -> list[str]:
-    """A step with a task on each of some nodes of this job, beside what runs there, that ends as soon as one does."""
+    """A Slurm step with one task on each given node, beside what runs there; it ends when any task ends."""
     count = len(names)
     return [
         "srun",
@@ -257,7 +257,7 @@ class _Waits:
         self._deadline = time.monotonic() + _START_SECONDS
 
     def until_all(self, part: _Part, names: Sequence[str]) -> dict[str, str] | None:
-        """The address that each node of a part says; None where it was asked to stop before."""
+        """The address that each node reports; None if a stop was requested first."""
         said: dict[str, str] = {}
         while len(said) < len(names):
             if self._should_stop():
@@ -274,7 +274,7 @@ class _Waits:
 
 
 def _no_proxy(nodes: Sequence[Node], environment: Mapping[str, str]) -> str:
-    """A proxy for the internet does not reach the nodes."""
+    """The value of `no_proxy` with the nodes added, as an internet proxy does not reach them."""
     own = [text for node in nodes for text in (node.name, node.address)]
     before = environment.get("no_proxy") or environment.get("NO_PROXY")
     return ",".join([*([before] if before else []), *own])

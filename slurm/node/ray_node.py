@@ -140,7 +140,7 @@ def _temporary_folder() -> tuple[Path, int]:
 
 
 def remove_stale_folders(base: Path) -> None:
-    """Remove what jobs of this user left that were killed, processes too."""
+    """Remove the folders and processes that killed jobs of this user left behind."""
     for folder in base.glob(f"{_PREFIX}*"):
         try:
             lock = os.open(folder / "lock", os.O_RDWR)

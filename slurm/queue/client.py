@@ -33,7 +33,7 @@ class SlurmError(ExecutorError):
 
 
 class UnavailableError(SlurmError):
-    """Slurm does not answer for now; what was asked may have been done."""
+    """Slurm does not answer for now; it may have done what it was asked to do."""
 
 
 class QueueFullError(SlurmError):
@@ -121,7 +121,7 @@ def queue() -> Sequence[QueuedJob]:
 
 
 def accounting(names: Sequence[str], since: float) -> Sequence[AccountedJob]:
-    """What became of the arrays of these names, by one call of sacct; empty where there is no accounting.
+    """How the arrays of these names ended, from one call of sacct; empty without accounting.
 
     Args:
         names: of jobs.
@@ -271,7 +271,7 @@ def _accounted(output: str) -> Iterator[AccountedJob]:
 
 
 def _environment() -> Mapping[str, str]:
-    """This environment without what a job would tell a job that it submits."""
+    """This environment without the variables that a job would pass on to a job that it submits."""
     ours = {name: value for name, value in os.environ.items() if name == "SLURM_CONF" or name.startswith("SBATCH_")}
     with clean_env():
         return {**os.environ, **ours}

@@ -4,7 +4,7 @@ from enum import Enum, StrEnum
 
 
 class Phase(StrEnum):
-    """What a state comes to."""
+    """What a state means for the run."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -57,7 +57,7 @@ class JobState(Enum):
 
     @property
     def phase(self) -> Phase:
-        """What it comes to."""
+        """What the state means for the run."""
         return self.value[0]
 
     @property

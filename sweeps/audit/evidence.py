@@ -1,4 +1,4 @@
-"""What lies in a run's directory, read so that a run which goes on meanwhile is no damage."""
+"""The content of a run's directory, read so that a run in progress does not look damaged."""
 
 import time
 from collections.abc import Iterator, Mapping

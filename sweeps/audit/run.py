@@ -35,7 +35,7 @@ NOT_ASKED = Queue()
 
 
 def check(evidence: Evidence, queue: Queue = NOT_ASKED) -> list[Finding]:
-    """Everything that is wrong with a run; of one that runs right now only what cannot be on its way.
+    """Everything that is wrong with a run; for a running one, nothing that a write in progress explains.
 
     Args:
         evidence: of its directory.

@@ -95,7 +95,7 @@ def as_json(run: StoredRun, queued: InQueue | None, now: float) -> dict[str, obj
 def table(
     runs: Sequence[StoredRun], queue: Mapping[str, InQueue], now: float | None = None, room: int | None = None
 ) -> tuple[list[str], str | None]:
-    """Lines of a table, a header and a line a run; and a sentence on what there was no room for.
+    """Lines of a table, a header and one line per run; and a sentence on what there was no room for.
 
     Args:
         runs: with fresh states.

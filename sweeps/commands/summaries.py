@@ -1,4 +1,4 @@
-"""A line a command for `qae --help`, read off the source of the command: to import all commands takes seconds."""
+"""One line per command for `qae --help`, read off the source of the command: to import all commands takes seconds."""
 
 import ast
 import textwrap

@@ -42,10 +42,11 @@ _TRY_LOCK = (
 
 def examine(needs: Needs) -> list[Finding]:
     """All findings that concern the run, in the order of the report."""
-    asked = software.pins(metadata.requires("verl") or []) if needs.gpus and versions(["verl"]) else {}
+    asked = software.pins(metadata.requires("verl") or []) if needs.ray and versions(["verl"]) else {}
     return [
         software.judge_python(sys.version_info[:3]),
         *software.judge_packages(needs, versions(needs.packages), asked),
+        *(software.judge_trl(versions(["trl"]).get("trl"), asked) if needs.ray else []),
         *_examine_hardware(needs),
         *(_examine_ray(needs) if needs.ray else []),
         *files.judge_store(needs, look_at_store(needs.root)),

@@ -12,6 +12,8 @@ from sweeps.launching.needs import Needs
 _OLDEST_PYTHON = (3, 11)
 _OLDEST_VERL = (0, 9, 1)
 _PINNED = ("vllm", "sglang", "flash-attn", "megatron-bridge")
+# No run needs it. Where it is, verl (models/transformers/monkey_patch.py) imports a class that later versions lack.
+_IMPORTED_IF_THERE = "trl"
 
 
 def judge_python(version: tuple[int, int, int]) -> Finding:
@@ -45,8 +47,22 @@ def judge_packages(needs: Needs, versions: Mapping[str, str], pins: Mapping[str,
     return findings
 
 
+def judge_trl(version: str | None, pins: Mapping[str, SpecifierSet]) -> list[Finding]:
+    """A package that runs of verl do not need and may end by.
+
+    Args:
+        version: of the installed one; None where there is none.
+        pins: what verl's extras ask of some packages.
+    """
+    pin = pins.get(_IMPORTED_IF_THERE, SpecifierSet())
+    if version is None or pin.contains(version, prereleases=True):
+        return []
+    message = f"{version}, the installed verl is made for trl{pin} and may end with an ImportError beside another one"
+    return [Finding("trl", Level.WARN, message, "`uv pip uninstall trl`: no run needs it")]
+
+
 def pins(requirements: Sequence[str]) -> dict[str, SpecifierSet]:
-    """What verl's extras ask of the packages that a run on GPUs imports, by name of the distribution.
+    """What verl's extras ask of the packages that a run imports, by name of the distribution.
 
     Args:
         requirements: of verl, as its metadata lists them: ``vllm==0.24.0; extra == "vllm"``.
@@ -54,7 +70,7 @@ def pins(requirements: Sequence[str]) -> dict[str, SpecifierSet]:
     found = {}
     for text in requirements:
         requirement = Requirement(text)
-        if requirement.name in _PINNED and requirement.specifier:
+        if requirement.name in (*_PINNED, _IMPORTED_IF_THERE) and requirement.specifier:
             found[requirement.name] = requirement.specifier
     return found
 

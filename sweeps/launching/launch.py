@@ -106,7 +106,7 @@ def launch(jobs: Sequence[Job], executor: Executor, console: Console, notes: Seq
 
 
 def watching(root: object) -> str:
-    """What goes on where nobody reads a launch's output any more."""
+    """A sentence for a launch whose output nobody reads any more: how to watch its runs."""
     return f"The runs go on; `qae status --watch --root {root}` shows them."
 
 

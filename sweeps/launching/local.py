@@ -46,7 +46,7 @@ class LocalExecutor:
         self._parallel = parallel
 
     def in_flight(self, root: Path) -> frozenset[str]:  # noqa: ARG002  # whoever runs here holds the run's lock
-        """None: whoever runs here holds the run's lock."""
+        """Empty: a process that runs here holds the run's lock, which the plan reads."""
         return frozenset()
 
     def check(self, runs: Sequence[PlannedRun]) -> None:

@@ -98,7 +98,7 @@ def plan_lines(plan: "Plan") -> Iterator[str]:
 
 
 def progress_table(runs: "Sequence[PlannedRun]", parallel: int, now: float, height: int) -> LiteralTable:
-    """Where each run stands: a row a run, and a line for the sweep.
+    """Where each run stands: one row per run, and a line for the sweep.
 
     Args:
         runs: with fresh states.

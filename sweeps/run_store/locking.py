@@ -45,7 +45,7 @@ class AlreadyRunningError(RuntimeError):
 
 @contextmanager
 def exclusive(directory: RunDirectory, patience: float = _PATIENCE_SECONDS) -> Iterator[int]:
-    """Hold the run's lock; gives its file descriptor, for a child that is to hold it too.
+    """Hold the run's lock; yields its file descriptor for a child that must hold it too.
 
     Args:
         directory: the run.
@@ -109,7 +109,7 @@ def is_locked(directory: RunDirectory) -> bool:
 
 
 def standing(directory: RunDirectory, state: RunState) -> RunState:
-    """What a state on disk means now: a run that says running and that nobody runs was interrupted."""
+    """What a state on disk means now: `running` without a living process means interrupted."""
     if state.status is RunStatus.RUNNING and not is_locked(directory):
         return replace(state, status=RunStatus.PREEMPTED, reason="its process ended without a word")
     return state

@@ -13,6 +13,7 @@ from qae.console.text import FILE_NAME_BYTES, is_file_name
 from qae.errors import ConfigError
 from qae.files.layout import LayoutError
 from qae.run_directory import RunDirectory, RunState, RunStatus, write_atomic
+from sweeps.run_store import configuration
 from sweeps.run_store.locking import AlreadyRunningError, exclusive, standing
 
 
@@ -82,16 +83,14 @@ class RunStore:
         may differ in (tracking, threads, how often to save) holds for the steps to come. The sections `sweep` and
         `search`, which say how it was launched, are no part of the run. An earlier request to end it is taken back.
         """
-        # Here, so that listing thousands of runs waits for neither.
-        from omegaconf import OmegaConf
-
+        # Here, so that listing thousands of runs does not wait for it.
         from sweeps import trainers
 
         directory = self.directory(run_id)
         own = {key: value for key, value in config.items() if key not in ("sweep", "search")}
         with suppress(AlreadyRunningError), exclusive(directory, patience=0):
             directory.write_layout()  # first: a folder with a configuration is a run
-            write_atomic(directory.config, OmegaConf.to_yaml(OmegaConf.create(own)).encode())
+            write_atomic(directory.config, configuration.dumped(own).encode())
             directory.end_request.unlink(missing_ok=True)
             if not directory.state.exists():
                 total = trainers.of(config).total_steps(config)

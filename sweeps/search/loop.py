@@ -241,7 +241,7 @@ def _ended_short(run: PlannedRun, state: RunState) -> str | None:
 
 
 def _left(run: PlannedRun, state: RunState, failed: Mapping[str, str]) -> str | None:
-    """Why a run does not go on by itself, though it could; None where it does."""
+    """Why an unfinished run does not go on by itself; None if it goes on."""
     if state.status is RunStatus.CANCELLED and state.attempt > run.state.attempt:
         return f"run {run.run_id}: {state.reason}"
     if run.run_id in failed and state.status is not RunStatus.DONE:

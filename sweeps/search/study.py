@@ -78,8 +78,8 @@ class Warm:
     Attributes:
         parameters: its values by name.
         runs: run ids by seed.
-        values: a value an objective.
-        constraints: a number a bound.
+        values: one value per objective.
+        constraints: one number per bound.
     """
 
     parameters: Mapping[str, Value]

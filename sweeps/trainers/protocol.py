@@ -20,7 +20,7 @@ class TrainerKilledError(RuntimeError):
 
 
 def nothing_is_lost(_: float) -> None:
-    """The `Lost` of a run that computes where its process is."""
+    """The `Lost` of a run that computes in its own process and so loses no machine."""
 
 
 @dataclass(frozen=True)

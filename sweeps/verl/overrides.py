@@ -70,7 +70,7 @@ def modules(config: Mapping[str, object]) -> list[str]:
 
 
 def shell_command(config: Mapping[str, object]) -> str:
-    """The run's command for a shell, an override a line.
+    """The run's command for a shell, one override per line.
 
     Args:
         config: as for `verl_overrides`. Its ``trainer.experiment_name`` must be the run's alone: verl continues from

@@ -92,7 +92,7 @@ def run_job(directory: RunDirectory, sweep: str, stop_requests: Sequence[int], p
 
 
 def _begun(directory: RunDirectory, config: Mapping[str, object], place: Place) -> RunState:
-    """The state of a new attempt, written; an attempt before it that left no word is counted."""
+    """Write the state of a new attempt. An earlier attempt that recorded no end is counted."""
     before = directory.read_state()
     total_steps = before.total_steps
     with suppress(ConfigError):  # a trainer that is not installed here: the attempt fails and says it
@@ -122,7 +122,7 @@ def _train(
     should_stop: Callable[[], bool],
     place: Place,
 ) -> int:
-    """Train where the place has the machines for it; the last finished step, the given one where none was made."""
+    """Train once the place has the machines; returns the last finished step, the given one if none was finished."""
     cache = RunStore(directory.path.parent).cache
     with place.machines(config, directory, should_stop) as lost:
         if lost is None:
@@ -143,7 +143,7 @@ def _failed(
     progress: "StateOnDisk",
     stop_requests: Sequence[int],
 ) -> RunStatus:
-    """Write how an attempt ended that raised; what it leaves the run in."""
+    """Write the end of an attempt that raised; returns the run's status."""
     killed = isinstance(error, trainers.TrainerKilledError)
     if killed and stop_requests:  # who asked for the end did not wait for it
         return progress.stopped(stop_requests[0], directory.read_state().step)
@@ -153,7 +153,7 @@ def _failed(
 
 
 def _trainer_log(config: Mapping[str, object], directory: RunDirectory, attempt: int) -> str:
-    """The end of what the trainer's own processes printed; exceptions of one in this process say all themselves."""
+    """The last output of the trainer's own processes. A trainer in this process has none: its exceptions say all."""
     try:
         own_processes = trainers.of(config).own_processes
     except ConfigError:  # it is not installed here

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from omegaconf import OmegaConf
-
 from qae import numbers
 from qae.config import AdvantageConfig
 from qae.files.json_lines import read_jsonl
@@ -16,6 +14,7 @@ from qae.guard import decisions
 from qae.nested import section
 from qae.run_directory import JsonlWriter, Record, RunDirectory, RunState, RunStatus
 from sweeps import trainers
+from sweeps.run_store import configuration
 from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import ManifestRun, RunStore
 from sweeps.worker import best
@@ -135,7 +134,7 @@ def _newest_checkpoint(config: Mapping[str, object], directory: RunDirectory, be
 def _fill(fork: RunDirectory, config: Mapping[str, object], parent: RunDirectory, step: int, checkpoint: Path) -> None:
     own = {key: value for key, value in config.items() if key != "sweep"}
     fork.write_layout()
-    fork.config.write_text(OmegaConf.to_yaml(OmegaConf.create(own)))
+    fork.config.write_text(configuration.dumped(own))
     for source, target in (
         (parent.metrics, fork.metrics),
         (parent.evaluation, fork.evaluation),

@@ -95,7 +95,7 @@ def run_with_fork(
 
 
 def _not_begun(directory: RunDirectory, state: RunState, reason: ExitReason) -> RunStatus:
-    """Leave a run to be continued that was asked to stop before it began."""
+    """Leave a run that was told to stop before it began so that it can continue."""
     status = RunStatus.CANCELLED if reason is ExitReason.CANCELLED else RunStatus.PREEMPTED
     directory.write_state(counted(replace(state, status=status), reason, f"stopped before it began ({reason})"))
     return status

@@ -98,12 +98,12 @@ _PATTERNS: tuple[tuple[ExitReason, re.Pattern[str]], ...] = (
 
 
 def of_text(text: str) -> ExitReason:
-    """The reason that a program's last words give; a crash where they name none."""
+    """The exit reason in a program's last output; a crash if the output names none."""
     return next((reason for reason, pattern in _PATTERNS if pattern.search(text)), ExitReason.CRASH)
 
 
 def of_exception(error: BaseException, log: str = "") -> ExitReason:
-    """Why an attempt ended that raised this.
+    """The exit reason of an attempt that raised this exception.
 
     Args:
         error: what the trainer raised.

@@ -61,7 +61,7 @@ class StateOnDisk:
         return self.end(status, reason, f"stopped by {signal.Signals(number).name}{cause} after step {step}")
 
     def end(self, status: RunStatus, exit_reason: ExitReason | None = None, sentence: str | None = None) -> RunStatus:
-        """Write how the attempt ended; what it leaves the run in."""
+        """Write the end of the attempt; returns the run's status."""
         running = replace(self._state, heartbeat=time.time())
         self._state = ended(running, status, exit_reason, sentence, self._place.goes_on)
         try:
@@ -72,7 +72,7 @@ class StateOnDisk:
 
 
 def begun(before: RunState, lost: ExitReason, total_steps: int, now: float) -> RunState:
-    """The state of a new attempt; an attempt before it that left no word is counted.
+    """The state of a new attempt. An earlier attempt that recorded no end is counted.
 
     Args:
         before: the state on disk.

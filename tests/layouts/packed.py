@@ -1,4 +1,4 @@
-"""Run stores of earlier toolkits as text, a file a store: what their own code wrote, shortened to what is read again.
+"""Run stores of earlier toolkits as text, one file per store: what their code wrote, shortened to what is read again.
 
 `python -m tests.layouts.packed STORE NAME` packs a store; do it with small runs before a layout gets a new number.
 """

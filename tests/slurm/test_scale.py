@@ -113,7 +113,7 @@ def test_a_course_is_what_counting_step_by_step_gives(
 
 @pytest.mark.parametrize(("hours", "save_freq"), [(4, 1), (4, 6), (4, 20), (20, 3), (20, 60), (200, 7)])
 def test_time_to_completion_is_dalys(hours: float, save_freq: int) -> None:
-    """Kills at exponential intervals, spare nodes, no time limit; after a kill a job waits for the old one's lease."""
+    """Kills at exponential intervals, spare nodes, no time limit; after a kill, a job waits for the old one's lease."""
     hazards = Hazards("kills", node_failures=24 / hours, repair_hours=0.001)
     scenario = Scenario(20, PLAIN, Site(40, 8, ROOMY, notice_seconds=0.0), hazards, Choices(save_freq))
     measured = [simulate(scenario, seed)[0].spent.all / 20 / 1000 for seed in range(8)]

@@ -98,6 +98,15 @@ def test_an_engine_that_the_installed_verl_was_not_made_for_is_named() -> None:
     assert set(levels(software.judge_packages(NEEDS, right, pins))) == {Level.OK}
 
 
+def test_a_trl_that_verl_cannot_import_from_is_named_with_the_way_out() -> None:
+    pins = software.pins(metadata.requires("verl") or [])
+    (finding,) = software.judge_trl("1.16.0", pins)
+    assert finding.level is Level.WARN
+    assert {"1.16.0", f"trl{pins['trl']}"} <= set(finding.message.replace(",", "").split())
+    assert "uninstall trl" in finding.fix
+    assert software.judge_trl(str(pins["trl"]).removeprefix("=="), pins) == software.judge_trl(None, pins) == []
+
+
 @pytest.mark.slow
 def test_models_that_load_without_the_package_flash_attn_do_not_ask_for_it() -> None:
     def packages(*typed: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""`qae --help`: a line a command, for commands of other packages too, without importing them."""
+"""`qae --help`: one line per command, for commands of other packages too, without importing them."""
 
 import subprocess
 import sys

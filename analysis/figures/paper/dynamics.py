@@ -13,5 +13,5 @@ CAPTION = (
 
 
 def table(runs: Runs) -> pd.DataFrame:
-    """Three panels, a series an arm."""
+    """Three panels, one series per arm."""
     return tidy.over_steps(runs, (tidy.ENTROPY, tidy.PASS_1, tidy.LENGTH))

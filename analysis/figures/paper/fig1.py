@@ -35,7 +35,7 @@ _LOOKS = {
 
 
 def table(runs: Runs) -> pd.DataFrame:
-    """A panel an arm, a series a quantity."""
+    """One panel per arm, one series per quantity."""
     return tidy.join(
         tidy.rows(str(arm), series, of.curve(runs, arm)) for arm in runs.arms for series, of in _QUANTITIES.items()
     )

@@ -17,7 +17,7 @@ CAPTION = "Unbiased pass@1 and pass@16 on held-out problems, band: 95 % bootstra
 
 
 def table(runs: Runs) -> pd.DataFrame:
-    """Two panels, a series an arm."""
+    """Two panels, one series per arm."""
     return tidy.over_steps(runs, (tidy.PASS_1, tidy.PASS_16))
 
 

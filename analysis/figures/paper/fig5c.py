@@ -30,7 +30,7 @@ _CLASSES = {
 
 
 def table(runs: Runs) -> pd.DataFrame:
-    """A panel an arm, a series a class."""
+    """One panel per arm, one series per class."""
     return tidy.join(
         tidy.rows(str(arm), label, curves.metric_curve(runs, arm, metric))
         for arm in runs.arms

@@ -1,4 +1,4 @@
-"""Painting curves: a panel a quantity, a line an arm."""
+"""Painting curves: one panel per quantity, one line per arm."""
 
 from collections.abc import Collection, Mapping
 

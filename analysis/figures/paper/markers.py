@@ -26,7 +26,7 @@ _BAR = "#009E73"
 
 
 def table(runs: Runs) -> pd.DataFrame:
-    """A panel an arm; bars and line are its series."""
+    """One panel per arm; bars and line are its series."""
     frames = []
     for arm in runs.arms:
         frames.append(tidy.rows(str(arm), MARKERS, curves.summary_over_seeds(_counts(runs, arm))))

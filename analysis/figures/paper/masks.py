@@ -14,7 +14,7 @@ _LOOKS = {HERE: Look(style.ALL, "-", "o"), "": Look(style.NEGATIVE, "-", "D")}
 
 
 def table(runs: Runs) -> pd.DataFrame:
-    """A panel a data set, methods as x."""
+    """One panel per data set, methods as x."""
     by_arm = {arm: tidy.final_pass_at(runs, arm, 1) for arm in runs.arms}
     data_sets = sorted({name for found in by_arm.values() for name in found})
     frames = [

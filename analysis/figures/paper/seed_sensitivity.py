@@ -30,7 +30,7 @@ _DIFFERENCE = "every choice of seeds"
 
 
 def table(runs: Runs) -> pd.DataFrame:
-    """A row a run; and a row a choice of seeds."""
+    """One row per run; and one row per choice of seeds."""
     by_arm = {arm: _by_seed(runs, arm) for arm in (_MEAN, _K4)}
     frames = [
         pd.DataFrame(

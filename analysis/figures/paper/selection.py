@@ -150,14 +150,14 @@ def _twice(twice: Mapping[str, str], drawn: Runs) -> str:
 
 
 def _plainness(record: RunRecord) -> tuple[bool, bool]:
-    """The paper's definition of the quantile first: of two runs with the same arm and seed it is the one drawn."""
+    """Sort key: of two runs with the same arm and seed, the one with the paper's quantile is drawn."""
     of = record.config
     plain = of.get("algorithm.quantile_definition", "inverse_cdf") == "inverse_cdf"
     return (not plain, of.get("algorithm.quantile_on", "score") != "score")
 
 
 def _setting(config: Mapping[str, object], rule: ArmRule) -> frozenset[tuple[str, object]]:
-    """All that must be equal for runs to be compared; what is off or empty is as good as absent."""
+    """All that must be equal for runs to be compared; a setting that is off or empty counts as absent."""
     return frozenset(
         (key, comparable(value))
         for key, value in config.items()

@@ -42,7 +42,7 @@ def table(runs: Runs) -> pd.DataFrame:
 
 
 def paint(data: pd.DataFrame) -> Figure:
-    """A column an arm: levels above, differences below, each row with one scale."""
+    """One column per arm: levels above, differences below, each row with one scale."""
     arms = list(dict.fromkeys(panel.partition(": ")[0] for panel in data["panel"]))
     figure, cells = style.new_figure(2, len(arms), width=max(6.5, 4.4 * len(arms)), height=6.2)
     for row, label in zip(cells, (_LEVEL, _DIFFERENCE), strict=True):

@@ -29,7 +29,7 @@ _THEORY, _BATCHES, _MEASURED = "theory", "batches", "measured"
 
 
 def table(runs: Runs) -> pd.DataFrame:
-    """Theory and batches over p, a series an arm each; and the mean share over K."""
+    """Theory and batches over p, one series per arm each; and the mean share over K."""
     frames = []
     for k, arm in _ARMS.items():
         if arm.name not in runs.arms:

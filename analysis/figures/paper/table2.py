@@ -22,7 +22,7 @@ CAPTION = (
 
 
 def table(runs: Runs) -> pd.DataFrame:
-    """A panel a data set and k, the regularizer as x, the baseline as series."""
+    """One panel per data set and k, the regularizer as x, the baseline as series."""
     frames = []
     for k in (1, 16):
         of_arms = {key: arm.name for key, arm in _ARMS.items() if arm.name in runs.arms}

@@ -1,4 +1,4 @@
-"""The tidy tables that the paper's figures are painted from: a row a point."""
+"""The tidy tables that the paper's figures are painted from: one row per point."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ def join(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def over_steps(runs: Runs, quantities: Sequence[Quantity]) -> pd.DataFrame:
-    """A panel a quantity, a series an arm."""
+    """One panel per quantity, one series per arm."""
     return join(rows(of.label, str(arm), of.curve(runs, arm)) for of in quantities for arm in runs.arms)
 
 

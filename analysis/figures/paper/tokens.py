@@ -41,7 +41,7 @@ def kind(token: str) -> str:
 
 
 def table(runs: Runs) -> pd.DataFrame:
-    """A panel a step, the class as series, the token as x; the most frequent first."""
+    """One panel per step, the class as series, the token as x; the most frequent first."""
     (arm,) = runs.arms
     frames = []
     shares = _shares(runs, arm)
@@ -54,7 +54,7 @@ def table(runs: Runs) -> pd.DataFrame:
 
 
 def paint(data: pd.DataFrame) -> Figure:
-    """A column a step, a row a token."""
+    """One column per step, one row per token."""
     steps = list(data["panel"].unique())
     figure, [axes] = style.new_figure(1, len(steps), width=max(6.5, 3.4 * len(steps)), height=5.6)
     handles = {}

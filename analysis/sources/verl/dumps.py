@@ -1,6 +1,6 @@
 """verl's validation dumps: which samples are right, counted a problem.
 
-verl writes a line a sample with what the reward function returned (``_write_generations``), through json with
+verl writes one line per sample with what the reward function returned (``_write_generations``), through json with
 ``default=str``: numpy's True is the text "True" there, a float32 1.0 the text "1.0", a missing value NaN or null. A
 response is right where its accuracy is 1. Partial credit (an accuracy between 0 and 1) is not right, as in the usual
 pass@k; verl's own mean@n averages it. A sample without a usable accuracy is wrong where others of its data set have
@@ -48,7 +48,7 @@ class _Judged:
     """Which samples of a data set are right.
 
     Attributes:
-        right: a truth a sample.
+        right: one truth per sample.
         by: "acc" or "score".
         unknown: samples without a usable value, which count as wrong.
         partial: samples with partial credit, which count as wrong.

@@ -1,8 +1,8 @@
 """Runs of verl that were not started by us: its file logger's JSONL and its validation dumps.
 
-The logger (``trainer.logger=[file]``, $VERL_FILE_LOGGER_PATH or $VERL_FILE_LOGGER_ROOT) writes a line a step,
+The logger (``trainer.logger=[file]``, $VERL_FILE_LOGGER_PATH or $VERL_FILE_LOGGER_ROOT) writes one line per step,
 ``{"step": 3, "data": {"actor/entropy": …}}`` (verl/utils/tracking.py ``FileLogger``). With
-``trainer.validation_data_dir`` verl writes ``<step>.jsonl`` at each validation, a line a sample with its prompt,
+``trainer.validation_data_dir`` verl writes ``<step>.jsonl`` at each validation, one line per sample with its prompt,
 ground truth and score (verl/trainer/ppo/ray_trainer.py ``_write_generations``); counts a problem come from there.
 """
 

@@ -184,7 +184,7 @@ def _server(api: "wandb.Api") -> str:
 
 def _listing(api: "wandb.Api", path: str, filters: Mapping[str, object] | None) -> "list[Run]":
     api.flush()  # type: ignore[no-untyped-call]  # the client's
-    # Not lazy: configuration and summary come with the listing instead of by a request a run.
+    # Not lazy: configuration and summary come with the listing instead of by one request per run.
     return list(api.runs(path, filters=dict(filters or {}), per_page=_PAGE_OF_RUNS, lazy=False))
 
 

@@ -1,11 +1,15 @@
 """Differences of two methods: the t-tests that they end in, rliable's and statsmodels' numbers, coverage and power."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from analysis.statistics import difference, holm, probability_of_improvement, seeds_needed
@@ -94,6 +98,21 @@ def test_the_probability_of_improvement_is_rliables() -> None:
     assert probability_of_improvement(second, first)[0] == pytest.approx(1 - value)
     assert probability_of_improvement(first, first, paired=True) == pytest.approx((0.5, 0.5, 0.5), abs=0.2)
     assert probability_of_improvement(first + 2, second) == pytest.approx((1.0, 1.0, 1.0))
+
+
+@given(
+    arrays(float, st.integers(1, 7), elements=st.sampled_from([-1.0, 0.0, 0.5, 1.0, math.inf])),
+    arrays(float, st.integers(1, 7), elements=st.sampled_from([-1.0, 0.0, 0.5, 1.0, math.inf])),
+)
+def test_sorting_finds_the_same_pairs_as_comparing_all(first: FloatArray, second: FloatArray) -> None:
+    """One column takes the way of sorting, two equal ones that of all pairs; problems' weights sum to 1."""
+    once = probability_of_improvement(first[:, None], second[:, None], resamples=50)
+    twice = probability_of_improvement(
+        np.stack([first, first], axis=1), np.stack([second, second], axis=1), resamples=50
+    )
+    counted = np.mean([(a > b) + 0.5 * (a == b) for a in first for b in second])
+    assert once == pytest.approx(twice)
+    assert once[0] == pytest.approx(counted)
 
 
 def test_holms_adjustment_is_that_of_statsmodels_and_leaves_gaps_alone() -> None:
