@@ -168,9 +168,7 @@ def _of(total_steps: int) -> str:
 def _evaluated_earlier(rows: Sequence[ArmResult]) -> list[str]:
     """Of which arms pass@k is older than the rest of the row."""
     earlier = [f"{brief(row.arm)} (step {row.evaluated})" for row in rows if 0 <= row.evaluated < row.step]
-    return (
-        [f"pass@k is of an earlier step than the row's, the last evaluation: {', '.join(earlier)}."] if earlier else []
-    )
+    return [f"pass@k is of an evaluation before the row's step in {', '.join(earlier)}."] if earlier else []
 
 
 def last_steps_of(runs: Runs, arm: ArmName) -> "pd.Series[int]":

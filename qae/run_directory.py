@@ -170,6 +170,14 @@ class RunDirectory:
             ValueError: state.json is not one that this version wrote.
         """
         layout.read(self.path)
+        return self.read_state_of_known_layout()
+
+    def read_state_of_known_layout(self) -> RunState:
+        """The same where somebody has asked for the layout.
+
+        Raises:
+            ValueError: state.json is not one that this version wrote.
+        """
         try:
             raw = self.state.read_bytes()
         except FileNotFoundError:

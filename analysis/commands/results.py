@@ -90,7 +90,7 @@ def _nothing_to_show(runs: "Runs", source: str) -> str:
 @click.command(short_help="Differences between arms, with intervals that hold together.")
 @click.argument("sweep", required=False, metavar="[SWEEP|SOURCE]")
 @click.option("--against", metavar="ARM", help="Compare every other arm with this one, by its name in `qae table`.")
-@click.option("--measure", "names", multiple=True, help="pass@4, 'peak entropy', …; several times.")
+@click.option("--measure", "names", multiple=True, help="pass@4, 'peak entropy', …; with commas, or several times.")
 @click.option("--step", type=click.IntRange(min=1), help="Compare at this step (default: the last that both have).")
 @_form_options("per difference")
 @arm_options
@@ -117,6 +117,7 @@ def compare(
 
     selected = choice.choose(sweep, root, rule)
     name, runs = sweep or selected.name, selected.runs
+    names = tuple(part.strip() for typed in names for part in typed.split(","))
     try:
         measures = comparison.measures_of(runs, names)
     except ValueError as error:

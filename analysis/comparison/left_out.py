@@ -35,11 +35,12 @@ def _not_measured(runs: Runs, absent: dict[Pair, list[Measure]], measures: Seque
     for measure in measures:
         arms = dict.fromkeys(arm for pair, lacking in absent.items() if measure in lacking for arm in pair)
         without = [arm for arm in arms if measure.table(runs, arm).empty]
-        if len(without) == len(runs.arms):
-            yield f"{measure.name}: left out, for {_why_not(runs, without, measure)}."
+        reasons = {_why_not(runs, arm, measure) for arm in without}
+        if len(without) == len(runs.arms) and len(reasons) == 1:
+            yield f"{measure.name}: left out, for {reasons.pop()}."
         elif without:
-            named = ", ".join(arm.shown for arm in without)
-            yield f"{measure.name}: left out for {named}: {_why_not(runs, without, measure)}."
+            named = ", ".join(f"{arm.shown} ({_why_not(runs, arm, measure)})" for arm in without)
+            yield f"{measure.name}: left out for {named}."
 
 
 def _not_in_common(runs: Runs, absent: dict[Pair, list[Measure]]) -> Iterator[str]:
@@ -48,15 +49,15 @@ def _not_in_common(runs: Runs, absent: dict[Pair, list[Measure]]) -> Iterator[st
         names = [of.name for of in lacking if not any(of.table(runs, arm).empty for arm in pair)]
         if names:
             yield (
-                f"{_named(pair)}: {', '.join(names)} left out, for there is no step at which all runs that both arms "
-                "are compared in have an evaluation with problems in common."
+                f"{_named(pair)}: {', '.join(names)} left out, for no seed of both arms has a number; a pass@k has to "
+                "be of one step in all their runs, and of the same problems."
             )
 
 
-def _why_not(runs: Runs, arms: Sequence[ArmName], measure: Measure) -> str:
-    samples = [int(counts["n"].min()) for arm in arms if len(counts := runs.counts(arm))]
-    if measure.step is not None and samples:
-        return f"there are {min(samples)} samples a problem"
+def _why_not(runs: Runs, arm: ArmName, measure: Measure) -> str:
+    counts = runs.counts(arm)
+    if measure.step is not None and len(counts):
+        return f"there are {int(counts['n'].min())} samples a problem"
     return f"no run has a finite {measure.logged or measure.name}"
 
 

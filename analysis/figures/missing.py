@@ -15,8 +15,13 @@ def require(runs: Runs, *needed: metrics.Metric) -> None:
         MissingDataError: none has logged one of them.
     """
     for metric in needed:
-        if not runs.has(metric.name):
+        if runs.has(metric.name):
+            continue
+        if len(runs.metrics):
             raise MissingDataError(
-                f"no run has logged {metric.name} yet; `qae status` shows where the runs stand, and "
-                "`python sweep.py -m` starts them"
+                f"no run has logged {metric.name}; runs of the toolkit and of verl with its plug-in do (docs/verl.md)"
             )
+        raise MissingDataError(
+            f"no run has logged {metric.name} yet; `qae status` shows where the runs stand, and `python sweep.py -m` "
+            "starts them"
+        )

@@ -134,7 +134,7 @@ def _read_config(directory: RunDirectory) -> dict[str, object]:
 
 def _read_state(directory: RunDirectory, notes: list[str]) -> RunState:
     try:
-        return directory.read_state()
+        return directory.read_state_of_known_layout()
     except ValueError:
         notes.append(f"Run {directory.run_id}: its state.json cannot be read; it counts as not started.")
         return RunState()

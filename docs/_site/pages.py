@@ -4,15 +4,15 @@ A hook of mkdocs (`mkdocs.yml`); https://www.mkdocs.org/user-guide/configuration
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
-import yaml
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from sweeps.cli import main
+from sweeps.composition import tree
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "sweeps" / "conf"
@@ -73,8 +73,18 @@ def _options(group: Path) -> Iterator[str]:
     for path in sorted(group.glob("*.yaml")):
         text = path.read_text()
         said = " ".join(line.lstrip("# ") for line in _first_comments(text))
-        sets = ", ".join(f"`{key}`" for key in (yaml.safe_load(text) or {}) if key not in ("defaults", "labels"))
+        sets = ", ".join(f"`{key}`" for key in _sets(tree.written(path)))
         yield f"| `{path.stem}` | {_cell(said)} | {sets} |\n"
+
+
+def _sets(content: Mapping[str, object]) -> list[str]:
+    """The keys that a file sets, below the section that all of them are in."""
+    own = {key: value for key, value in content.items() if key not in ("defaults", "labels")}
+    if len(own) == 1:
+        [(section, inner)] = own.items()
+        if isinstance(inner, Mapping) and inner:
+            return [f"{section}.{key}" for key in _sets(inner)]
+    return [key for key, value in own.items() if value != {}]
 
 
 def _first_comments(text: str) -> Iterator[str]:

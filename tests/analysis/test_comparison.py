@@ -168,6 +168,7 @@ def test_fewer_comparisons_can_be_asked_for(tmp_path: Path) -> None:
 def test_any_pass_at_k_and_the_mean_entropy_can_be_asked_for(tmp_path: Path) -> None:
     write_sweep(tmp_path)
     rows = json.loads(run_compare(tmp_path, "--json", "--measure", "pass@3", "--measure", "mean entropy").output)
+    assert rows == json.loads(run_compare(tmp_path, "--json", "--measure", "pass@3, mean entropy").output)
     assert [row["measure"] for row in rows[:2]] == ["pass@3", "mean entropy"]
     runs = run_store.load(tmp_path)
     tables = [comparison.of_pass_at(3).table(runs, arm) for arm in (K4, MEAN)]

@@ -13,7 +13,7 @@ from matplotlib.container import ErrorbarContainer
 
 from analysis import drawing, figures, statistics
 from analysis.figures import panels, style
-from analysis.figures.missing import MissingDataError
+from analysis.figures.missing import MissingDataError, require
 from analysis.report import contents
 from analysis.runs.frames import ArmName, Runs
 from analysis.sources import run_store
@@ -332,3 +332,15 @@ def test_a_long_legend_leaves_the_panels_their_height() -> None:
         return float(axes[0].get_window_extent().height)
 
     assert height(24) == pytest.approx(height(2), rel=0.25)
+
+
+def test_a_metric_that_foreign_runs_do_not_log_is_not_waited_for(tmp_path: Path) -> None:
+    write_run(tmp_path, "a")
+    runs = run_store.load(tmp_path)
+    foreign = replace(runs, metrics=runs.metrics[runs.metrics["name"] == metrics.ENTROPY.name])
+    with pytest.raises(MissingDataError, match=r"docs/verl\.md") as of_foreign:
+        require(foreign, metrics.ENTROPY, metrics.POSITIVE_FRACTION)
+    assert metrics.POSITIVE_FRACTION.name in str(of_foreign.value)
+    assert "qae status" not in str(of_foreign.value)
+    with pytest.raises(MissingDataError, match="qae status"):
+        require(replace(runs, metrics=runs.metrics.iloc[:0]), metrics.ENTROPY)

@@ -13,7 +13,7 @@ from analysis.figures.paper.selection import CLIP_HIGH, FIRST_SEED, REGULARIZERS
 
 OF_ALL = "paper"
 _PACKAGE = "# @package _global_"
-_SOURCE = "# From here on written by `make experiments`, from NEEDS in analysis/figures/paper."
+_SOURCE = "# Written by `make experiments` from NEEDS in analysis/figures/paper."
 _RULES = ("quantile", "pos_mask", "neg_mask", "token_mean")
 _MODELS = {False: "tabular", True: "tabular-larger"}  # by whether the figure is about the larger model
 _Choice = tuple[str, object]  # an axis and its value
@@ -51,14 +51,14 @@ def written(name: str, text: str) -> str:
         "  parts:",
         *_lines(parts),
     ]
-    return "".join(f"{line}\n" for line in (_PACKAGE, *_words(text), _SOURCE, *settings))
+    return "".join(f"{line}\n" for line in (_PACKAGE, *_words(text), "", _SOURCE, *settings))
 
 
 def _words(text: str) -> Iterator[str]:
     for line in text.splitlines():
         if not line.startswith("#"):
             return
-        if line not in (_PACKAGE, _SOURCE):
+        if line != _PACKAGE:
             yield line
 
 
