@@ -18,6 +18,7 @@ endef
 	sweep paper slurm-demo notebooks docs \
 	check test lint format soak fuzz \
 	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics benchmark-growth \
+	benchmark-submit benchmark-report benchmark-tabular bench \
 	scale guard-table advice-table licences
 
 help:
@@ -115,6 +116,13 @@ benchmark-loading: setup ## loading offline W&B files against the SDK's old read
 benchmark-search: setup ## a search of K against the grid on the embedded task (about 20 minutes on 2 idle cores)
 	$(BIN)/python -m benchmarks.search --check
 
+benchmark-submit: setup ## submitting 1,000 runs to a local Slurm against hydra-submitit-launcher (as root on Debian)
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/submitit-launcher
+	$(UV) pip install --quiet --python .venv/submitit-launcher/bin/python hydra-submitit-launcher==1.2.0 hydra-core==1.3.8 submitit==1.5.4
+	slurm/local_cluster.sh up
+	eval "$$(slurm/local_cluster.sh env)" && $(BIN)/python -m benchmarks.submit --python .venv/submitit-launcher/bin/python
+	slurm/local_cluster.sh down
+
 benchmark-growth: setup ## processor's seconds of commands at 10 to 10,000 runs (about 15 minutes on one core)
 	$(BIN)/python -m benchmarks.growth
 
@@ -122,6 +130,15 @@ benchmark-statistics: setup ## intervals of aggregates against rliable's
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/rliable
 	$(UV) pip install --quiet --python .venv/rliable/bin/python rliable==1.2.0 pandas==2.3.3
 	$(BIN)/python -m benchmarks.statistics --python .venv/rliable/bin/python
+
+benchmark-report: setup ## processor's seconds of `qae report`, with an empty cache and a full one
+	$(BIN)/python -m benchmarks.report
+
+benchmark-tabular: setup ## processor's seconds of 60 steps of the tabular policy
+	$(BIN)/python -m benchmarks.tabular
+
+bench: setup ## every comparison in one run, into docs/performance.md; BENCH="advantage plan" only prints those
+	$(BIN)/python -m benchmarks.bench $(BENCH)
 
 scale: setup ## simulate sweeps on a cluster of thousands of GPUs for docs/scale.md (about 6 minutes on one core)
 	$(BIN)/python -m benchmarks.scale
