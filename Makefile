@@ -18,7 +18,7 @@ endef
 	sweep paper slurm-demo notebooks docs \
 	check test lint format soak fuzz \
 	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics benchmark-growth \
-	benchmark-submit \
+	benchmark-submit benchmark-report benchmark-tabular bench \
 	scale guard-table advice-table licences experiments vulnerabilities
 
 help:
@@ -141,6 +141,15 @@ benchmark-statistics: setup ## intervals of aggregates against rliable's
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/rliable
 	$(UV) pip install --quiet --python .venv/rliable/bin/python rliable==1.2.0 pandas==2.3.3
 	$(BIN)/python -m benchmarks.statistics --python .venv/rliable/bin/python
+
+benchmark-report: setup ## processor's seconds of `qae report`, with an empty cache and a full one
+	$(BIN)/python -m benchmarks.report
+
+benchmark-tabular: setup ## processor's seconds of 60 steps of the tabular policy
+	$(BIN)/python -m benchmarks.tabular
+
+bench: setup ## every comparison in one run, into docs/performance.md; BENCH="advantage plan" only prints those
+	$(BIN)/python -m benchmarks.bench $(BENCH)
 
 scale: setup ## simulate sweeps on a cluster of thousands of GPUs for docs/scale.md (about 6 minutes on one core)
 	$(BIN)/python -m benchmarks.scale

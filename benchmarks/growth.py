@@ -76,10 +76,10 @@ def write_store(root: Path, size: int) -> None:
     write_manifest(root, "all", ids)
 
 
-def processor_seconds(command: Sequence[str]) -> float:
-    """Of a command of this Python in the checkout, its children's too."""
+def processor_seconds(command: Sequence[str], cache: str | None = None) -> float:
+    """Of a command of this Python in the checkout, its children's too; without a cache it gets an empty one."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    environment = {**os.environ, "QAE_CACHE": tempfile.mkdtemp()}
+    environment = {**os.environ, "QAE_CACHE": cache or tempfile.mkdtemp()}
     words = [sys.executable, *command]
     ended = subprocess.run(words, check=False, cwd=ROOT, stdout=subprocess.DEVNULL, env=environment)  # noqa: S603
     assert ended.returncode in (0, 1), command  # 1: the audit finds that nothing was trained here

@@ -26,6 +26,8 @@ import orjson
 import pandas as pd
 
 from analysis import sources
+from benchmarks import record
+from benchmarks.record import Record
 
 COLD_TARGET, CACHED_TARGET = 3.0, 50.0
 _RECIPE = Path(__file__).with_name("loading_datastore.py")
@@ -94,8 +96,29 @@ def main() -> int:
     for name, load, target in (("cold", cold, COLD_TARGET), ("from cache", warm, CACHED_TARGET)):
         clock, processor = old.seconds / load.seconds, old.processor / load.processor
         print(f"{name:18s}{clock:7.1f}x on the clock, {processor:7.1f}x of processor (target {target:g}x)")
+    record.write(
+        _records(
+            cold, [load.seconds for load in cached], old, f"{len(files)} offline W&B runs x {arguments.steps:,} steps"
+        )
+    )
     missed = old.seconds / cold.seconds < COLD_TARGET or old.seconds / warm.seconds < CACHED_TARGET
     return int(arguments.check and missed)
+
+
+def _records(cold: Load, cached: list[float], old: Load, what: str) -> list[Record]:
+    def of(name: str, seconds: list[float], goal: float) -> Record:
+        return Record(
+            name=f"loading {what}, {name}",
+            ours=statistics.median(seconds),
+            unit="s",
+            against="DataStore of wandb 0.27",
+            theirs=old.seconds,
+            ratios=tuple(old.seconds / each for each in seconds),
+            goal=goal,
+            note="the old reader was timed once",
+        )
+
+    return [of("cold", [cold.seconds], COLD_TARGET), of("from the cache", cached, CACHED_TARGET)]
 
 
 def _show(name: str, load: Load, remark: str) -> None:

@@ -6,12 +6,17 @@ measured on fewer jobs, with the start of the program taken off, and extrapolate
 """
 
 import argparse
+import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks import record
+from benchmarks.record import Record
 from sweeps.composition.tree import TREE
 
 ROOT = Path(__file__).parents[1]
@@ -30,29 +35,54 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=1000, help="runs of the plan (a multiple of 5)")
     parser.add_argument("--hydra-jobs", type=int, default=50, help="jobs of Hydra's multirun (a multiple of 5)")
+    parser.add_argument("--repetitions", type=int, default=3, help="warm ones, after a cold start")
     options = parser.parse_args()
     for model in ("tiny", "qwen3-8b-base"):
-        with tempfile.TemporaryDirectory() as folder:
-            ours = _ours(model, options.runs, Path(folder))
-            start = _hydras(model, 5, Path(folder))
-            several = _hydras(model, 5 + options.hydra_jobs, Path(folder))
-        each = (several - start) / options.hydra_jobs
-        whole = start + each * (options.runs - 5)
-        print(
-            f"{model}: {options.runs} runs planned in {ours:.1f} s ({1000 * ours / options.runs:.1f} ms a run); "
-            f"Hydra alone {1000 * each:.0f} ms a job, about {whole:.0f} s for as many: {whole / ours:.0f}x"
-        )
+        cold = [_timed(model, options.runs, options.hydra_jobs, cold=True)]
+        warm = [_timed(model, options.runs, options.hydra_jobs, cold=False) for _ in range(options.repetitions)]
+        record.write(_record(model, options.runs, *case) for case in (("cold", cold), ("warm", warm)))
 
 
-def _ours(model: str, runs: int, folder: Path) -> float:
+def _timed(model: str, runs: int, hydra_jobs: int, *, cold: bool) -> tuple[float, float]:
+    """Seconds of ours and of Hydra's for as many; cold: no bytecode and no cache of ours is there yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        fresh = {name: str(place / name) for name in ("PYTHONPYCACHEPREFIX", "QAE_CACHE")} if cold else {}
+        ours = _ours(model, runs, place, fresh)
+        fresh = {name: f"{value}-hydra" for name, value in fresh.items()}
+        start = _hydras(model, 5, place, fresh)
+        few, several = (_hydras(model, jobs, place, {}) for jobs in (5, 5 + hydra_jobs))
+        each = (several - few) / hydra_jobs
+    whole = start + each * (runs - 5)
+    print(
+        f"{model}, {'cold' if cold else 'warm'}: {runs} runs planned in {ours:.1f} s; "
+        f"Hydra alone {1000 * each:.0f} ms a job, about {whole:.0f} s for as many: {whole / ours:.0f}x",
+        flush=True,
+    )
+    return ours, whole
+
+
+def _record(model: str, runs: int, name: str, seconds: list[tuple[float, float]]) -> Record:
+    return Record(
+        name=f"planning {runs:,} runs of {model}, {name}",
+        ours=statistics.median(ours for ours, _ in seconds),
+        unit="s",
+        against="Hydra's own multirun",
+        theirs=statistics.median(theirs for _, theirs in seconds),
+        ratios=tuple(theirs / ours for ours, theirs in seconds),
+        note="Hydra's scaled from fewer jobs",
+    )
+
+
+def _ours(model: str, runs: int, folder: Path, variables: Mapping[str, str]) -> float:
     more = ("sweep.dry_run=true", "tracking=none", f"sweep.root={folder / 'runs'}")
-    return _seconds([str(ROOT / "sweep.py"), "-m", *_sweep(model, runs), *more], folder)
+    return _seconds([str(ROOT / "sweep.py"), "-m", *_sweep(model, runs), *more], folder, variables)
 
 
-def _hydras(model: str, jobs: int, folder: Path) -> float:
+def _hydras(model: str, jobs: int, folder: Path, variables: Mapping[str, str]) -> float:
     app = folder / "app.py"
     app.write_text(_APP)
-    return _seconds([str(app), "-m", *_BASIC, *_sweep(model, jobs)], folder)
+    return _seconds([str(app), "-m", *_BASIC, *_sweep(model, jobs)], folder, variables)
 
 
 def _sweep(model: str, runs: int) -> list[str]:
@@ -60,9 +90,10 @@ def _sweep(model: str, runs: int) -> list[str]:
     return [f"model={model}", f"seed={seeds}", f"algorithm.quantile_k={','.join(map(str, _K))}"]
 
 
-def _seconds(arguments: list[str], folder: Path) -> float:
-    begin = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], check=True, cwd=folder, stdout=subprocess.DEVNULL)  # noqa: S603
+def _seconds(arguments: list[str], folder: Path, variables: Mapping[str, str]) -> float:
+    begin, environment = time.perf_counter(), {**os.environ, **variables}
+    command = [sys.executable, *arguments]
+    subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, env=environment)  # noqa: S603
     return time.perf_counter() - begin
 
 

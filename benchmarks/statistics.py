@@ -26,6 +26,8 @@ import numpy as np
 
 from analysis.statistics import Aggregate, Estimate, aggregate_intervals
 from analysis.statistics.intervals import FloatArray
+from benchmarks import record
+from benchmarks.record import Record
 
 WANTED = (Aggregate.IQM, Aggregate.MEAN, Aggregate.MEDIAN)
 # Ends of two honest intervals differ by the noise of their resamples, at 2,000 of them some hundredths of the width.
@@ -117,6 +119,19 @@ def compare(size: Size, python: str, repetitions: int) -> bool:
     print(
         f"ratio {ratio:.1f}x, to reach {size.target:g}x (of the processor {cpu_ratio:.1f}x); ends of intervals differ "
         f"by at most {apart:.1%} of a width, the aggregates are equal"
+    )
+    record.write(
+        [
+            Record(
+                name=f"intervals of IQM, mean and median, {size.runs} runs x {size.tasks} tasks",
+                ours=1e3 * median(timings["ours"]).elapsed,
+                unit="ms",
+                against=f"rliable {theirs.version}",
+                theirs=1e3 * median(timings["rliable"]).elapsed,
+                ratios=tuple(t.elapsed / o.elapsed for t, o in zip(timings["rliable"], timings["ours"], strict=True)),
+                goal=size.target,
+            )
+        ]
     )
     return ratio >= size.target
 
