@@ -49,6 +49,16 @@ TINY_QUICK = (
     "data.gen_batch_size=16",
     *_SHORT,
 )
+# With it, responses that have a form: 14 tokens for right ones, 17 for wrong ones.
+TINY_FORM = (
+    "tiny.task.pretrain_operations=[2,2]",
+    "tiny.task.operations=[2,2]",
+    "tiny.task.redo_wrong=0",
+    "tiny.task.redo_right=0",
+    "tiny.task.style_tokens=2",
+    "tiny.task.failure_tokens=3",
+    "data.max_response_length=18",
+)
 
 
 def embedded_mapping(*overrides: str, groups: Sequence[str] = ()) -> dict[str, object]:

@@ -15,4 +15,4 @@ class TinyConfig(EmbeddedConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        limits.check(self.tiny)
+        limits.check(self.tiny, self.data.max_response_length)

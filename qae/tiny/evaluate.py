@@ -1,5 +1,7 @@
 """Evaluation on held-out problems: counts for every problem, from which every pass@k and interval comes."""
 
+from functools import partial
+
 import torch
 
 from qae.embedded.seeding import Purpose, torch_generator
@@ -24,6 +26,7 @@ def evaluate(
     validation, vocabulary = config.rollout.val_kwargs, arithmetic.vocabulary
     results: list[ProblemResult] = []
     for part, (name, problems) in enumerate(evaluation_sets.items()):
+        answer_B = torch.from_numpy(problems.answer_P).repeat_interleave(validation.n)
         responses = sample(
             model,
             torch.from_numpy(problems.prompt_P_S),
@@ -34,8 +37,9 @@ def evaluate(
             temperature=validation.temperature,
             top_p=validation.top_p,
             generator=torch_generator(config.seed, Purpose.EVALUATION, step, part),
+            form=arithmetic.form,
+            verdict=partial(arithmetic.verdict, answer_B=answer_B),
         )
-        answer_B = torch.from_numpy(problems.answer_P).repeat_interleave(validation.n)
         right_P = arithmetic.verify(responses.ids_B_T, answer_B).view(-1, validation.n).sum(1)
         length_P = responses.mask_B_T.sum(1).view(-1, validation.n).mean(1)
         results += [

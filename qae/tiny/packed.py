@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from qae.tiny.form import Form
 from qae.tiny.model import Transformer
 
 # Attention pads responses to the longest of so many; fewer would be more and smaller products.
@@ -13,7 +14,12 @@ _ROWS_TOGETHER = 16
 
 
 def log_probabilities(
-    model: Transformer, prompt_P_S: Tensor, ids_B_T: Tensor, mask_B_T: Tensor, temperature: float
+    model: Transformer,
+    prompt_P_S: Tensor,
+    ids_B_T: Tensor,
+    mask_B_T: Tensor,
+    temperature: float,
+    form: Form | None = None,
 ) -> Tensor:
     """Log-probability of each response token, with its gradient.
 
@@ -26,6 +32,7 @@ def log_probabilities(
         ids_B_T: response ids, int64 (prompts * group, tokens); those of a prompt are adjacent.
         mask_B_T: above 0 where a log-probability is wanted, float32.
         temperature: of the sampling distribution.
+        form: what was possible at each position; without it every token was.
 
     Returns:
         nats, float32 (prompts * group, tokens); 0 behind the last wanted token of a response.
@@ -39,7 +46,11 @@ def log_probabilities(
     x_N_W = model.residual(ids_N, packing.positions(), [packing.attend] * model.config.layers)
     of_prompts, of_responses = x_N_W.split([prompts * length, len(slot_R)])
     last_P_W = of_prompts.view(prompts, length, -1)[:, -1]
-    logits = model.logits(torch.cat([last_P_W.repeat_interleave(responses // prompts, 0), of_responses])) / temperature
+    logits = model.logits(torch.cat([last_P_W.repeat_interleave(responses // prompts, 0), of_responses]))
+    if form is not None:
+        position_N = torch.cat([slot_R.new_zeros(responses), *(part.token_R + 1 for part in packing.parts)])
+        logits = logits + form.bias_T_V[position_N]
+    logits = logits / temperature
     wanted = torch.cat([ids_B_T[:, 0], ids_B_T[:, 1:].flatten()[slot_R]])
     first_B, later_R = (-F.cross_entropy(logits, wanted, reduction="none")).split([responses, len(slot_R)])
     later = later_R.new_zeros(later_B_T.numel()).index_copy(0, slot_R, later_R)

@@ -95,6 +95,7 @@ class TinyPolicy:
             part.ids_B_T[:, :length],
             mask_B_T,
             self._config.rollout.temperature,
+            self._arithmetic.form,
         )
         return self._loss(
             old_log_prob=part.old_log_prob_B_T[:, :length],

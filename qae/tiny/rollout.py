@@ -1,5 +1,7 @@
 """The transformer's rollout batch: problems, responses and the verifier's rewards."""
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -31,9 +33,10 @@ class Rollouts:
     def _generated(self, model: Transformer, step: int, part: int) -> Generated:
         problems = self._problems(step, part)
         prompt_P_S = torch.from_numpy(problems.prompt_P_S)
-        responses = self._sample(model, prompt_P_S, step, part)
         n = self._config.rollout.n
-        right_B = self._arithmetic.verify(responses.ids_B_T, torch.from_numpy(problems.answer_P).repeat_interleave(n))
+        answer_B = torch.from_numpy(problems.answer_P).repeat_interleave(n)
+        responses = self._sample(model, prompt_P_S, answer_B, step, part)
+        right_B = self._arithmetic.verify(responses.ids_B_T, answer_B)
         score_B = noisy(right_B, self._config, step, part)
         return Generated(prompt_P_S.repeat_interleave(n, 0), responses, score_B)
 
@@ -45,7 +48,7 @@ class Rollouts:
         allowed = [row for row, key in enumerate(problems.fingerprints()) if key not in self._held_out]
         return problems.take(np.array(allowed[:size]))
 
-    def _sample(self, model: Transformer, prompt_P_S: Tensor, step: int, part: int) -> Responses:
+    def _sample(self, model: Transformer, prompt_P_S: Tensor, answer_B: Tensor, step: int, part: int) -> Responses:
         vocabulary, rollout = self._arithmetic.vocabulary, self._config.rollout
         return sample(
             model,
@@ -57,4 +60,6 @@ class Rollouts:
             temperature=rollout.temperature,
             top_p=rollout.top_p,
             generator=torch_generator(self._config.seed, Purpose.SAMPLING, step, part),
+            form=self._arithmetic.form,
+            verdict=partial(self._arithmetic.verdict, answer_B=answer_B),
         )

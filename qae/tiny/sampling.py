@@ -1,14 +1,20 @@
 """Sampling responses: one prefill a prompt, then token by token for the whole batch from the key-value cache."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from qae.embedded.batch import Responses
 from qae.tiny.decoding import Decoder
+from qae.tiny.form import Form
 from qae.tiny.model import Transformer
 
 # Dropping finished rows copies the caches, so it waits until this share of them is finished.
 _COMPACT_BELOW = 0.75
+
+# A draw of 0 would take the first token of the vocabulary, possible or not.
+_ABOVE_0 = 2.0**-25
 
 
 @torch.inference_mode()
@@ -23,6 +29,8 @@ def sample(
     temperature: float,
     top_p: float,
     generator: torch.Generator,
+    form: Form | None = None,
+    verdict: Callable[[Tensor], Tensor] | None = None,
 ) -> Responses:
     """Sample n responses a prompt.
 
@@ -36,6 +44,9 @@ def sample(
         temperature: of the sampling distribution, above 0.
         top_p: nucleus; 1.0 samples from the whole distribution.
         generator: source of the draws.
+        form: what is possible at each position; without it every token is.
+        verdict: the verifier's word for each response, int64 (responses,), from their ids; a form needs it. The
+            mask is 0 there.
 
     Returns:
         prompts * n responses.
@@ -47,19 +58,26 @@ def sample(
     log_prob_B_T, entropy_B_T, mask_B_T = torch.zeros(3, batch, tokens).unbind()
     # Drawn up front, so that what a row draws does not depend on when others finish.
     uniform_B_T = torch.rand(batch, tokens, generator=generator)
+    if form is not None:
+        uniform_B_T.clamp_(min=_ABOVE_0)
     rows = torch.arange(batch)
     alive = torch.ones(batch, dtype=torch.bool)
     for t in range(tokens):
+        if form is not None:
+            logits = logits + form.bias_T_V[t]
         policy = torch.log_softmax(logits / temperature, -1)
         entropy = -(policy.exp() * policy).sum(-1)
         sampling = policy if top_p == 1 else _nucleus(policy, top_p)
         cumulative = sampling.exp().cumsum(-1)
         token = (cumulative < uniform_B_T[rows, t, None] * cumulative[:, -1:]).sum(-1)
         written = rows[alive]
+        if form is not None and verdict is not None and t == form.verdict_at:
+            token = verdict(ids_B_T)[rows]
+        else:
+            log_prob_B_T[written, t] = sampling.gather(1, token[:, None])[alive, 0]
+            entropy_B_T[written, t] = entropy[alive]
+            mask_B_T[written, t] = 1.0
         ids_B_T[written, t] = token[alive]
-        log_prob_B_T[written, t] = sampling.gather(1, token[:, None])[alive, 0]
-        entropy_B_T[written, t] = entropy[alive]
-        mask_B_T[written, t] = 1.0
         alive &= token != end
         left = int(alive.sum())
         if left == 0 or t == tokens - 1:

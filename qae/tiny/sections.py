@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass
 class Task:
-    """Chained modular arithmetic and the teacher that solves it imperfectly; see `qae.tiny.task`."""
+    """Chained modular arithmetic and the teacher that solves it imperfectly; see `qae.tiny.task`.
+
+    The keys with a default are those of `model=tiny-failures`; with the defaults responses have no form.
+    """
 
     modulus: int
     pretrain_operations: list[int]
@@ -18,6 +21,9 @@ class Task:
     redo_right: float
     evaluation_problems: int
     seed: int
+    zipf_exponent: float = 1.0
+    style_tokens: int = 0
+    failure_tokens: int = 0
 
 
 @dataclass

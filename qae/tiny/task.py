@@ -7,6 +7,10 @@ A prompt is ``7+5*3-8=``. A response works through it, one step an operation: a 
 The teacher of the supervised start knows each fact ``(op, a, b)`` with a reliability of its own, drawn from a
 Beta distribution, and otherwise has a favourite mistake. So problems differ in how often the start solves
 them, and reinforcement learning has something to find out.
+
+With `style_tokens` responses have a form: so many fillers before each step, no step done again, and behind the answer
+the verifier's word. It is the end of a right response. A wrong one is told ``no`` and goes on for `failure_tokens` more
+fillers. So lengths are no habit that training could change.
 """
 
 import random
@@ -17,6 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from qae.tiny.form import Form
 from qae.tiny.sections import Task
 
 _WORDS = (
@@ -56,7 +61,7 @@ class Problems:
 
 
 class Vocabulary:
-    """Tokens and their ids: ``. $ = # wait``, digits, operators, filler words."""
+    """Tokens and their ids: ``. $ = # wait``, digits, operators, filler words, ``no`` where responses have a form."""
 
     def __init__(self, task: Task) -> None:
         digits = [np.base_repr(value, 36).lower() for value in range(task.modulus)]
@@ -66,6 +71,10 @@ class Vocabulary:
         self.first_digit = 5
         self.first_operator = 5 + task.modulus
         self.first_marker = self.first_operator + len(OPERATORS)
+        self.markers = range(self.first_marker, self.first_marker + task.markers)
+        self.no = self.markers.stop
+        if task.style_tokens:
+            self.tokens.append("no")
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -85,9 +94,9 @@ class ChainedArithmetic:
         self.facts = np.stack([left + right, left - right, left * right]) % task.modulus
         self.reliability = generator.beta(*task.reliability, size=self.facts.shape)
         self.mistakes = (self.facts + generator.integers(1, task.modulus, self.facts.shape)) % task.modulus
-        weights = 1 / (np.arange(task.markers) + 1.0)
-        self._marker_ids = range(self.vocabulary.first_marker, len(self.vocabulary))
+        weights = (np.arange(task.markers) + 1.0) ** -task.zipf_exponent
         self._marker_weights = list(np.cumsum(weights))
+        self.form = self._form() if task.style_tokens else None
 
     def draw(self, count: int, operations: tuple[int, int], generator: np.random.Generator) -> Problems:
         """Draw problems whose number of operations is uniform in the closed interval `operations`."""
@@ -135,12 +144,12 @@ class ChainedArithmetic:
     def solve(self, operands: IntArray, operators: IntArray, generator: random.Random) -> list[int]:
         """The teacher's response to one problem: token ids, end token included."""
         v, c = self.vocabulary, self.config
-        value = int(operands[0])
+        value = right_value = int(operands[0])
         response: list[int] = []
         for operator, operand in zip(operators.tolist(), operands[1:].tolist(), strict=True):
             if operator < 0:
                 break
-            response += self._markers(generator)
+            response += self._markers(c.style_tokens or self._run_length(generator), generator)
             while True:
                 result = self._recall(operator, value, operand, generator)
                 response += [
@@ -153,14 +162,27 @@ class ChainedArithmetic:
                 if generator.random() >= (c.redo_right if right else c.redo_wrong):
                     break
                 response.append(v.wait)
-            value = result
-        return [*response, v.answer, v.first_digit + value, v.end]
+            value, right_value = result, int(self.facts[operator, right_value, operand])
+        response += [v.answer, v.first_digit + value]
+        if self.form is not None and value != right_value:
+            return [*response, v.no, *self._markers(c.failure_tokens, generator)]
+        return [*response, v.end]
 
-    def _markers(self, generator: random.Random) -> list[int]:
+    def _form(self) -> Form:
+        v, c = self.vocabulary, self.config
+        digit, operator = range(v.first_digit, v.first_operator), range(v.first_operator, v.first_marker)
+        step = [*[v.markers] * c.style_tokens, digit, operator, digit, digit]
+        answered = [*step * c.operations[0], [v.answer], digit]
+        return Form.of([*answered, [], *[v.markers] * c.failure_tokens], len(v), len(answered))
+
+    def _markers(self, count: int, generator: random.Random) -> list[int]:
+        return generator.choices(self.vocabulary.markers, cum_weights=self._marker_weights, k=count)
+
+    def _run_length(self, generator: random.Random) -> int:
         count = 1
         while generator.random() < self.config.marker_repeat:
             count += 1
-        return generator.choices(self._marker_ids, cum_weights=self._marker_weights, k=count)
+        return count
 
     def _recall(self, operator: int, left: int, right: int, generator: random.Random) -> int:
         if generator.random() < self.reliability[operator, left, right]:
@@ -172,6 +194,8 @@ class ChainedArithmetic:
     def verify(self, response_B_T: Tensor, answer_B: Tensor) -> Tensor:
         """Reward 1.0 for a response that ends in ``# answer $`` with the right answer and one ``#``, else 0.0.
 
+        Where responses have a form it is enough to look at the answer's position.
+
         Args:
             response_B_T: token ids, int64 (batch, tokens), padded after the end token.
             answer_B: right digits, int64 (batch,).
@@ -180,6 +204,8 @@ class ChainedArithmetic:
             float32 (batch,).
         """
         v = self.vocabulary
+        if self.form is not None:
+            return (response_B_T[:, self.form.verdict_at - 1] == v.first_digit + answer_B).float()
         ended = response_B_T == v.end
         end_B = ended.int().argmax(1)
         rows = torch.arange(len(response_B_T))
@@ -193,3 +219,8 @@ class ChainedArithmetic:
             & ((response_B_T == v.answer).sum(1) == 1)
         )
         return right.float()
+
+    def verdict(self, response_B_T: Tensor, answer_B: Tensor) -> Tensor:
+        """The verifier's word behind each answer, int64 (batch,): the end token, or ``no`` where it is wrong."""
+        v = self.vocabulary
+        return torch.where(self.verify(response_B_T, answer_B) > 0, v.end, v.no)

@@ -19,5 +19,5 @@ def high_entropy_tokens(responses: Responses, vocabulary: Vocabulary) -> list[Hi
 def marker_counts(responses: Responses, vocabulary: Vocabulary) -> dict[str, int]:
     """How often each marker word was sampled: ``wait``, which does a step again, and the fillers."""
     counts = torch.bincount(responses.ids_B_T.flatten(), minlength=len(vocabulary)).tolist()
-    markers = [vocabulary.wait, *range(vocabulary.first_marker, len(vocabulary))]
+    markers = [vocabulary.wait, *vocabulary.markers]
     return {vocabulary.tokens[token]: counts[token] for token in markers}

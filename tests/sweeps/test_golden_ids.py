@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 GOLDEN = Path(__file__).parent / "golden_ids.json"
 _LR = "actor_rollout_ref.actor.optim.lr"
 _OF_VERL = ("qwen3-8b-base", "qwen3-14b-base", "qwen2.5-32b", "qwen3-30b-a3b-base", "qwen3-random-tiny")
-_OF_THE_EMBEDDED = ("tabular", "tabular-larger", "tiny", "tiny-wide")
+_OF_THE_EMBEDDED = ("tabular", "tabular-larger", "tiny", "tiny-wide", "tiny-failures")
 _REGULARIZERS = ("clip_higher", "clip_symmetric", "clip_off", "clip_cov", "kl_cov", "gspo", "sapo", "dro")
 
 

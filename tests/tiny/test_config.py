@@ -4,7 +4,7 @@ import pytest
 
 from qae.errors import ConfigError
 from qae.tiny.config import TinyConfig
-from tests.configs import tiny_mapping
+from tests.configs import embedded_mapping, tiny_mapping
 
 
 @pytest.mark.slow
@@ -34,6 +34,29 @@ from tests.configs import tiny_mapping
 def test_a_wrong_value_is_one_sentence_naming_the_key(override: str, key: str, says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         TinyConfig.from_mapping(tiny_mapping(override))
+    message = str(caught.value)
+    assert key in message
+    assert says in message
+    assert "\n" not in message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("override", "key", "says"),
+    [
+        ("tiny.task.operations=[2,3]", "tiny.task.operations", "[2, 2]"),
+        ("tiny.task.pretrain_operations=[1,2]", "tiny.task.pretrain_operations", "[2, 2]"),
+        ("tiny.task.redo_wrong=0.3", "tiny.task.redo_wrong", "give 0"),
+        ("tiny.task.style_tokens=4", "data.max_response_length", "29"),
+        ("data.max_response_length=48", "data.max_response_length", "27"),
+        ("tiny.task.style_tokens=0", "tiny.task.failure_tokens", "tiny.task.style_tokens above 0"),
+        ("tiny.task.failure_tokens=-1", "tiny.task.failure_tokens", "at least 0"),
+        ("tiny.task.zipf_exponent=-1.0", "tiny.task.zipf_exponent", "at least 0"),
+    ],
+)
+def test_a_wrong_value_of_a_form_is_one_sentence_naming_the_key(override: str, key: str, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        TinyConfig.from_mapping(embedded_mapping(override, groups=["model=tiny-failures"]))
     message = str(caught.value)
     assert key in message
     assert says in message

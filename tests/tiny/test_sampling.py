@@ -21,10 +21,13 @@ def model() -> Transformer:
     return transformer
 
 
-def draw(model: Transformer, prompts: Tensor, n: int, seed: int = 0, **options: float) -> Responses:
-    settings = {"temperature": 1.0, "top_p": 1.0, **options}
+def draw(
+    model: Transformer, prompts: Tensor, n: int, seed: int = 0, *, temperature: float = 1.0, top_p: float = 1.0
+) -> Responses:
     generator = torch.Generator().manual_seed(seed)
-    return sample(model, prompts, n, TOKENS, pad=PAD, end=END, generator=generator, **settings)
+    return sample(
+        model, prompts, n, TOKENS, pad=PAD, end=END, temperature=temperature, top_p=top_p, generator=generator
+    )
 
 
 def prompts(count: int) -> Tensor:

@@ -14,7 +14,7 @@ from qae.run_directory import RunDirectory, read_evaluations, read_metrics
 from qae.tiny.config import TinyConfig
 from qae.tiny.train import train
 from tests import processes
-from tests.configs import TINY_QUICK, tiny_mapping
+from tests.configs import TINY_FORM, TINY_QUICK, tiny_mapping
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -176,6 +176,14 @@ def test_random_rewards_are_random_and_the_evaluation_is_not(cache: Path, tmp_pa
     lines, _, _ = numbers(tmp_path / "r")
     scores = [number(line, metrics.SCORE_GENERATED_MEAN.name) for line in lines[1:]]
     assert sum(scores) / len(scores) == pytest.approx(0.3, abs=0.08)
+
+
+def test_responses_with_a_form_are_the_same_after_a_kill(cache: Path, tmp_path: Path) -> None:
+    run(tmp_path / "whole", cache, *TINY_FORM)
+    process = start(tmp_path / "killed", cache, *TINY_FORM)
+    processes.kill_after(process, "3")
+    assert run(tmp_path / "killed", cache, *TINY_FORM) == 6
+    assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
 
 
 def test_clip_cov_draws_the_same_after_a_kill(cache: Path, tmp_path: Path) -> None:
