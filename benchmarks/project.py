@@ -16,8 +16,8 @@ import numpy as np
 
 from analysis.runs.frames import Runs
 from analysis.sources.wandb import api as wandb_api
-from tests.analysis.wandb_runs import ENTITY
-from tests.analysis.wandb_server import WandbServer
+from tests.analysis.wandb.runs import ENTITY
+from tests.analysis.wandb.server import WandbServer
 
 PROJECT = "big"
 _GONE_ON, _NEW_STEPS = 20, 10

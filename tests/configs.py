@@ -1,11 +1,11 @@
 """Composed configurations for tests: the real tree with overrides, and runs that take a moment."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from sweeps.app import compose_run
+from tests import ROOT
 
-TREE = Path(__file__).parents[1] / "sweeps" / "conf"
+TREE = ROOT / "sweeps" / "conf"
 
 _SHORT = (
     "actor_rollout_ref.actor.ppo_mini_batch_size=2",

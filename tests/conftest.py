@@ -24,8 +24,8 @@ _SLURM = "tests/slurm/"
 # Files that compose every experiment, which one process does once.
 _EXPERIMENTS = (
     "tests/sweeps/test_golden_ids.py",
-    "tests/analysis/test_identity.py",
-    "tests/analysis/test_paper_figures.py",
+    "tests/analysis/runs/test_identity.py",
+    "tests/analysis/figures/test_paper_figures.py",
 )
 
 torch.set_num_threads(1)

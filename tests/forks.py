@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 SWEEP = "sweep:main"
 QAE = "sweeps.cli:main"
 # What each program imports once it knows its arguments.

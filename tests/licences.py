@@ -2,9 +2,9 @@
 
 import re
 from importlib import metadata
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 PAGE = ROOT / "docs" / "licences.md"
 LOCK = ROOT / "requirements.lock"
 # Those that ask for their text to be kept, MPL for changes of its own files too.

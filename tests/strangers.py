@@ -7,7 +7,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests import ROOT
+
 _NUMBER = 54321
 # Root is bound by no permission, so it becomes the stranger; anybody else is bound by `read_only` alone.
 _BECOME = (

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from qae.metrics import METRICS
+from tests import ROOT
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 CONF = ROOT / "sweeps" / "conf"
 # A path in backticks: has a folder or a suffix that our files have, and no space, wildcard or placeholder.

@@ -9,11 +9,10 @@ import click
 import pytest
 
 from sweeps.cli import main
-from tests import forks
+from tests import ROOT, forks
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 # Commands that want files which the page shows; test_own_options.py, test_trainers.py and test_gpu_install.py run them.
 WITH_FILES = ("options.md", "trainers.md", "gpu_first_run.md")

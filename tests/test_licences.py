@@ -6,7 +6,7 @@ from importlib import metadata
 
 import pytest
 
-from tests import licences
+from tests import ROOT, licences
 
 ROWS = dict(re.findall(r"^\| ([\w.-]+) \| ([^|]+) \|$", licences.PAGE.read_text(encoding="utf-8"), re.MULTILINE)[1:])
 NVIDIA_NAMES = ("nvidia-", "cuda-")
@@ -25,7 +25,7 @@ def test_the_page_has_every_locked_package() -> None:
 
 
 def test_every_direct_dependency_is_on_the_page() -> None:
-    project = tomllib.loads((licences.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
     wanted = [*project["dependencies"], *(line for name in ("dev", "verl", "train") for line in extras[name])]
     names = {normal(re.split(r"[\[<>=!~ ]", line)[0]) for line in wanted} - {"qae-toolkit"}

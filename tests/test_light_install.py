@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.analysis.stores import write_sweep
-from tests.environments import ROOT, light, variables
+from tests.environments import light, variables
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 _MOST_MEGABYTES = 700

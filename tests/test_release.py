@@ -3,15 +3,14 @@
 import re
 import tomllib
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import yaml
 from packaging.version import Version
 
 from qae.files import layout
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CITATION: dict[str, Any] = yaml.safe_load((ROOT / "CITATION.cff").read_text())
 

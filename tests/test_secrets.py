@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.configs import QUICK
-from tests.strangers import QAE, ROOT, SWEEP
+from tests.strangers import QAE, SWEEP
 
 pytestmark = pytest.mark.slow
 

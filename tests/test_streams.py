@@ -10,10 +10,10 @@ import pytest
 
 from qae.run_directory import RunStatus
 from sweeps.run_store.store import RunStore
-from tests import forks
+from tests import ROOT, forks
 from tests.analysis.stores import write_sweep
 from tests.configs import QUICK
-from tests.strangers import QAE, ROOT, SWEEP
+from tests.strangers import QAE, SWEEP
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

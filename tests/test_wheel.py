@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.environments import ROOT, light, variables
+from tests import ROOT
+from tests.environments import light, variables
 from tests.layouts.packed import unpack
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

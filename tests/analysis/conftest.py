@@ -8,8 +8,8 @@ from analysis.runs.frames import Runs
 from analysis.sources import run_store
 from sweeps.run_store.identity import run_id
 from tests.analysis.experiments import runs_of
-from tests.analysis.recorder import record
 from tests.analysis.stores import write_configured
+from tests.analysis.wandb.recorder import record
 
 
 @pytest.fixture(scope="session")

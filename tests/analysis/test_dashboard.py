@@ -18,7 +18,7 @@ from analysis.dashboard.commands import dashboard
 from analysis.dashboard.panels import SECTIONS
 from qae import metrics
 from tests.analysis.stores import entropy, write_sweep
-from tests.analysis.wandb_server import ENTITY, WandbServer
+from tests.analysis.wandb.server import ENTITY, WandbServer
 
 QAE = Path(sys.executable).with_name("qae")
 pytestmark = pytest.mark.slow

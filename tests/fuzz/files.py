@@ -21,7 +21,7 @@ from sweeps.cli import main
 from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import ManifestRun, RunStore
 from sweeps.worker.attempt import run_job
-from tests.analysis.recorder import record
+from tests.analysis.wandb.recorder import record
 from tests.configs import QUICK, embedded_mapping
 from tests.fuzz.damage import Damaged, damaged
 from tests.fuzz.target import Judge

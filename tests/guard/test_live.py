@@ -27,11 +27,11 @@ from sweeps.run_store.store import ManifestRun, RunStore
 from sweeps.worker import forks, guard, run_checks
 from sweeps.worker.attempt import run_job
 from sweeps.worker.tracking import NoTracker
+from tests import ROOT
 from tests.configs import QUICK, embedded_mapping, verl_mapping
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 WORKER = "import sys; from sweeps.worker.job import run_in_worker; run_in_worker(sys.argv[1], 's', 0)"
 # Fires at step 3 of any run: entropy is above nothing.
 AT_STEP_3 = (

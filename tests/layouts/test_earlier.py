@@ -19,8 +19,8 @@ from sweeps.run_store.identity import run_id
 from sweeps.run_store.selection import select
 from sweeps.run_store.store import RunStore
 from sweeps.worker.attempt import run_job
+from tests import ROOT
 from tests.layouts.packed import NAMES, unpack
-from tests.processes import ROOT
 
 pytestmark = pytest.mark.slow
 

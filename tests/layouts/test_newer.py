@@ -16,9 +16,9 @@ from qae.run_directory import RunDirectory, RunState, RunStatus
 from sweeps.cli import main
 from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import RunStore, StoreLayoutError
+from tests import ROOT
 from tests.configs import QUICK, embedded_mapping
 from tests.layouts.packed import unpack
-from tests.processes import ROOT
 
 NEWER = layout.CURRENT + 1
 READING = (

@@ -19,11 +19,11 @@ from sweeps.app import compose_run
 from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import RunStore
 from sweeps.worker.attempt import run_job
-from tests.analysis.wandb_server import ENTITY, WandbServer
+from tests import ROOT
+from tests.analysis.wandb.server import ENTITY, WandbServer
 from tests.configs import QUICK
 
 PROJECT = "pulled"
-ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "slurm" / "local_cluster.sh"
+from tests import ROOT
+
+SCRIPT = ROOT / "slurm" / "local_cluster.sh"
 _UP_SECONDS = 400  # with the installation of Debian's packages
 _MAX_ARRAY = "2"  # so that small sweeps are larger than an array may be
 

@@ -15,9 +15,9 @@ from types import MappingProxyType
 from qae.run_directory import RunDirectory, RunStatus
 from sweeps.run_store.locking import is_locked
 from sweeps.run_store.store import RunStore, StoreError
+from tests import ROOT
 from tests.slurm.conftest import Cluster
 
-ROOT = Path(__file__).parents[2]
 CLOCK_FOLDER = Path(__file__).parent / "jumping_clock"
 _COMMAND_SECONDS = 60
 _NODES = ("n1", "n2", "n3", "n4")

@@ -25,13 +25,13 @@ from sweeps.run_store.locking import standing
 from sweeps.run_store.store import RunStore
 from sweeps.worker.job import Exit
 from sweeps.worker.reasons import ExitReason
+from tests import ROOT
 from tests.configs import LONG_STEPS, embedded_mapping
 from tests.slurm import matrix
 from tests.slurm.conftest import Cluster
 
 pytestmark = pytest.mark.slow
 
-CODE = Path(__file__).parents[2]
 STEPS = 96  # seconds of training: a busy machine still finds each run midway
 HIT_AFTER = 3  # the newest checkpoint is that of step 2
 WAIT_SECONDS = 240
@@ -83,7 +83,7 @@ class Case:
         batch = self.root / "sweeps" / "batches" / "b1.json"
         batch.parent.mkdir(parents=True, exist_ok=True)
         batch.write_text(json.dumps({"id": "b1", "sweep": "faults", "runs": [self.directory.run_id]}))
-        script = f"#!/bin/sh\ncd {CODE}\nexport PYTHONPATH={CODE}\nexec {sys.executable} -m slurm.job {batch}\n"
+        script = f"#!/bin/sh\ncd {ROOT}\nexport PYTHONPATH={ROOT}\nexec {sys.executable} -m slurm.job {batch}\n"
         options = (
             "--array=0",
             "--requeue",

@@ -22,6 +22,7 @@ from qae.run_directory import RunDirectory, RunState, RunStatus
 from slurm.batches import Batch, BatchStore
 from slurm.queue import client
 from sweeps.run_store.store import RunStore
+from tests import ROOT
 from tests.configs import QUICK
 from tests.guard.test_live import AT_STEP_4
 from tests.slurm import matrix
@@ -29,7 +30,6 @@ from tests.slurm.conftest import Cluster
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 CROWDED = "crowded"  # an account whose users may have a single job in the queue
 KEY = "0123456789" * 4
 WAIT_SECONDS = 300

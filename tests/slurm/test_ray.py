@@ -20,9 +20,10 @@ import pytest
 from qae import metrics
 from qae.run_directory import RunDirectory, RunState, RunStatus, read_metrics
 from sweeps.verl.checkpoints import resume_step
+from tests import ROOT
 from tests.slurm import ray_probe
 from tests.slurm.conftest import local_cluster
-from tests.slurm.test_faults import CODE, slurm, slurm_field, slurm_state
+from tests.slurm.test_faults import slurm, slurm_field, slurm_state
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +60,7 @@ def over(job: str) -> bool:
 def submit_probe(go: Path) -> str:
     """A job over both nodes, beside others, that looks at its Ray and keeps it until a file is there; its id."""
     options = ["--nodes=2", "--ntasks-per-node=1", f"--gpus-per-node={ray_probe.GPUS}", "--parsable"]
-    script = f"#!/bin/sh\ncd {CODE}\nexport PYTHONPATH={CODE}\nexec {sys.executable} -m tests.slurm.ray_probe {go}\n"
+    script = f"#!/bin/sh\ncd {ROOT}\nexport PYTHONPATH={ROOT}\nexec {sys.executable} -m tests.slurm.ray_probe {go}\n"
     return slurm("sbatch", *options, f"--output={go.with_name('slurm.out')}", text=script)
 
 
@@ -116,7 +117,7 @@ def play(folder: Path) -> Played:
     command = [sys.executable, "sweep.py", "-m", "hydra/launcher=slurm", *TRAINED]
     probe = submit_probe(go)
     with (folder / "sweep.out").open("w") as output:
-        launcher = subprocess.Popen(command, cwd=CODE, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        launcher = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
 
         def told() -> str:

@@ -11,11 +11,10 @@ from typing import TypeAlias
 
 import pytest
 
-from tests import forks
+from tests import ROOT, forks
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "verl", "wandb", "pandas", "matplotlib", "ray", "transformers", "scipy", "optuna")
 Sweep: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -32,8 +32,7 @@ from sweeps.data.sets import (
     to_table,
     without_evaluation,
 )
-
-ROOT = Path(__file__).parents[2]
+from tests import ROOT
 
 
 def verl_row(problem: str, answer: str | None) -> dict[str, object]:

@@ -26,10 +26,9 @@ from sweeps.doctor.findings import Finding, Level
 from sweeps.doctor.hardware import Gpu, Torch
 from sweeps.doctor.network import Network
 from sweeps.launching.needs import GIB, Needs
-from tests import processes
+from tests import ROOT, processes
 from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
 
-ROOT = Path(__file__).parents[2]
 VERL = {
     "labels": {"model": "qwen3-8b-base"},
     "backend": "verl",

@@ -18,11 +18,11 @@ from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import RunStore
 from sweeps.verl import run as verl_run
 from sweeps.worker import tracking
+from tests import ROOT
 from tests.configs import QUICK, embedded_mapping
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).parents[2]
 AUTO: Mapping[str, object] = {"backend": "wandb", "mode": "auto", "project": None, "entity": None}
 KEY = "0" * 40
 

@@ -11,11 +11,11 @@ import pytest
 
 from qae.run_directory import RunStatus
 from sweeps.run_store.store import RunStore
+from tests import ROOT
 from tests.configs import LONG_STEPS
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 LONG = (
     "tracking=none",
     *LONG_STEPS,

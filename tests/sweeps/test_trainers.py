@@ -25,8 +25,9 @@ from sweeps.launching.tables import plan_table
 from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import RunStore
 from sweeps.trainers.protocol import Trainer
+from tests import ROOT
 from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
-from tests.processes import ROOT, python
+from tests.processes import python
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -21,9 +21,9 @@ from sweeps.verl import checkpoints as verl_checkpoints
 from sweeps.verl.checkpoints import resume_step
 from sweeps.worker import best
 from sweeps.worker.job import Exit
+from tests import ROOT
 from tests.configs import verl_mapping
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
 MODEL = ("model=qwen3-random-tiny", "algorithm.quantile_k=0.4")
 SHORT = (

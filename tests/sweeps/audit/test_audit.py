@@ -22,8 +22,8 @@ from sweeps.run_store.identity import run_id
 from sweeps.run_store.locking import exclusive
 from sweeps.run_store.store import RunStore
 from sweeps.worker.attempt import run_job
+from tests import ROOT
 from tests.configs import verl_mapping
-from tests.processes import ROOT
 from tests.sweeps.audit.conftest import STEPS, Audited, edit
 
 OLD = 3600.0

@@ -14,9 +14,9 @@ from sweeps.verl import machine as verl_machine
 from sweeps.verl.cache import with_cached
 from sweeps.verl.checkpoints import complete, resume_step
 from sweeps.verl.run import command, environment
+from tests import ROOT
 from tests.configs import verl_mapping
 
-ROOT = Path(__file__).parents[2]
 POINTER = "latest_checkpointed_iteration.txt"
 
 

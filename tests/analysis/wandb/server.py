@@ -22,8 +22,8 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.analysis.wandb_runs import ENTITY, Json, ServerRun, history_keys, matches, node, now
-from tests.analysis.wandb_transport import handler
+from tests.analysis.wandb.runs import ENTITY, Json, ServerRun, history_keys, matches, node, now
+from tests.analysis.wandb.transport import handler
 
 __all__ = ["ENTITY", "WandbServer"]
 _OPERATION = re.compile(r"\b(?:query|mutation)\s+(\w+)")

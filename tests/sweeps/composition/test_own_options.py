@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
+
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 SECTION = (ROOT / "docs" / "options.md").read_text().partition("## Options of your own")[2]
 COMMANDS = re.findall(r"^    ((?:python sweep\.py|qae) .*)$", SECTION, re.MULTILINE)
 

@@ -14,9 +14,9 @@ import pytest
 from qae import metrics
 from qae.run_directory import RunDirectory, RunState, RunStatus, read_evaluations, read_metrics
 from sweeps.run_store.store import RunStore
+from tests import ROOT
 from tests.configs import QUICK
 
-ROOT = Path(__file__).parents[2]
 PLAIN = ("tracking=none", *QUICK)
 STEPS = 120
 LONG = (*PLAIN, f"trainer.total_training_steps={STEPS}", "trainer.test_freq=60", "trainer.save_freq=10")

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from sweeps.cli import main
 from sweeps.commands.summaries import summary
+from tests import ROOT
 
-ROOT = Path(__file__).parents[2]
 GROUP = "qae.commands"
 
 

@@ -18,8 +18,8 @@ from analysis.sources.wandb import api as wandb_api
 from analysis.sources.wandb.api import WandbError
 from qae import metrics
 from qae.run_directory import RunStatus
-from tests.analysis.wandb_runs import ENTITY
-from tests.analysis.wandb_server import WandbServer
+from tests.analysis.wandb.runs import ENTITY
+from tests.analysis.wandb.server import WandbServer
 
 PROJECT = f"{ENTITY}/big"
 STEPS = 20

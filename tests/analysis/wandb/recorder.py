@@ -1,6 +1,6 @@
 """Run as a process: a run that writes its directory and W&B's files as the job does, and may be killed in the middle.
 
-python -m tests.analysis.recorder RUN_DIRECTORY FIRST LAST [--mode offline] [--kill] [--size 60]
+python -m tests.analysis.wandb.recorder RUN_DIRECTORY FIRST LAST [--mode offline] [--kill] [--size 60]
 """
 
 import argparse
@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus
+from tests import ROOT
 from tests.analysis.stores import config, step_line
 
-ROOT = Path(__file__).parents[2]
 PROJECT = "recorded"
 _BLOCK_BYTES = 32 * 1024  # of the format, which is LevelDB's log
 
@@ -31,7 +31,7 @@ def record(
     environment: Mapping[str, str] | None = None,
 ) -> None:
     """Record steps in a process of its own; a killed one leaves no end."""
-    command = [sys.executable, "-m", "tests.analysis.recorder", str(run), str(first), str(last)]
+    command = [sys.executable, "-m", "tests.analysis.wandb.recorder", str(run), str(first), str(last)]
     command += ["--mode", mode, "--size", str(size), *(["--kill"] if kill else [])]
     # A client in this process leaves the address of its service here; the run would be kept there when it is killed.
     inherited = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}

@@ -15,9 +15,9 @@ from analysis.commands import sources as source_commands
 from analysis.sources.wandb.sync import Outcome, Synced, sync
 from qae import metrics
 from qae.run_directory import RunDirectory, RunState, RunStatus
-from tests.analysis.recorder import PROJECT, record, row
-from tests.analysis.wandb_runs import ENTITY, ServerRun
-from tests.analysis.wandb_server import WandbServer
+from tests.analysis.wandb.recorder import PROJECT, record, row
+from tests.analysis.wandb.runs import ENTITY, ServerRun
+from tests.analysis.wandb.server import WandbServer
 
 pytestmark = pytest.mark.slow
 AXIS = metrics.GLOBAL_STEP.name

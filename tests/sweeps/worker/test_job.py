@@ -15,11 +15,11 @@ from sweeps.run_store.identity import run_id
 from sweeps.run_store.locking import AlreadyRunningError, exclusive, is_locked
 from sweeps.run_store.store import RunStore, StoreError
 from sweeps.worker.job import Exit
+from tests import ROOT
 from tests.configs import QUICK, embedded_mapping
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-ROOT = Path(__file__).parents[2]
 WORKER = """
 import sys
 from sweeps.worker.job import run_in_worker

@@ -16,7 +16,7 @@ from matplotlib.textpath import TextToPath
 
 from analysis.figures import style
 from analysis.report import inline
-from tests.analysis import browser
+from tests.analysis.report import browser
 
 pytestmark = pytest.mark.slow
 

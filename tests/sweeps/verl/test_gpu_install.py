@@ -17,11 +17,11 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from qae.errors import ConfigError
 from sweeps.verl.rules import checking as verl_rules
 from sweeps.worker import run_checks
+from tests import ROOT
 from tests.configs import verl_mapping
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "gpu_install.md").read_text()
 ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"
 ROWS = re.findall(r"^\| `([\w,]+)` \| (resolves|does not resolve) \|", PAGE, flags=re.MULTILINE)

@@ -16,7 +16,7 @@ from qae.tracking import wandb_limits
 from sweeps.run_store.store import checked_name
 from sweeps.worker import tracking
 from tests.method.test_text import TEXTS
-from tests.sweeps.test_tracking import records
+from tests.sweeps.worker.test_tracking import records
 
 LABELS = st.one_of(TEXTS, st.none(), st.booleans(), st.integers(), st.lists(TEXTS, max_size=3))
 

@@ -20,8 +20,8 @@ from analysis.sources.wandb.sync import Outcome, sync
 from qae import metrics
 from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus
 from tests.analysis.stores import config, step_line
-from tests.analysis.wandb_runs import ENTITY
-from tests.analysis.wandb_server import WandbServer
+from tests.analysis.wandb.runs import ENTITY
+from tests.analysis.wandb.server import WandbServer
 
 NAMES = ("My Project (v2)", "Prüfung ÄÖ", "数学 🚀", "a.b_c-d", "O'Reilly & Söhne, [x]+y=z~", "x" * 128)
 AXIS = metrics.GLOBAL_STEP.name

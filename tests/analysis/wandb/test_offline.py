@@ -14,7 +14,7 @@ from analysis.sources.wandb import offline as wandb_offline
 from analysis.sources.wandb.log import Log
 from qae import metrics
 from qae.run_directory import RunStatus
-from tests.analysis.recorder import row
+from tests.analysis.wandb.recorder import row
 
 pytestmark = pytest.mark.slow
 KILLED_AT, LAST = 60, 80

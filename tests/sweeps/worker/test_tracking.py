@@ -15,9 +15,9 @@ from qae import metrics
 from qae.run_directory import RunDirectory, read_metrics
 from sweeps.run_store.store import RunStore
 from sweeps.worker import tracking
+from tests import ROOT
 from tests.configs import QUICK
 
-ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 

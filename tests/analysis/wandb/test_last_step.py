@@ -8,7 +8,7 @@ from analysis.sources.wandb.last_step import last_step, tracked
 from analysis.sources.wandb.log import NotALogError
 from analysis.sources.wandb.offline import read_segment
 from qae.tracking.tracked_steps import reader
-from tests.analysis.recorder import record
+from tests.analysis.wandb.recorder import record
 
 LAST = 40
 

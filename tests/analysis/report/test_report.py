@@ -17,7 +17,7 @@ from analysis.runs.flaw import Kind
 from analysis.sources import run_store
 from qae import metrics
 from qae.run_directory import RunDirectory, RunStatus
-from tests.analysis import browser
+from tests.analysis.report import browser
 from tests.analysis.stores import write_manifest, write_run, write_sweep
 
 

@@ -31,11 +31,11 @@ from sweeps.verl import source as verl_source
 from sweeps.verl.overrides import shell_command, verl_overrides, verl_values
 from sweeps.verl.rules import checking as verl_rules
 from sweeps.worker import run_checks
+from tests import ROOT
 from tests.configs import TREE, verl_mapping
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-ROOT = Path(__file__).parents[2]
 MODELS = ("qwen3-8b-base", "qwen3-14b-base", "qwen2.5-32b", "qwen3-30b-a3b-base")
 REGULARIZERS = sorted(path.stem for path in (TREE / "regularizer").glob("*.yaml"))
 SCRIPTS = sorted((ROOT / "scripts").glob("run_*.sh"))
