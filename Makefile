@@ -18,7 +18,6 @@ endef
 	sweep paper slurm-demo notebooks docs \
 	check test lint format soak fuzz \
 	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics benchmark-growth \
-	benchmark-submit benchmark-report benchmark-tabular bench \
 	scale guard-table advice-table licences
 
 help:
@@ -137,6 +136,7 @@ benchmark-report: setup ## processor's seconds of `qae report`, with an empty ca
 benchmark-tabular: setup ## processor's seconds of 60 steps of the tabular policy
 	$(BIN)/python -m benchmarks.tabular
 
+.PHONY: bench benchmark-report benchmark-tabular benchmark-submit
 bench: setup ## every comparison in one run, into docs/performance.md; BENCH="advantage plan" only prints those
 	$(BIN)/python -m benchmarks.bench $(BENCH)
 
