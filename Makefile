@@ -18,7 +18,7 @@ endef
 	sweep paper slurm-demo notebooks docs \
 	check test lint format soak fuzz \
 	benchmark benchmark-driver benchmark-plan benchmark-trl benchmark-loading benchmark-search benchmark-statistics benchmark-growth \
-	benchmark-submit benchmark-report benchmark-tabular bench \
+	bench benchmark-report benchmark-tabular benchmark-submit \
 	scale guard-table advice-table licences experiments vulnerabilities
 
 help:
@@ -130,9 +130,10 @@ benchmark-search: setup ## a search of K against the grid on the embedded task (
 benchmark-submit: setup ## submitting 1,000 runs to a local Slurm against hydra-submitit-launcher (as root on Debian)
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/submitit-launcher
 	$(UV) pip install --quiet --python .venv/submitit-launcher/bin/python hydra-submitit-launcher==1.2.0 hydra-core==1.3.8 submitit==1.5.4
-	slurm/local_cluster.sh up
-	eval "$$(slurm/local_cluster.sh env)" && $(BIN)/python -m benchmarks.submit --python .venv/submitit-launcher/bin/python
-	slurm/local_cluster.sh down
+	@# A cluster that was up before stays up; one that was brought up here goes, whatever came of the benchmark.
+	was=$$(slurm/local_cluster.sh status >/dev/null 2>&1 && echo up); slurm/local_cluster.sh up && \
+		eval "$$(slurm/local_cluster.sh env)" && $(BIN)/python -m benchmarks.submit --python .venv/submitit-launcher/bin/python; \
+		status=$$?; [ -n "$$was" ] || slurm/local_cluster.sh down; exit $$status
 
 benchmark-growth: setup ## processor's seconds of commands at 10 to 10,000 runs (about 15 minutes on one core)
 	$(BIN)/python -m benchmarks.growth

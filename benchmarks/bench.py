@@ -31,8 +31,8 @@ TARGETS: Mapping[str, str] = {
     "intervals": "benchmark-statistics",
     "report": "benchmark-report",
     "tabular": "benchmark-tabular",
-    "transformer": "benchmark-trl",
     "driver": "benchmark-driver",
+    "transformer": "benchmark-trl",
 }
 _PACKAGES = ("torch", "numpy", "pandas", "verl", "hydra-core", "matplotlib", "wandb")
 
@@ -121,7 +121,8 @@ def _row(of: Record) -> str:
     name = f"{of.name}; {of.note}" if of.note else of.name
     against = f"{of.against} {_number(of.theirs)} {of.unit}" if of.theirs is not None else "—"
     ratio = f"{_number(of.ratio)}x" if of.ratio is not None else "—"
-    ends = f"{_number(min(of.ratios))} to {_number(max(of.ratios))}" if len(of.ratios) > 1 else "—"
+    values = of.ratios or of.spread
+    ends = f"{_number(min(values))} to {_number(max(values))}" if len(values) > 1 else "—"
     return f"| {name} | {_number(of.ours)} {of.unit} | {against} | {ratio} | {ends} | {_goal(of)} |"
 
 

@@ -21,6 +21,7 @@ class Record:
         unit: of `ours` and `theirs`.
         against: what ours is compared with; empty where it has no counterpart.
         theirs: its median.
+        spread: lowest and highest of ours, where it has no counterpart and was repeated.
         ratios: how many times better ours is, a number per repetition.
         goal: the least ratio to reach; without a counterpart, the most that `ours` may be.
         note: what a reader must know, such as what was scaled.
@@ -31,6 +32,7 @@ class Record:
     unit: str
     against: str = ""
     theirs: float | None = None
+    spread: tuple[float, ...] = ()
     ratios: tuple[float, ...] = ()
     goal: float | None = None
     note: str = ""
@@ -60,4 +62,4 @@ def read(path: Path) -> list[Record]:
     if not path.exists():
         return []
     found = [json.loads(line) for line in path.read_text().splitlines()]
-    return [Record(**{**values, "ratios": tuple(values["ratios"])}) for values in found]
+    return [Record(**{**of, **{name: tuple(of[name]) for name in ("ratios", "spread")}}) for of in found]

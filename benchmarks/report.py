@@ -23,10 +23,7 @@ def main() -> None:
         command = ("-m", "sweeps.cli", "report", "all", "--root", str(root), "--out", f"{folder}/report.html")
         cold, *warm = (processor_seconds(command, f"{folder}/cache") for _ in range(1 + options.repetitions))
     print(f"{options.runs} runs: cold {cold:.2f} CPU-s, warm {', '.join(f'{each:.2f}' for each in warm)} CPU-s")
-    record.write(
-        Record(name=f"`qae report` of {options.runs} tabular runs, {name}", ours=seconds, unit="CPU-s")
-        for name, seconds in (("cold", cold), ("warm", statistics.median(warm)))
-    )
+    record.write(_record(name, seconds, options.runs) for name, seconds in (("cold", [cold]), ("warm", warm)))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,6 +32,15 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--runs", type=int, default=30, help="runs of the store (a multiple of 5)")
     made.add_argument("--repetitions", type=int, default=3, help="reports after the first")
     return made
+
+
+def _record(name: str, seconds: list[float], runs: int) -> Record:
+    return Record(
+        name=f"`qae report` of {runs} tabular runs, {name}",
+        ours=statistics.median(seconds),
+        unit="CPU-s",
+        spread=(min(seconds), max(seconds)) if len(seconds) > 1 else (),
+    )
 
 
 if __name__ == "__main__":

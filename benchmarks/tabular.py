@@ -27,10 +27,7 @@ def main() -> None:
     torch.set_num_threads(1)
     cold, *warm = (trained() for _ in range(1 + options.repetitions))
     print(f"{STEPS} steps: cold {cold:.2f} CPU-s, warm {', '.join(f'{each:.2f}' for each in warm)} CPU-s")
-    record.write(
-        Record(name=f"{STEPS} steps of the tabular policy, {name}", ours=seconds, unit="CPU-s", goal=MOST_SECONDS)
-        for name, seconds in (("cold", cold), ("warm", statistics.median(warm)))
-    )
+    record.write(_record(name, seconds) for name, seconds in (("cold", [cold]), ("warm", warm)))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,6 +45,16 @@ def trained() -> float:
         done = train(config, RunDirectory(Path(folder) / "run"), on_step=lambda *_: None, should_stop=lambda: False)
         assert done == STEPS
         return time.process_time() - started
+
+
+def _record(name: str, seconds: list[float]) -> Record:
+    return Record(
+        name=f"{STEPS} steps of the tabular policy, {name}",
+        ours=statistics.median(seconds),
+        unit="CPU-s",
+        spread=(min(seconds), max(seconds)) if len(seconds) > 1 else (),
+        goal=MOST_SECONDS,
+    )
 
 
 if __name__ == "__main__":

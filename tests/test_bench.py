@@ -13,7 +13,7 @@ from benchmarks.record import Record
 
 FAST = Record("loading", 2.0, "s", against="the old reader", theirs=9.0, ratios=(4.0, 5.0, 4.5), goal=3.0)
 SLOW = replace(FAST, name="planning", ratios=(2.0, 1.4, 1.6), goal=4.0, note="theirs scaled")
-ALONE = Record("tabular steps", 2.5, "CPU-s", goal=2.0)
+ALONE = Record("tabular steps", 2.5, "CPU-s", spread=(2.4, 2.7), goal=2.0)
 
 
 def row(text: str, name: str) -> list[str]:
@@ -42,7 +42,7 @@ def test_a_row_has_medians_ratio_spread_and_goal() -> None:
     text = bench.section({"all": [FAST, SLOW, ALONE]}, "where")
     assert row(text, "loading") == ["loading", "2.00 s", "the old reader 9.00 s", "4.50x", "4.00 to 5.00", "3.00x"]
     assert row(text, "planning")[0] == "planning; theirs scaled"
-    assert row(text, "tabular steps")[1:] == ["2.50 CPU-s", "—", "—", "—", "at most 2.00 CPU-s"]
+    assert row(text, "tabular steps")[1:] == ["2.50 CPU-s", "—", "—", "2.40 to 2.70", "at most 2.00 CPU-s"]
 
 
 def test_a_missed_goal_says_by_how_much_and_a_reached_goal_is_not_listed() -> None:
