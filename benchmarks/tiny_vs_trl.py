@@ -31,7 +31,7 @@ from qae.tiny.task import ChainedArithmetic
 from sweeps.app import compose_run
 
 TREE = Path(__file__).parents[1] / "sweeps" / "conf"
-TARGET = 10.0
+TARGET = 4.0
 
 
 @dataclass(frozen=True)
