@@ -1,5 +1,6 @@
 """Settings for all tests."""
 
+import logging
 import os
 import signal
 from collections.abc import Callable
@@ -59,6 +60,14 @@ class _ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """How tests are shared out where they run side by side (`make test`)."""
     return _ByFile(config, log)
+
+
+def pytest_runtest_setup() -> None:
+    """Let loggers speak: `hydra/job_logging: disabled` silences those of a process that composes, for good."""
+    logging.getLogger().setLevel(logging.WARNING)
+    for logger in logging.Logger.manager.loggerDict.values():
+        if isinstance(logger, logging.Logger):
+            logger.disabled = False
 
 
 @pytest.fixture(scope="session", autouse=True)

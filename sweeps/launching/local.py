@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
@@ -33,6 +34,8 @@ _POLL_SECONDS = 0.3
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What multiprocessing reports for every worker whose fork server is gone; the workers themselves may live.
 _SERVER_DIED = 255
+# A killed fork server closes its socket some time before it leaves the process table; only then another one is started.
+_TRIES, _TRY_SECONDS = 20, 0.1
 
 
 class LocalExecutor:
@@ -125,7 +128,7 @@ class _Pool:
         # Threads that wait must not spin: the cores belong to the runs beside this one.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self._preloaded = False
-        self._tried: set[str] = set()
+        self._tries: Counter[str] = Counter()
         self.failed: dict[str, str] = {}
         self.stop_requests = 0
 
@@ -194,11 +197,12 @@ class _Pool:
             self._send(process, signal.SIGTERM)
 
     def _not_started(self, run: PlannedRun) -> None:
-        """Try a run once more, by the fork server that starts anew."""
-        if run.run_id in self._tried:
-            self.failed[run.run_id] = "the process that starts workers ended twice; the same command tries again"
+        """Try a run again, by the fork server that starts anew once the old one is gone from the process table."""
+        self._tries[run.run_id] += 1
+        if self._tries[run.run_id] == _TRIES:
+            self.failed[run.run_id] = "the process that starts workers ends each time; the same command tries again"
             return
-        self._tried.add(run.run_id)
+        time.sleep(_TRY_SECONDS)
         self._waiting.append(run)
 
     def _reap(self, run: PlannedRun, process: ForkServerProcess) -> None:

@@ -35,6 +35,7 @@ pytestmark = pytest.mark.slow
 STEPS = 96  # seconds of training: a busy machine still finds each run midway
 HIT_AFTER = 3  # the newest checkpoint is that of step 2
 WAIT_SECONDS = 240
+CALM = ("--exclude=n1,n3",)  # nodes that nothing happens to are left
 KEY = "0123456789" * 4
 
 
@@ -186,19 +187,18 @@ class Faults:
     def __init__(self, folder: Path, small_disk: Path, cluster: Cluster) -> None:
         self._folder = folder
         self._cluster = cluster
-        calm = ("--exclude=n1,n3",)
-        self.reference = self._case("reference", calm)
+        self.reference = self._case("reference", CALM)
         self.preempted = self._case("preempted", ("--nodelist=n1",), "tracking.backend=wandb")
-        self.out_of_time = self._case("out-of-time", (*calm, "--time=2", "--signal=B:USR2@60"))
-        self.unwarned = self._case("unwarned", (*calm, "--time=1"))
-        self.cancelled = self._case("cancelled", calm)
-        self.requeued = self._case("requeued", calm)
+        self.out_of_time = self._case("out-of-time", (*CALM, "--time=2", "--signal=B:USR2@60"))
+        self.unwarned = self._case("unwarned", (*CALM, "--time=1"))
+        self.cancelled = self._case("cancelled", CALM)
+        self.requeued = self._case("requeued", CALM)
         self.lost_node = self._case("lost-node", ("--nodelist=n3",))
-        self.held = self._case("held", calm)
-        self.full_disk = self._case("full-disk", calm, root=small_disk)
-        self.torn = self._case("torn-checkpoint", calm)
-        self.failing = self._case("failing", calm, "data.reward_noise.random=1.0")
-        self.unreadable = self._case("unreadable", calm)
+        self.held = self._case("held", CALM)
+        self.full_disk = self._case("full-disk", CALM, root=small_disk)
+        self.torn = self._case("torn-checkpoint", CALM)
+        self.failing = self._case("failing", CALM, "data.reward_noise.random=1.0")
+        self.unreadable = self._case("unreadable", CALM)
         self.unreadable.directory.state.write_text("no state\n")
         self.rows: dict[str, matrix.Row] = {}
         self.exits: dict[str, tuple[str, str]] = {}
@@ -310,14 +310,23 @@ class Faults:
 
     def _hold(self) -> None:
         """Queued again, it meets a node that cannot start it: Slurm holds it until somebody releases it."""
-        self._cluster.node("fail-launch", slurm_field(self.held.job, "JobId"))
-        slurm("scontrol", "requeue", self.held.job)
-        self.held.wait(lambda: "held" in slurm_field(self.held.job, "Reason"))
+        while not self._launch_fails():
+            self.held = self._case(f"held-after-{self.held.job}", CALM)
+            self.held.submit()
+            self.held.wait(self.held.stop_midway)
         self.held_for = slurm_field(self.held.job, "Reason")
         self.held.wait(drained_nodes)  # a moment after the hold, where the machine is busy
         for node in drained_nodes():
             self._cluster.node("start-node", node)
         slurm("scontrol", "release", self.held.job)
+
+    def _launch_fails(self) -> bool:
+        """Queue the job again on a node that fails; it starts all the same where Slurm leaves the node's Prolog out."""
+        case = self.held
+        self._cluster.node("fail-launch", slurm_field(case.job, "JobId"))
+        slurm("scontrol", "requeue", case.job)
+        case.wait(lambda: "held" in slurm_field(case.job, "Reason") or case.state.attempt > 1)
+        return "held" in slurm_field(case.job, "Reason")
 
     def _run_out_of_time(self) -> None:
         process = self.out_of_time.process
