@@ -51,8 +51,8 @@ def _timed(model: str, runs: int, hydra_jobs: int, *, cold: bool) -> tuple[float
         ours = _ours(model, runs, place, fresh)
         fresh = {name: f"{value}-hydra" for name, value in fresh.items()}
         start = _hydras(model, 5, place, fresh)
-        few, several = (_hydras(model, jobs, place, {}) for jobs in (5, 5 + hydra_jobs))
-        each = (several - few) / hydra_jobs
+        few = _hydras(model, 5, place, {}) if cold else start
+        each = (_hydras(model, 5 + hydra_jobs, place, {}) - few) / hydra_jobs
     whole = start + each * (runs - 5)
     print(
         f"{model}, {'cold' if cold else 'warm'}: {runs} runs planned in {ours:.1f} s; "

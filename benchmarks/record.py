@@ -21,7 +21,7 @@ class Record:
         unit: of `ours` and `theirs`.
         against: what ours is compared with; empty where it has no counterpart.
         theirs: its median.
-        spread: lowest and highest of ours, where it has no counterpart and was repeated.
+        spread: each repetition of ours, where it has no counterpart.
         ratios: how many times better ours is, a number per repetition.
         goal: the least ratio to reach; without a counterpart, the most that `ours` may be.
         note: what a reader must know, such as what was scaled.

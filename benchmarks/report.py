@@ -39,7 +39,7 @@ def _record(name: str, seconds: list[float], runs: int) -> Record:
         name=f"`qae report` of {runs} tabular runs, {name}",
         ours=statistics.median(seconds),
         unit="CPU-s",
-        spread=(min(seconds), max(seconds)) if len(seconds) > 1 else (),
+        spread=tuple(seconds),
     )
 
 

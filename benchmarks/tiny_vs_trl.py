@@ -30,7 +30,6 @@ from qae.tiny.pretrain import pretrained_model
 from qae.tiny.task import ChainedArithmetic
 from sweeps.app import compose_run
 
-TREE = Path(__file__).parents[1] / "sweeps" / "conf"
 TARGET = 4.0
 
 

@@ -24,10 +24,7 @@ def _represented(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 
 def _is_number(text: str) -> bool:
     with suppress(ValueError):
-        float(text)
-        return True
-    with suppress(ValueError):
-        int(text)
+        float(text)  # takes whatever `int` takes
         return True
     return False
 
