@@ -86,7 +86,7 @@ lock: $(UV) ## resolve the dependencies of pyproject.toml into requirements.lock
 		--no-emit-index-url --output-file requirements-trl.lock -
 
 licences: setup ## write the licences of the locked packages again
-	$(BIN)/python -m tests.licences
+	$(BIN)/python -m tests.release.licences
 
 vulnerabilities: $(UV) ## look the locked packages up in PyPI's index of known vulnerabilities (pip-audit)
 	$(UV) venv --quiet --allow-existing .uv/pip-audit
@@ -125,7 +125,7 @@ benchmark-loading: setup ## loading offline W&B files against the SDK's old read
 	$(BIN)/python -m benchmarks.loading --old-python .venv/old-wandb/bin/python
 
 benchmark-search: setup ## a search of K against the grid on the embedded task (about 20 minutes on 2 idle cores)
-	$(BIN)/python -m benchmarks.search --check
+	$(BIN)/python -m benchmarks.experiments.search --check
 
 benchmark-submit: setup ## submitting 1,000 runs to a local Slurm against hydra-submitit-launcher (as root on Debian)
 	$(UV) venv --quiet --allow-existing --python $(BIN)/python .venv/submitit-launcher
@@ -156,10 +156,10 @@ scale: setup ## simulate sweeps on a cluster of thousands of GPUs for docs/scale
 	$(BIN)/python -m benchmarks.scale
 
 guard-table: setup ## rules of the entropy guard: chosen on seeds 0 to 9 of $$QAE_RUNS or runs/, reported on the others
-	$(BIN)/python -m benchmarks.guard --root $${QAE_RUNS:-runs}
+	$(BIN)/python -m benchmarks.experiments.guard --root $${QAE_RUNS:-runs}
 
 advice-table: setup ## whether first steps name a baseline: chosen on seeds 0 to 9 of $$QAE_RUNS or runs/, reported on the others
-	$(BIN)/python -m benchmarks.advice $${QAE_RUNS:-runs}
+	$(BIN)/python -m benchmarks.experiments.advice $${QAE_RUNS:-runs}
 
 docs: setup ## the documentation as a site, into site/; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build

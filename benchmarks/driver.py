@@ -21,9 +21,9 @@ from benchmarks import record
 from benchmarks.record import Record
 from qae.config import AdvantageConfig
 from qae.diagnostics import token_sums
-from qae.token_statistics import count_words, high_entropy_tokens
-from qae.verl_plugin.description import describe
-from qae.verl_plugin.outputs import Outputs
+from qae.tokens.statistics import count_words, high_entropy_tokens
+from qae.verl_plugin.recording.description import describe
+from qae.verl_plugin.recording.outputs import Outputs
 
 _RESPONSES, _SHARE, _GROUP, _MEAN, _LONGEST = 8_192, 8, 16, 6_300, 20_480
 _MARKERS = {token: f"word {token}" for token in range(60)}

@@ -3,9 +3,9 @@
 All read the same files and give the same table (run, step, name, value); of ours and the old reader it is checked that
 they have as many rows and the same sum. Imports do not count. One reader runs after the other, so on a machine with
 other work the seconds of processor compare and those on the clock do not. The old reader
-(``wandb.sdk.internal.datastore``, gone since wandb 0.31) is `benchmarks/loading_datastore.py`, run by a Python that has
-an old wandb: see ``make benchmark-loading``. `wandb leet inspect --json` prints a file's records; its lines are parsed
-with orjson.
+(``wandb.sdk.internal.datastore``, gone since wandb 0.31) is `benchmarks/others/loading_datastore.py`, run by a Python
+that has an old wandb: see ``make benchmark-loading``. `wandb leet inspect --json` prints a file's records; orjson
+parses its lines.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from benchmarks import record
 from benchmarks.record import Record
 
 COLD_TARGET, CACHED_TARGET = 3.0, 50.0
-_RECIPE = Path(__file__).with_name("loading_datastore.py")
+_RECIPE = Path(__file__).parent / "others" / "loading_datastore.py"
 _CACHED_LOADS = 5
 
 

@@ -32,7 +32,7 @@ from benchmarks.record import Record
 WANTED = (Aggregate.IQM, Aggregate.MEAN, Aggregate.MEDIAN)
 # Ends of two honest intervals differ by the noise of their resamples, at 2,000 of them some hundredths of the width.
 AGREEMENT = 0.15
-CHILD = Path(__file__).with_name("rliable_child.py")
+CHILD = Path(__file__).parent / "others" / "rliable_child.py"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from benchmarks.record import Record
 from qae.run_directory import RunDirectory
 from qae.tabular.config import TabularConfig
 from qae.tabular.train import train
-from tests.configs import embedded_mapping
+from tests.support.configs import embedded_mapping
 
 STEPS, MOST_SECONDS = 60, 2.0
 

@@ -24,10 +24,10 @@ from benchmarks.record import Record
 from qae.advantage import group_advantages
 from qae.embedded.update import update_policy
 from qae.tiny.config import TinyConfig
-from qae.tiny.model import Block, Transformer
 from qae.tiny.policy import TinyPolicy
 from qae.tiny.pretrain import pretrained_model
 from qae.tiny.task import ChainedArithmetic
+from qae.tiny.transformer.model import Block, Transformer
 from sweeps.app import compose_run
 
 TARGET = 4.0

@@ -12,8 +12,7 @@ from typing import Self, TypeAlias
 
 import orjson
 
-from qae import numbers
-from qae.files import layout, run_state
+from qae.files import layout, numbers, run_state
 from qae.files.json_lines import JsonLines, read_jsonl
 from qae.files.run_state import NOTHING_TO_LEARN, RunState, RunStatus, has_collapsed
 

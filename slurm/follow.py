@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from qae.run_directory import RunStatus
 from slurm.batches import BatchStore
-from slurm.pacing import MISSING_ANSWERS, Looks, is_worth_a_round, rest_seconds
 from slurm.queue import client
 from slurm.queue.client import Limits, QueuedJob, SlurmError
+from slurm.queue.pacing import MISSING_ANSWERS, Looks, is_worth_a_round, rest_seconds
 from slurm.queue.states import JobState, Phase
 from sweeps.launching.executor import Feed, no_more
 from sweeps.launching.plan import PlannedRun

@@ -20,7 +20,7 @@ from tests.slurm.matrix import pytest_terminal_summary
 __all__ = ["pytest_terminal_summary"]  # a hook: prints the fault matrix
 
 # Files that start Rays, in order, and those that share the machine's Slurm.
-_RAY = ("tests/verl_plugin/test_cpu_run.py", "tests/slurm/test_ray.py")
+_RAY = ("tests/verl_plugin/test_cpu_run.py", "tests/slurm/ray/test_ray.py")
 _SLURM = "tests/slurm/"
 # Files that compose every experiment, which one process does once.
 _EXPERIMENTS = (

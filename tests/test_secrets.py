@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
-from tests.configs import QUICK
-from tests.strangers import QAE, SWEEP
+from tests.support.configs import QUICK
+from tests.support.strangers import QAE, SWEEP
 
 pytestmark = pytest.mark.slow
 

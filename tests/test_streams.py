@@ -10,10 +10,11 @@ import pytest
 
 from qae.run_directory import RunStatus
 from sweeps.run_store.store import RunStore
-from tests import ROOT, forks
+from tests import ROOT
 from tests.analysis.stores import write_sweep
-from tests.configs import QUICK
-from tests.strangers import QAE, SWEEP
+from tests.support import forks
+from tests.support.configs import QUICK
+from tests.support.strangers import QAE, SWEEP
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -14,7 +14,7 @@ from analysis.statistics import Mean
 from analysis.table import last_steps_of, names_logged
 from qae import metrics
 from qae.console.text import one_line
-from qae.numbers import step as step_number
+from qae.files.numbers import step as step_number
 
 # At the start and at the end of what is looked at.
 EDGE_STEPS = 3

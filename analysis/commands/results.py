@@ -10,11 +10,11 @@ import click
 from analysis.commands.arm_options import arm_options
 from analysis.imports import single_threaded_products, undocumented_artists
 from analysis.wording import hint
-from qae import numbers
 from qae.console import terminal
 from qae.console.command_line import Command, MistakeError, root_option, say
 from qae.console.literal import literal
 from qae.console.text import brief, encodable, one_line
+from qae.files import numbers
 
 if TYPE_CHECKING:
     import pandas as pd

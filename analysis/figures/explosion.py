@@ -9,8 +9,9 @@ from analysis.figures import curves, panels, style
 from analysis.figures.missing import MissingDataError, require
 from analysis.runs.frames import ArmName, Runs
 from analysis.table import final_means, mean_of
-from qae import metrics, numbers
+from qae import metrics
 from qae.console.text import brief
+from qae.files import numbers
 
 _FAILURES = "tabular.failure_tokens"
 _UPPER_CLIP = "actor_rollout_ref.actor.clip_ratio_high"

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import panels, style
 from analysis.figures.missing import MissingDataError, require
-from analysis.figures.paper import points
+from analysis.figures.paper.parts import points
 from analysis.figures.style import Look
 from analysis.runs.frames import ArmName, Runs
 from analysis.table import changes, mean_of

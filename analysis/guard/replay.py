@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from analysis.runs.flaws import undefined_steps
 from analysis.runs.frames import RunRecord, Runs
-from qae import metrics, numbers
+from qae import metrics
+from qae.files import numbers
 from qae.guard import judge
 from qae.guard.history import StepRecord, read_history, step_record, values_of
 from qae.guard.rules import Finding

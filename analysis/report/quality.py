@@ -14,7 +14,7 @@ from analysis.runs.flaw import Kind
 from analysis.runs.flaws import SHOWN_STEPS, listed_steps
 from analysis.runs.frames import RunRecord, Runs
 from analysis.wording import counted_lines
-from qae import numbers
+from qae.files import numbers
 from qae.files.json_lines import read_jsonl
 from qae.run_directory import RunDirectory, RunStatus
 

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.runs.flaw import Flaw, Kind
 from analysis.runs.frames import Runs
 from analysis.runs.naming import K, k_is_unreadable
-from qae import numbers
+from qae.files import numbers
 
 SHOWN_STEPS = 6
 _SHOWN_TOTALS = 4

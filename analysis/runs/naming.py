@@ -10,7 +10,7 @@ from analysis.runs.configuration import comparable
 from analysis.runs.frames import ArmName
 from analysis.runs.identity import DEFAULT, OF_FORK, ArmRule, Config
 from qae.checks import is_number
-from qae.numbers import number
+from qae.files.numbers import number
 
 K = "algorithm.quantile_k"
 _DEFINITION = "algorithm.quantile_definition"

@@ -12,7 +12,7 @@ from analysis.runs.frames import EVALUATION_COLUMNS, RunRecord, Runs
 from analysis.runs.naming import identify
 from analysis.sources.lost import Lost, of_lost
 from analysis.sources.tidy import categorical, concatenated
-from qae import numbers
+from qae.files import numbers
 from qae.run_directory import RunStatus
 
 

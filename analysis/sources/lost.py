@@ -6,7 +6,8 @@ from typing import Any
 
 from analysis.runs.flaw import Flaw, Kind
 from analysis.runs.flaws import at_steps, shown
-from qae import metrics, numbers
+from qae import metrics
+from qae.files import numbers
 
 
 @dataclass(frozen=True)

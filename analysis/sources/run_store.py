@@ -14,8 +14,7 @@ from analysis.sources.errors import SourceError
 from analysis.sources.folders import dead_link, entries, is_folder, real
 from analysis.sources.lost import of_lost, tidied
 from analysis.wording import counted_lines
-from qae import numbers
-from qae.files import layout
+from qae.files import layout, numbers
 from qae.run_directory import RunDirectory, RunState, logged, read_evaluations, read_metrics
 
 # libyaml's loader reads a configuration in half a millisecond, seven times faster than the one in Python.

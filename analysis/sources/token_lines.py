@@ -4,8 +4,8 @@ import pandas as pd
 
 from analysis.runs.frames import RunRecord
 from qae.files.json_lines import read_jsonl
-from qae.marker_words import MARKER_WORDS
 from qae.run_directory import RunDirectory
+from qae.tokens.marker_words import MARKER_WORDS
 
 
 def high_entropy_tokens(record: RunRecord) -> pd.DataFrame:

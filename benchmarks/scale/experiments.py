@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from benchmarks.scale.outcome import Outcome
+from benchmarks.scale.model.outcome import Outcome
+from benchmarks.scale.model.simulation import Simulation
 from benchmarks.scale.settings import LLAMA_3, RSC_1, RSC_1_JOBS, RSC_2, Choices, Hazards, Scenario, Site, Work
-from benchmarks.scale.simulation import Simulation
 from qae.nested import value_of
 from slurm.queue.client import Limits
 from slurm.request import pace_of
@@ -19,7 +19,7 @@ from slurm.time_limit import Pace, seconds
 from sweeps import trainers
 from sweeps.launching.plan import Job, make_plan
 from sweeps.run_store.store import RunStore
-from tests.configs import verl_mapping
+from tests.support.configs import verl_mapping
 
 MODELS = (
     "qwen3-8b-base",

@@ -10,7 +10,7 @@ from matplotlib.ticker import NullLocator
 
 from analysis.figures import panels, style
 from benchmarks.scale.experiments import Point, model
-from benchmarks.scale.outcome import Outcome
+from benchmarks.scale.model.outcome import Outcome
 
 _COLOURS = (style.POSITIVE, style.NEGATIVE, "#009E73", "#CC79A7", style.ALL)
 _DASHES: tuple[style.Dash, ...] = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), "-")

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from qae.embedded.batch import Batch, MiniBatch
 from qae.evaluation import ProblemResult
-from qae.token_statistics import HighEntropyToken
+from qae.tokens.statistics import HighEntropyToken
 
 
 class Policy(Protocol):
@@ -32,7 +32,7 @@ class Policy(Protocol):
         ...
 
     def high_entropy_tokens(self, batch: Batch) -> list[HighEntropyToken]:
-        """As `qae.token_statistics` has them."""
+        """As `qae.tokens.statistics` has them."""
         ...
 
     def marker_counts(self, batch: Batch) -> dict[str, int]:

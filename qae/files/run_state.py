@@ -7,8 +7,8 @@ from typing import Any
 
 import orjson
 
-from qae import numbers
 from qae.checks import is_number, is_whole
+from qae.files import numbers
 
 # In the reason of a run whose batches hold no group with both right and wrong responses: its policy has collapsed.
 NOTHING_TO_LEARN = "there is nothing to learn from"

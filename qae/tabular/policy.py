@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qae import metrics, token_statistics
+from qae import metrics
 from qae.embedded.batch import Batch, Generated, MiniBatch, Responses, noisy, prompts_a_part, sampled
 from qae.embedded.losses import make_policy_loss
 from qae.embedded.seeding import Purpose, torch_generator
@@ -14,7 +14,8 @@ from qae.evaluation import ProblemResult
 from qae.tabular.config import TabularConfig
 from qae.tabular.table import Gradient, Table, gradient
 from qae.tabular.world import TabularWorld
-from qae.token_statistics import HighEntropyToken
+from qae.tokens import statistics as token_statistics
+from qae.tokens.statistics import HighEntropyToken
 
 _CLIP_EPSILON = 1e-6  # torch.nn.utils.clip_grad_norm_'s
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from qae.marker_words import MARKER_WORDS
 from qae.tabular.sections import World
 from qae.tabular.table import Table
+from qae.tokens.marker_words import MARKER_WORDS
 
 _RELIABILITY_ENDS = (0.02, 0.98)  # no fact is known or unknown for sure
 _HEAD = (

@@ -7,9 +7,9 @@ import torch
 from qae.embedded.seeding import Purpose, torch_generator
 from qae.evaluation import ProblemResult
 from qae.tiny.config import TinyConfig
-from qae.tiny.model import Transformer
-from qae.tiny.sampling import sample
 from qae.tiny.task import ChainedArithmetic, Problems
+from qae.tiny.transformer.model import Transformer
+from qae.tiny.transformer.sampling import sample
 
 
 def evaluate(

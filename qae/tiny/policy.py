@@ -14,11 +14,11 @@ from qae.evaluation import ProblemResult
 from qae.tiny import token_statistics
 from qae.tiny.config import TinyConfig
 from qae.tiny.evaluate import evaluate
-from qae.tiny.packed import log_probabilities
 from qae.tiny.pretrain import pretrained_model
 from qae.tiny.rollout import Rollouts
 from qae.tiny.task import ChainedArithmetic
-from qae.token_statistics import HighEntropyToken
+from qae.tiny.transformer.packed import log_probabilities
+from qae.tokens.statistics import HighEntropyToken
 
 
 class TinyPolicy:

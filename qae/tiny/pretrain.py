@@ -19,10 +19,11 @@ from torch import Tensor
 from qae.embedded import checkpoint
 from qae.files import tensor_files
 from qae.run_directory import write_atomic
-from qae.tiny import model, task
+from qae.tiny import task
 from qae.tiny.config import TinyConfig
-from qae.tiny.model import Transformer
 from qae.tiny.task import ChainedArithmetic
+from qae.tiny.transformer import model
+from qae.tiny.transformer.model import Transformer
 
 # The number of threads changes the order of additions, so it is fixed and not taken from the machine.
 _THREADS = 2

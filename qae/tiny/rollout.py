@@ -9,9 +9,9 @@ from torch import Tensor
 from qae.embedded.batch import Batch, Generated, Responses, noisy, prompts_a_part, sampled
 from qae.embedded.seeding import Purpose, numpy_generator, torch_generator
 from qae.tiny.config import TinyConfig
-from qae.tiny.model import Transformer
-from qae.tiny.sampling import sample
 from qae.tiny.task import ChainedArithmetic, Problems
+from qae.tiny.transformer.model import Transformer
+from qae.tiny.transformer.sampling import sample
 
 
 class Rollouts:

@@ -21,8 +21,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from qae.tiny.form import Form
 from qae.tiny.sections import Task
+from qae.tiny.transformer.form import Form
 
 _WORDS = (
     *("so", "now", "let", "then", "thus", "since", "hence", "next", "first", "and", "ok", "also", "given", "find"),

@@ -1,11 +1,11 @@
-"""`qae.token_statistics` on the embedded task's responses."""
+"""`qae.tokens.statistics` on the embedded task's responses."""
 
 import torch
 
-from qae import token_statistics
 from qae.embedded.batch import Responses
 from qae.tiny.task import Vocabulary
-from qae.token_statistics import HighEntropyToken
+from qae.tokens import statistics as token_statistics
+from qae.tokens.statistics import HighEntropyToken
 
 
 def high_entropy_tokens(responses: Responses, vocabulary: Vocabulary) -> list[HighEntropyToken]:

@@ -23,13 +23,13 @@ from qae.config import AdvantageConfig, QuantileOn
 from qae.controller import EntropyBand
 from qae.evaluation import summarise
 from qae.run_directory import write_atomic
-from qae.token_statistics import count_words, high_entropy_tokens, words_in_vocabulary
+from qae.tokens.statistics import count_words, high_entropy_tokens, words_in_vocabulary
 from qae.verl_plugin import any_estimator, estimator
-from qae.verl_plugin.description import Update, describe, generated_kept, mean_of, rightness, unshaped
-from qae.verl_plugin.outputs import Outputs, entropy_sums, policy_entropy
-from qae.verl_plugin.record import RecordingTracking, RunRecord, Tracking
+from qae.verl_plugin.recording.description import Update, describe, generated_kept, mean_of, rightness, unshaped
+from qae.verl_plugin.recording.outputs import Outputs, entropy_sums, policy_entropy
+from qae.verl_plugin.recording.record import RecordingTracking, RunRecord, Tracking
+from qae.verl_plugin.recording.validation import Sample, ValidationTap, plain, problem_results, samples
 from qae.verl_plugin.sessions import Sessions
-from qae.verl_plugin.validation import Sample, ValidationTap, plain, problem_results, samples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from qae import metrics, numbers
+from qae import metrics
+from qae.files import numbers
 from qae.files.json_lines import JsonLines, loads, parse
 from qae.run_directory import evaluations_that_count, metrics_that_count
 from sweeps.audit.finding import AGAIN, Finding, Kind, Mend, error, warning

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from qae import metrics
 from qae.console import terminal
 from qae.console.text import brief
-from qae.numbers import spelled
+from qae.files.numbers import spelled
 from qae.run_directory import RunDirectory, RunStatus
 from sweeps.launching import tables
 from sweeps.launching.watch import seconds_left

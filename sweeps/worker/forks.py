@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from qae import numbers
 from qae.config import AdvantageConfig
+from qae.files import numbers
 from qae.files.json_lines import read_jsonl
 from qae.guard import decisions
 from qae.nested import section

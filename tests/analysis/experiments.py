@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from sweeps.composition.compose import compose_jobs
 from sweeps.composition.parts import checked_parts, expand
-from tests.configs import TREE
+from tests.support.configs import TREE
 
 Config = dict[str, object]
 

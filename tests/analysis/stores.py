@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from qae import metrics
 from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus, Scalar, Value
-from tests.configs import embedded_mapping
+from tests.support.configs import embedded_mapping
 
 PROBLEMS, SAMPLES = 6, 32
 

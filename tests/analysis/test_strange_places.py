@@ -8,8 +8,8 @@ import pytest
 from analysis.commands import output
 from qae.console.command_line import MistakeError
 from tests.analysis.stores import write_sweep
-from tests.configs import QUICK
-from tests.strangers import QAE, SWEEP, read_only, run_as_stranger, writable
+from tests.support.configs import QUICK
+from tests.support.strangers import QAE, SWEEP, read_only, run_as_stranger, writable
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -22,9 +22,9 @@ from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import ManifestRun, RunStore
 from sweeps.worker.attempt import run_job
 from tests.analysis.wandb.recorder import record
-from tests.configs import QUICK, embedded_mapping
 from tests.fuzz.damage import Damaged, damaged
 from tests.fuzz.target import Judge
+from tests.support.configs import QUICK, embedded_mapping
 
 _GUARDED = ("guard.explosion.ratio=.01", "guard.explosion.action=tag", "guard.explosion.steps=2")
 _COMMANDS = (

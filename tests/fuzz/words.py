@@ -15,10 +15,10 @@ from sweeps.composition import toolkit_keys
 from sweeps.composition.tree import groups, known_keys, options
 from sweeps.run_store.identity import run_id
 from sweeps.worker import run_checks
-from tests.configs import embedded_mapping
-from tests.forks import SWEEP, Forks, forks_of
 from tests.fuzz.damage import JSON
 from tests.fuzz.target import Judge
+from tests.support.configs import embedded_mapping
+from tests.support.forks import SWEEP, Forks, forks_of
 
 _MISTYPED = 2
 # Never typed here: they would start runs, write elsewhere, or plan what takes minutes.

@@ -28,7 +28,7 @@ from sweeps.worker import forks, guard, run_checks
 from sweeps.worker.attempt import run_job
 from sweeps.worker.tracking import NoTracker
 from tests import ROOT
-from tests.configs import QUICK, embedded_mapping, verl_mapping
+from tests.support.configs import QUICK, embedded_mapping, verl_mapping
 
 pytestmark = pytest.mark.slow
 

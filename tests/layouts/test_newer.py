@@ -17,8 +17,8 @@ from sweeps.cli import main
 from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import RunStore, StoreLayoutError
 from tests import ROOT
-from tests.configs import QUICK, embedded_mapping
 from tests.layouts.packed import unpack
+from tests.support.configs import QUICK, embedded_mapping
 
 NEWER = layout.CURRENT + 1
 READING = (

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qae.files.json_lines import loads, parse, read_jsonl
-from qae.numbers import number, spelled, step, unspelled
+from qae.files.numbers import number, spelled, step, unspelled
 from qae.run_directory import JsonlWriter, RunDirectory, RunState, RunStatus, read_metrics
 
 floats = st.floats(allow_nan=True, allow_infinity=True)

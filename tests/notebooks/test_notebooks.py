@@ -21,7 +21,7 @@ from sweeps.run_store.store import RunStore
 from sweeps.worker.attempt import run_job
 from tests import ROOT
 from tests.analysis.wandb.server import ENTITY, WandbServer
-from tests.configs import QUICK
+from tests.support.configs import QUICK
 
 PROJECT = "pulled"
 pytestmark = [pytest.mark.slow, pytest.mark.long]

@@ -20,11 +20,11 @@ from typing import TypeAlias
 from qae.run_directory import RunDirectory
 from sweeps.run_store.store import RunStore
 from tests import ROOT
-from tests.configs import LONG_STEPS, TINY_QUICK
 from tests.slurm import matrix
 from tests.slurm.conftest import Cluster, local_cluster, obstacle
 from tests.slurm.matrix import Row
 from tests.slurm.soak_world import FAULTS, MissedError, Sweep, World, small_disk
+from tests.support.configs import LONG_STEPS, TINY_QUICK
 
 _PLACE = ("site=local", "resources.memory=1G", "resources.walltime=1:00:00", "sweep.parts=[]")
 _LAUNCHES = 8  # of a sweep, once the faults are over

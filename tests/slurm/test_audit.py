@@ -14,8 +14,8 @@ from sweeps.audit.finding import Finding, Kind
 from sweeps.audit.report import audit
 from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import ManifestRun, RunStore
-from tests.configs import QUICK, embedded_mapping
 from tests.slurm.conftest import Cluster
+from tests.support.configs import QUICK, embedded_mapping
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from slurm.queue.states import JobState, Phase
 from slurm.request import pace_of, request_of
 from slurm.script import Array, sbatch_quoted
 from tests.slurm.conftest import Cluster
-from tests.slurm.test_time_limit import planned
+from tests.slurm.rules.test_time_limit import planned
 
 PRINTABLE = "".join(map(chr, range(32, 127)))
 

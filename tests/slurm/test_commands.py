@@ -29,9 +29,9 @@ from sweeps.run_store.locking import exclusive
 from sweeps.run_store.store import ManifestRun, RunStore
 from sweeps.worker.attempt import run_job
 from sweeps.worker.reasons import ExitReason
-from tests.configs import LONG_STEPS, embedded_mapping
 from tests.slurm import matrix
 from tests.slurm.conftest import Cluster
+from tests.support.configs import LONG_STEPS, embedded_mapping
 
 pytestmark = pytest.mark.slow
 

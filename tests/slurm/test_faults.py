@@ -26,9 +26,9 @@ from sweeps.run_store.store import RunStore
 from sweeps.worker.job import Exit
 from sweeps.worker.reasons import ExitReason
 from tests import ROOT
-from tests.configs import LONG_STEPS, embedded_mapping
 from tests.slurm import matrix
 from tests.slurm.conftest import Cluster
+from tests.support.configs import LONG_STEPS, embedded_mapping
 
 pytestmark = pytest.mark.slow
 

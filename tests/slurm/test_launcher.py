@@ -23,10 +23,10 @@ from slurm.batches import Batch, BatchStore
 from slurm.queue import client
 from sweeps.run_store.store import RunStore
 from tests import ROOT
-from tests.configs import QUICK
 from tests.guard.test_live import AT_STEP_4
 from tests.slurm import matrix
 from tests.slurm.conftest import Cluster
+from tests.support.configs import QUICK
 
 pytestmark = pytest.mark.slow
 

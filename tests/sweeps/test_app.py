@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 import pytest
 
-from tests import ROOT, forks
+from tests import ROOT
+from tests.support import forks
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

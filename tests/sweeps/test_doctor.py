@@ -26,8 +26,9 @@ from sweeps.doctor.findings import Finding, Level
 from sweeps.doctor.hardware import Gpu, Torch
 from sweeps.doctor.network import Network
 from sweeps.launching.needs import GIB, Needs
-from tests import ROOT, processes
-from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
+from tests import ROOT
+from tests.support import processes
+from tests.support.configs import embedded_mapping, tiny_mapping, verl_mapping
 
 VERL = {
     "labels": {"model": "qwen3-8b-base"},

@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from sweeps.composition.compose import compose_jobs
 from sweeps.run_store.identity import run_id
 from tests.analysis import experiments
-from tests.configs import TREE
+from tests.support.configs import TREE
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 GOLDEN = Path(__file__).parent / "golden_ids.json"

@@ -19,7 +19,7 @@ from sweeps.run_store.store import RunStore
 from sweeps.verl import run as verl_run
 from sweeps.worker import tracking
 from tests import ROOT
-from tests.configs import QUICK, embedded_mapping
+from tests.support.configs import QUICK, embedded_mapping
 
 pytestmark = pytest.mark.long
 

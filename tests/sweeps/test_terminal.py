@@ -12,7 +12,7 @@ import pytest
 from qae.run_directory import RunStatus
 from sweeps.run_store.store import RunStore
 from tests import ROOT
-from tests.configs import LONG_STEPS
+from tests.support.configs import LONG_STEPS
 
 pytestmark = pytest.mark.slow
 

@@ -26,8 +26,8 @@ from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import RunStore
 from sweeps.trainers.protocol import Trainer
 from tests import ROOT
-from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
-from tests.processes import python
+from tests.support.configs import embedded_mapping, tiny_mapping, verl_mapping
+from tests.support.processes import python
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from qae.errors import ConfigError
 from qae.tabular.config import TabularConfig
 from qae.tabular.policy import TabularPolicy
-from tests.configs import QUICK, embedded_mapping
+from tests.support.configs import QUICK, embedded_mapping
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from qae.tabular.config import TabularConfig
 from qae.tabular.policy import TabularPolicy
 from qae.tabular.table import Gradient, Table
 from qae.tabular.train import train
-from tests import processes
-from tests.configs import embedded_mapping
+from tests.support import processes
+from tests.support.configs import embedded_mapping
 from tests.tabular.worlds import small
 
 pytestmark = pytest.mark.slow

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from qae.embedded.batch import Batch
-from qae.marker_words import MARKER_WORDS
 from qae.tabular.config import TabularConfig
 from qae.tabular.policy import TabularPolicy
 from qae.tabular.table import Table
 from qae.tabular.world import Drawn, TabularWorld
+from qae.tokens.marker_words import MARKER_WORDS
 from tests.tabular.worlds import small
 
 BETAS = (0.9, 0.999)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from qae.tabular.config import TabularConfig
-from tests.configs import QUICK, embedded_mapping
+from tests.support.configs import QUICK, embedded_mapping
 
 
 def small(*overrides: str, groups: Sequence[str] = ()) -> TabularConfig:

@@ -4,7 +4,7 @@ import pytest
 
 from qae.errors import ConfigError
 from qae.tiny.config import TinyConfig
-from tests.configs import embedded_mapping, tiny_mapping
+from tests.support.configs import embedded_mapping, tiny_mapping
 
 
 @pytest.mark.slow

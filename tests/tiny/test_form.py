@@ -12,15 +12,15 @@ from torch import Tensor
 from qae.embedded.batch import Batch, MiniBatch
 from qae.embedded.seeding import Purpose, torch_generator
 from qae.tiny.config import TinyConfig
-from qae.tiny.form import Form
-from qae.tiny.model import Transformer
-from qae.tiny.packed import log_probabilities
 from qae.tiny.policy import TinyPolicy
 from qae.tiny.rollout import Rollouts
-from qae.tiny.sampling import sample
 from qae.tiny.sections import Model
 from qae.tiny.task import ChainedArithmetic
-from tests.configs import TINY_FORM, TINY_QUICK, tiny_mapping
+from qae.tiny.transformer.form import Form
+from qae.tiny.transformer.model import Transformer
+from qae.tiny.transformer.packed import log_probabilities
+from qae.tiny.transformer.sampling import sample
+from tests.support.configs import TINY_FORM, TINY_QUICK, tiny_mapping
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from qae.embedded.losses import DapoLoss, VerlLoss, make_policy_loss
 from qae.embedded.sections import LOSS_MODES, Actor
 from qae.tiny.config import TinyConfig
-from tests.configs import tiny_mapping
+from tests.support.configs import tiny_mapping
 
 pytestmark = pytest.mark.slow
 

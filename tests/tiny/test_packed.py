@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from qae.tiny.model import Transformer
-from qae.tiny.packed import log_probabilities
 from qae.tiny.sections import Model
+from qae.tiny.transformer.model import Transformer
+from qae.tiny.transformer.packed import log_probabilities
 
 pytestmark = pytest.mark.slow
 

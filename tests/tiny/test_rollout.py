@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from qae.tiny.config import TinyConfig
-from qae.tiny.model import Transformer
 from qae.tiny.rollout import Rollouts
 from qae.tiny.task import ChainedArithmetic
-from tests.configs import TINY_QUICK, tiny_mapping
+from qae.tiny.transformer.model import Transformer
+from tests.support.configs import TINY_QUICK, tiny_mapping
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from qae.embedded.batch import Responses
-from qae.tiny.model import Transformer
-from qae.tiny.sampling import sample
 from qae.tiny.sections import Model
+from qae.tiny.transformer.model import Transformer
+from qae.tiny.transformer.sampling import sample
 
 PAD, END, VOCABULARY, PROMPT, TOKENS = 0, 1, 11, 6, 20
 

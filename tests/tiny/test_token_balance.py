@@ -10,10 +10,10 @@ from qae.embedded.batch import Batch
 from qae.embedded.losses import DapoLoss
 from qae.run_directory import RunDirectory, read_metrics
 from qae.tiny.config import TinyConfig
-from qae.tiny.model import Transformer
 from qae.tiny.rollout import Rollouts
 from qae.tiny.train import train
-from tests.configs import TINY_QUICK, tiny_mapping
+from qae.tiny.transformer.model import Transformer
+from tests.support.configs import TINY_QUICK, tiny_mapping
 
 pytestmark = pytest.mark.slow
 

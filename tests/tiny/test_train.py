@@ -13,8 +13,8 @@ from qae.files.json_lines import read_jsonl
 from qae.run_directory import RunDirectory, read_evaluations, read_metrics
 from qae.tiny.config import TinyConfig
 from qae.tiny.train import train
-from tests import processes
-from tests.configs import TINY_FORM, TINY_QUICK, tiny_mapping
+from tests.support import processes
+from tests.support.configs import TINY_FORM, TINY_QUICK, tiny_mapping
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -28,7 +28,7 @@ import torch
 from qae.run_directory import RunDirectory
 from qae.tiny.config import TinyConfig
 from qae.tiny.train import train
-from tests.configs import tiny_mapping
+from tests.support.configs import tiny_mapping
 torch.set_num_threads(1)
 train(TinyConfig.from_mapping(tiny_mapping(*sys.argv[3:])), RunDirectory(Path(sys.argv[1])), cache=Path(sys.argv[2]),
       on_step=lambda step, values: print(step, flush=True), should_stop=lambda: False)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from qae.verl_plugin.outputs import Outputs
+from qae.verl_plugin.recording.outputs import Outputs
 
 
 def outputs_of(score_B: Tensor, advantage_B_T: Tensor, entropy_B_T: Tensor, mask_B_T: Tensor) -> Outputs:

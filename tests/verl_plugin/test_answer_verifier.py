@@ -13,7 +13,7 @@ from verl.utils.reward_score import default_compute_score, math_dapo
 from qae.verl_plugin.answer_verifier import compute_score
 from sweeps.data.sets import DAPO, EVALUATION_SETS
 from sweeps.verl.overrides import verl_overrides
-from tests.configs import verl_mapping
+from tests.support.configs import verl_mapping
 
 SOURCES = (DAPO.data_source, *(one.data_source for one in EVALUATION_SETS))
 TAIL = "So the sum of all such values is as computed above, and we have checked it. " * 4  # 304 characters

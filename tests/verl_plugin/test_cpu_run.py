@@ -22,7 +22,7 @@ from sweeps.verl.checkpoints import resume_step
 from sweeps.worker import best
 from sweeps.worker.job import Exit
 from tests import ROOT
-from tests.configs import verl_mapping
+from tests.support.configs import verl_mapping
 
 pytestmark = pytest.mark.slow
 MODEL = ("model=qwen3-random-tiny", "algorithm.quantile_k=0.4")

@@ -20,12 +20,12 @@ from qae.config import AdvantageConfig
 from qae.diagnostics import entropy_by_sign, token_sums
 from qae.embedded.losses import make_policy_loss
 from qae.tiny.config import TinyConfig
-from qae.tiny.model import Transformer
-from qae.tiny.sampling import sample
+from qae.tiny.transformer.model import Transformer
+from qae.tiny.transformer.sampling import sample
 from qae.verl_plugin import clip
-from qae.verl_plugin.description import describe
+from qae.verl_plugin.recording.description import describe
 from sweeps.verl.overrides import verl_overrides
-from tests.configs import tiny_mapping, verl_mapping
+from tests.support.configs import tiny_mapping, verl_mapping
 from tests.verl_plugin.batches import outputs_of
 
 REGULARIZERS = (

@@ -13,9 +13,9 @@ from qae.config import AdvantageConfig, AdvantageRule, QuantileDefinition, Quant
 from qae.diagnostics import advantage_diagnostics, entropy_by_sign, token_sums
 from qae.errors import ConfigError
 from qae.updates.balance import with_k_of_batch
-from qae.verl_plugin.description import describe, generated_kept, rightness, unshaped
 from qae.verl_plugin.estimator import Step, during
-from qae.verl_plugin.validation import Sample, problem_results
+from qae.verl_plugin.recording.description import describe, generated_kept, rightness, unshaped
+from qae.verl_plugin.recording.validation import Sample, problem_results
 from tests.verl_plugin.batches import outputs_of
 
 GROUPS, SIZE, TOKENS = 6, 8, 5

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from qae.token_statistics import count_words
-from qae.verl_plugin.outputs import Outputs, entropy_sums, policy_entropy
+from qae.tokens.statistics import count_words
+from qae.verl_plugin.recording.outputs import Outputs, entropy_sums, policy_entropy
 
 FIELDS = ("responses", "response_mask", "entropy", "advantages", "rm_scores")
 

@@ -15,8 +15,8 @@ from verl.trainer.ppo.v1 import trainer_base, utils
 from qae import metrics
 from qae.config import AdvantageConfig
 from qae.verl_plugin import session_keys
-from qae.verl_plugin.description import describe
 from qae.verl_plugin.estimator import Step, during
+from qae.verl_plugin.recording.description import describe
 from qae.verl_plugin.sessions import Sessions
 from tests.verl_plugin.batches import outputs_of
 

@@ -20,11 +20,11 @@ from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 from qae import metrics
 from qae.run_directory import RunDirectory
 from qae.verl_plugin import random_model
-from qae.verl_plugin.record import RUN_DIRECTORY
+from qae.verl_plugin.recording.record import RUN_DIRECTORY
+from qae.verl_plugin.recording.validation import samples
 from qae.verl_plugin.trainer import RecordingTrainer
-from qae.verl_plugin.validation import samples
 from sweeps.verl.overrides import verl_overrides
-from tests.configs import verl_mapping
+from tests.support.configs import verl_mapping
 
 pytestmark = pytest.mark.slow
 K = 0.4

@@ -1,4 +1,4 @@
-"""The paper's figures and tables, and ours beside them: one module each.
+"""The paper's figures and tables (`published`), and ours beside them (`ours`): one module per figure.
 
 A module says which runs it needs (`NEEDS`), makes a tidy table of them (`table`), paints that table and nothing else
 (`paint`), and judges the paper's claims on them (`findings`).
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import style
 from analysis.figures.missing import MissingDataError
+from analysis.figures.paper import ours, published
 from analysis.figures.paper.findings import Finding, Verdict
 from analysis.figures.paper.selection import Needs, select
 from analysis.runs.frames import Runs
@@ -76,8 +77,7 @@ class Prepared:
 @cache
 def names() -> tuple[str, ...]:
     """Every figure and table: those of the paper in its order, then ours."""
-    found = [info.name for info in pkgutil.iter_modules(__path__)]
-    return tuple(sorted((name for name in found if hasattr(_module(name), "NEEDS")), key=_place))
+    return tuple(sorted(_modules(), key=_place))
 
 
 def of_experiment(experiment: str) -> tuple[str, ...]:
@@ -87,7 +87,7 @@ def of_experiment(experiment: str) -> tuple[str, ...]:
 
 def title(name: str) -> str:
     """The first line of the module's docstring."""
-    return (importlib.import_module(f"{__name__}.{name}").__doc__ or name).strip().splitlines()[0].rstrip(".")
+    return (importlib.import_module(_modules()[name]).__doc__ or name).strip().splitlines()[0].rstrip(".")
 
 
 def needs_of(name: str) -> Needs:
@@ -140,9 +140,19 @@ def draw(name: str, runs: Runs, source: str) -> Figure:
     return paint(prepare(name, runs), source)
 
 
+@cache
+def _modules() -> dict[str, str]:
+    """Import path of each figure's module, by the figure's name."""
+    return {
+        info.name: f"{package.__name__}.{info.name}"
+        for package in (published, ours)
+        for info in pkgutil.iter_modules(package.__path__)
+    }
+
+
 def _module(name: str) -> PaperFigure:
     # A module is no instance of a protocol to the type checker unless it is imported by its name.
-    return cast("PaperFigure", importlib.import_module(f"{__name__}.{name}"))
+    return cast("PaperFigure", importlib.import_module(_modules()[name]))
 
 
 def _place(name: str) -> tuple[int, int, str]:

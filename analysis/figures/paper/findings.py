@@ -9,7 +9,8 @@ import pandas as pd
 
 from analysis import comparison, statistics
 from analysis.comparison import Measure, of_metric
-from analysis.figures.paper import explanations, tidy
+from analysis.figures.paper import explanations
+from analysis.figures.paper.parts import tidy
 from analysis.figures.paper.selection import Arm
 from analysis.runs.frames import ArmName, RunRecord, Runs
 from analysis.sources.token_lines import marker_words

@@ -18,7 +18,7 @@ from analysis.runs.flaw import Flaw, Kind
 from analysis.wording import counted_lines
 from qae.evaluation import ProblemResult
 from qae.files.json_lines import read_jsonl
-from qae.numbers import number, step
+from qae.files.numbers import number, step
 
 # What a dump's sample says of its data set, where it says anything: verl dumps what the reward function returns.
 _DATA_SET, _DEFAULT_DATA_SET = "data_source", "validation"

@@ -23,8 +23,8 @@ from analysis.sources.metric_names import mapped
 from analysis.sources.tidy import from_rows, no_metrics, updated
 from analysis.sources.verl.dumps import count
 from analysis.wording import counted_lines
-from qae import numbers
 from qae.evaluation import summarise
+from qae.files import numbers
 from qae.files.json_lines import parse, read_jsonl
 from qae.run_directory import RunStatus
 

@@ -26,7 +26,7 @@ from analysis.sources.metric_names import mapped
 from analysis.sources.tidy import from_rows, no_metrics, updated
 from analysis.sources.wandb.names import NotAProjectError, parse
 from analysis.sources.wandb.steps import STEP_AXIS, step_flaws
-from qae import numbers
+from qae.files import numbers
 from qae.run_directory import RunStatus
 from qae.tracking import wandb_environment
 

@@ -20,7 +20,7 @@ from analysis.runs.flaws import rewritten
 from analysis.sources.lost import Lost, lost_values
 from analysis.sources.tidy import metric_frame
 from analysis.sources.wandb.steps import steps_of
-from qae import numbers
+from qae.files import numbers
 from qae.metrics import METRICS
 
 # Fields of Record and the messages in it.

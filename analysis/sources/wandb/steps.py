@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from analysis.runs.flaw import Flaw, Kind
 from analysis.runs.flaws import shown as shown_value
-from qae.numbers import LARGEST_STEP
+from qae.files.numbers import LARGEST_STEP
 
 STEP_AXIS = "training/global_step"
 Integers = npt.NDArray[np.int64]

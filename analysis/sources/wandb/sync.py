@@ -29,8 +29,8 @@ from analysis.sources.wandb.api import WandbError
 from analysis.sources.wandb.order import in_order
 from analysis.sources.wandb.records import Description
 from analysis.sources.wandb.steps import STEP_AXIS
+from qae.files.numbers import number
 from qae.nested import section
-from qae.numbers import number
 from qae.run_directory import RunDirectory, RunStatus, logged_steps
 from qae.tracking import wandb_environment, wandb_limits
 

@@ -30,7 +30,7 @@ from qae.run_directory import NOTHING_TO_LEARN, RunDirectory, RunState, RunStatu
 from sweeps.run_store.identity import run_id
 from tests.analysis.experiments import runs_of
 from tests.analysis.stores import write_run
-from tests.configs import TREE
+from tests.support.configs import TREE
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.figures import curves
-from analysis.figures.paper import tidy
+from analysis.figures.paper.parts import tidy
 from analysis.runs.frames import ArmName, Runs
 from analysis.sources import run_store
 from qae import metrics

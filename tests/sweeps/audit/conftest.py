@@ -16,7 +16,7 @@ from sweeps.cli import main
 from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import ManifestRun, RunStore
 from sweeps.worker.attempt import run_job
-from tests.configs import QUICK, embedded_mapping
+from tests.support.configs import QUICK, embedded_mapping
 
 STEPS = 6
 

@@ -23,7 +23,7 @@ from sweeps.run_store.locking import exclusive
 from sweeps.run_store.store import RunStore
 from sweeps.worker.attempt import run_job
 from tests import ROOT
-from tests.configs import verl_mapping
+from tests.support.configs import verl_mapping
 from tests.sweeps.audit.conftest import STEPS, Audited, edit
 
 OLD = 3600.0

@@ -13,8 +13,8 @@ from qae.run_directory import RunDirectory, RunState, RunStatus, read_metrics
 from sweeps.cli import main
 from sweeps.run_store.store import RunStore
 from sweeps.worker.reasons import ExitReason
-from tests.configs import QUICK
-from tests.processes import python
+from tests.support.configs import QUICK
+from tests.support.processes import python
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from sweeps.composition.compose import Config, compose_jobs, resolved
-from tests.configs import TREE
+from tests.support.configs import TREE
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from qae.nested import value_of
 from sweeps.composition.compose import compose_jobs
 from sweeps.composition.parts import checked_parts, expand
 from tests.analysis import experiments
-from tests.configs import TREE
+from tests.support.configs import TREE
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

@@ -8,7 +8,7 @@ import pytest
 
 from sweeps import app
 from sweeps.launching.launch import Outcome
-from tests.configs import QUICK
+from tests.support.configs import QUICK
 
 pytestmark = pytest.mark.slow
 

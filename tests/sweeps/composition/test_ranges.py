@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from qae.errors import ConfigError
 from sweeps.composition.ranges import listed, parser
 from sweeps.run_store.identity import run_id
-from tests.configs import embedded_mapping
+from tests.support.configs import embedded_mapping
 
 PARSER = parser()
 decimals = st.decimals("-100", "100", allow_nan=False, places=3) | st.decimals("-0.001", "0.001", places=9)

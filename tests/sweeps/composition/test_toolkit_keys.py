@@ -14,7 +14,7 @@ from sweeps.launching.plan import Job, make_plan
 from sweeps.run_store.store import RunStore
 from sweeps.verl import run as verl_run
 from sweeps.verl.overrides import verl_overrides
-from tests.configs import embedded_mapping, verl_mapping
+from tests.support.configs import embedded_mapping, verl_mapping
 
 
 def plan(config: Mapping[str, object], root: Path) -> None:

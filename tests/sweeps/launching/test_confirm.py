@@ -11,7 +11,7 @@ from qae.errors import ConfigError
 from sweeps.launching.confirm import Confirmation
 from sweeps.launching.plan import Job, Plan, make_plan
 from sweeps.run_store.store import RunStore
-from tests.configs import verl_mapping
+from tests.support.configs import verl_mapping
 
 
 @pytest.fixture(scope="module")

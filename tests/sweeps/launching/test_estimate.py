@@ -10,7 +10,7 @@ from sweeps.launching.plan import Job, make_plan
 from sweeps.run_store.identity import run_id
 from sweeps.run_store.store import RunStore
 from sweeps.verl.cost import Assumptions, step_gpu_seconds
-from tests.configs import embedded_mapping, verl_mapping
+from tests.support.configs import embedded_mapping, verl_mapping
 
 BASE = verl_mapping("sweep.dry_run=true")
 

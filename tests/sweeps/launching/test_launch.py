@@ -15,7 +15,7 @@ from qae import metrics
 from qae.run_directory import RunDirectory, RunState, RunStatus, read_evaluations, read_metrics
 from sweeps.run_store.store import RunStore
 from tests import ROOT
-from tests.configs import QUICK
+from tests.support.configs import QUICK
 
 PLAIN = ("tracking=none", *QUICK)
 STEPS = 120

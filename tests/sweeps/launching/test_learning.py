@@ -17,7 +17,7 @@ from sweeps.launching import oddities
 from sweeps.launching.plan import Job, make_plan
 from sweeps.run_store.store import RunStore
 from sweeps.worker import run_checks
-from tests.configs import embedded_mapping, tiny_mapping, verl_mapping
+from tests.support.configs import embedded_mapping, tiny_mapping, verl_mapping
 
 A, R = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
 K = "algorithm.quantile_k"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from sweeps.run_store.configuration import dumped
-from tests.configs import embedded_mapping, verl_mapping
+from tests.support.configs import embedded_mapping, verl_mapping
 
 NUMBERS = ("1e-3", "1_000", "0x1f", "1:30", ".inf", "inf", "nan", "1.", "+1", "0o7", "-0", "\u0661")
 WORDS = ("yes", "y", "N", "on", "null", "~", "", " ", "- x", "#c", "'q'", "=", "<<", "2026-01-01", "\u00e9")

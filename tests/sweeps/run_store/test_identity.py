@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qae import operational
 from sweeps.run_store.identity import NEUTRAL, identity, run_id
-from tests.configs import embedded_mapping, verl_mapping
+from tests.support.configs import embedded_mapping, verl_mapping
 
 BASE = embedded_mapping()
 

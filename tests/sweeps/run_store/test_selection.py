@@ -8,7 +8,7 @@ from qae.run_directory import RunState, RunStatus
 from sweeps.run_store.identity import run_id
 from sweeps.run_store.selection import SelectionError, select
 from sweeps.run_store.store import ManifestRun, RunStore
-from tests.configs import embedded_mapping
+from tests.support.configs import embedded_mapping
 
 OVERRIDES = (
     ("algorithm.quantile_k=0.2",),

@@ -28,7 +28,7 @@ from sweeps.launching.launch import Outcome
 from sweeps.launching.plan import Plan, PlannedRun
 from sweeps.search.command import search
 from sweeps.worker.job import Exit, run_in_worker
-from tests.configs import QUICK, embedded_mapping
+from tests.support.configs import QUICK, embedded_mapping
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(

@@ -5,7 +5,7 @@ import pytest
 from qae.errors import ConfigError
 from sweeps.search.measures import Bound, EntropyMeasure
 from sweeps.search.settings import PrunerName, SamplerName, SearchSettings
-from tests.configs import embedded_mapping
+from tests.support.configs import embedded_mapping
 
 
 def settings(*overrides: str) -> SearchSettings:

@@ -18,7 +18,7 @@ from qae.errors import ConfigError
 from sweeps.verl.rules import checking as verl_rules
 from sweeps.worker import run_checks
 from tests import ROOT
-from tests.configs import verl_mapping
+from tests.support.configs import verl_mapping
 
 pytestmark = pytest.mark.slow
 

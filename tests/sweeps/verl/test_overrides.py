@@ -32,7 +32,7 @@ from sweeps.verl.overrides import shell_command, verl_overrides, verl_values
 from sweeps.verl.rules import checking as verl_rules
 from sweeps.worker import run_checks
 from tests import ROOT
-from tests.configs import TREE, verl_mapping
+from tests.support.configs import TREE, verl_mapping
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
@@ -101,7 +101,8 @@ def test_verl_itself_finds_every_regularizer_valid() -> None:
     smaller = ("qwen3-8b-base-8gpus", "qwen3-8b-base-4gpus", "qwen3-random-400m")
     runs += [[f"model={model}"] for model in (*MODELS[1:], *smaller)]
     code = (
-        "import json, sys; from hydra import compose, initialize_config_dir; from tests.configs import verl_mapping\n"
+        "import json, sys; from hydra import compose, initialize_config_dir\n"
+        "from tests.support.configs import verl_mapping\n"
         "from sweeps.verl import source as verl_source; from sweeps.verl.overrides import verl_overrides\n"
         "from verl.trainer.ppo.utils import need_critic, need_reference_policy\n"
         "from verl.utils.config import validate_config\n"
@@ -123,7 +124,7 @@ def test_verl_itself_finds_every_regularizer_valid() -> None:
 
 def test_rules_and_command_import_neither_torch_nor_verl() -> None:
     code = (
-        "import sys; from tests.configs import verl_mapping; from sweeps.verl import overrides\n"
+        "import sys; from tests.support.configs import verl_mapping; from sweeps.verl import overrides\n"
         "from sweeps.worker import run_checks\n"
         "config = verl_mapping('model=qwen3-30b-a3b-base', 'sweep.dry_run=true')\n"
         "run_checks.check(config); overrides.shell_command(config)\n"

@@ -15,7 +15,7 @@ from sweeps.verl.cache import with_cached
 from sweeps.verl.checkpoints import complete, resume_step
 from sweeps.verl.run import command, environment
 from tests import ROOT
-from tests.configs import verl_mapping
+from tests.support.configs import verl_mapping
 
 POINTER = "latest_checkpointed_iteration.txt"
 

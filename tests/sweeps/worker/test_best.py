@@ -16,7 +16,7 @@ from sweeps.run_store.store import RunStore
 from sweeps.worker import best, run_checks
 from sweeps.worker.attempt import run_job
 from sweeps.worker.best import BestCheckpoint
-from tests.configs import QUICK, embedded_mapping
+from tests.support.configs import QUICK, embedded_mapping
 
 PASS_AT_1 = metrics.pass_at(1).name
 KEPT = "checkpoints.keep_best=pass_at_1"

@@ -16,7 +16,7 @@ from sweeps.run_store.locking import AlreadyRunningError, exclusive, is_locked
 from sweeps.run_store.store import RunStore, StoreError
 from sweeps.worker.job import Exit
 from tests import ROOT
-from tests.configs import QUICK, embedded_mapping
+from tests.support.configs import QUICK, embedded_mapping
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

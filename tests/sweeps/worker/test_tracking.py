@@ -16,7 +16,7 @@ from qae.run_directory import RunDirectory, read_metrics
 from sweeps.run_store.store import RunStore
 from sweeps.worker import tracking
 from tests import ROOT
-from tests.configs import QUICK
+from tests.support.configs import QUICK
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 

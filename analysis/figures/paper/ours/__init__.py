@@ -1,0 +1,1 @@
+"""Our figures beside the paper's, one module per figure."""

@@ -1,0 +1,1 @@
+"""What several figures draw or count in the same way."""

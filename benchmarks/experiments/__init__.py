@@ -1,0 +1,1 @@
+"""Experiments on many seeds: the entropy guard, the advice, the search, the coverage of intervals."""

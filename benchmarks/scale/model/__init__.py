@@ -1,0 +1,1 @@
+"""The cluster that is simulated: nodes, Slurm's queue, launcher, runs and their outcome."""

@@ -1,0 +1,1 @@
+"""What a run logs of its tokens: entropies, probabilities and marker words."""

@@ -1,0 +1,1 @@
+"""Each command, link and promise of the pages, and the site."""

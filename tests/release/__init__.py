@@ -1,0 +1,1 @@
+"""What is released: wheel, light installation, licences, versions."""

@@ -1,0 +1,1 @@
+"""Ray across the nodes of a local cluster."""
