@@ -62,7 +62,7 @@ def qae(*arguments: str, environment: dict[str, str]) -> subprocess.CompletedPro
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 
@@ -160,7 +160,7 @@ def test_the_local_dashboard_serves_the_runs_until_ctrl_c(tmp_path: Path) -> Non
         found = {log["step"]: log[metrics.ENTROPY.name] for log in logs if metrics.ENTROPY.name in log}
         assert found == pytest.approx({step: entropy(step, 1, 0.4) for step in range(1, 7)})
         served.send_signal(signal.SIGINT)
-        assert served.wait(timeout=60) == 0
+        assert served.wait(timeout=600) == 0
     finally:
         if served.poll() is None:
             served.kill()
@@ -176,14 +176,14 @@ def test_a_place_that_trackio_cannot_write_gets_a_sentence(tmp_path: Path) -> No
     assert "Traceback" not in refused.stderr
 
 
-def _answer(url: str, asked: dict[str, str] | None, seconds: float = 60) -> bytes:
+def _answer(url: str, asked: dict[str, str] | None, seconds: float = 600) -> bytes:
     """What the address answers, once it does."""
     body = None if asked is None else json.dumps(asked).encode()
     deadline = time.monotonic() + seconds
     while True:
         try:
             request = urllib.request.Request(url, body, {"content-type": "application/json"})  # noqa: S310
-            with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=600) as response:  # noqa: S310
                 return bytes(response.read())
         except ConnectionError:
             if time.monotonic() > deadline:

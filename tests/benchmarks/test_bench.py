@@ -96,6 +96,6 @@ def test_every_comparison_is_a_target_that_starts_a_module_with_options(target: 
     assert recipe
     (module,) = re.findall(r"python -m (benchmarks\.\w+)", recipe[1])
     command = [sys.executable, "-m", module, "--help"]
-    shown = subprocess.run(command, check=False, cwd=bench.ROOT, capture_output=True, text=True, timeout=120)
+    shown = subprocess.run(command, check=False, cwd=bench.ROOT, capture_output=True, text=True, timeout=600)
     assert shown.returncode == 0, shown.stderr
     assert "--help" in shown.stdout

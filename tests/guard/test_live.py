@@ -128,7 +128,7 @@ def test_a_tag_reaches_the_real_client(store: RunStore) -> None:
         *QUICK, *AT_STEP_3, "guard.explosion.action=tag", "tracking.mode=offline", "trainer.total_training_steps=4"
     )
     directory = planned(store, config)
-    subprocess.run([sys.executable, "-c", WORKER, str(directory.path)], cwd=ROOT, check=True, timeout=200)
+    subprocess.run([sys.executable, "-c", WORKER, str(directory.path)], cwd=ROOT, check=True, timeout=600)
     (path,) = (directory.path / "wandb").glob("offline-run-*/*.wandb")
     shown = subprocess.run(
         [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)],
@@ -146,7 +146,7 @@ def test_a_fork_goes_on_from_before_the_evidence_in_the_same_process(store: RunS
     config = mapping(*AT_STEP_4, "guard.explosion.action=fork", "algorithm.quantile_k=0.8")
     directory = planned(store, config)
     store.record_sweep("s", ["sweep.py"], [ManifestRun(directory.run_id, ("algorithm.quantile_k=0.8", "seed=0"))])
-    subprocess.run([sys.executable, "-c", WORKER, str(directory.path)], cwd=ROOT, check=True, timeout=200)
+    subprocess.run([sys.executable, "-c", WORKER, str(directory.path)], cwd=ROOT, check=True, timeout=600)
     decision, parent = only_decision(directory), directory.read_state()
     assert (parent.status, parent.step) == (RunStatus.STOPPED_BY_GUARD, 4)
     assert decision.fork is not None

@@ -40,7 +40,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 assert run_job(directory, "notebooks", []) is RunStatus.DONE
     search = ("hydra/sweeper=optuna", "search.sampler=grid", "search.n_trials=2", "sweep.name=found")
     space = ("algorithm.quantile_k=choice(-1,0.4)", "seed=0,1", "tracking=none", f"sweep.root={root}")
-    subprocess.run([sys.executable, "sweep.py", "-m", *search, *space, *QUICK], cwd=ROOT, check=True, timeout=120)
+    subprocess.run([sys.executable, "sweep.py", "-m", *search, *space, *QUICK], cwd=ROOT, check=True, timeout=600)
     return root
 
 

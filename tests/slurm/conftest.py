@@ -30,11 +30,11 @@ class Cluster:
 
     def node(self, command: str, name: str) -> None:
         """``kill-node`` or ``start-node``."""
-        subprocess.run([self.script, command, name], check=True, capture_output=True, timeout=60)
+        subprocess.run([self.script, command, name], check=True, capture_output=True, timeout=600)
 
     def controller(self, command: str) -> None:
         """``stop-controller`` or ``start-controller``."""
-        subprocess.run([self.script, command], check=True, capture_output=True, timeout=90)
+        subprocess.run([self.script, command], check=True, capture_output=True, timeout=600)
 
 
 @pytest.fixture(scope="session")
@@ -65,13 +65,13 @@ def local_cluster(settings: Mapping[str, str]) -> Iterator[Cluster]:
         up = subprocess.run([SCRIPT, "up"], check=False, capture_output=True, text=True, timeout=_UP_SECONDS)
         if up.returncode:
             pytest.fail(f"{SCRIPT} up failed: {up.stderr[-2000:]}")
-        exports = subprocess.run([SCRIPT, "env"], check=True, capture_output=True, text=True, timeout=10).stdout
+        exports = subprocess.run([SCRIPT, "env"], check=True, capture_output=True, text=True, timeout=600).stdout
         for line in exports.splitlines():
             name, _, value = line.removeprefix("export ").partition("=")
             os.environ[name] = shlex.split(value)[0]
         yield Cluster(SCRIPT)
     finally:
-        subprocess.run([SCRIPT, "down"], check=False, capture_output=True, timeout=120)
+        subprocess.run([SCRIPT, "down"], check=False, capture_output=True, timeout=600)
         os.environ.clear()
         os.environ.update(before)
 

@@ -39,7 +39,7 @@ def queued(array: str) -> list[QueuedJob]:
     return sorted((job for job in client.queue() if job.array == array), key=lambda job: job.index or 0)
 
 
-def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}: {client.queue()}"

@@ -93,7 +93,7 @@ class Played:
         return self.run(seed).run_id in jobs_of(self.store.root, fresh=True)
 
     def slurm(self, *command: str) -> str:
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
 
     def _launch(self, name: str, seeds: tuple[int, ...]) -> None:
         jobs = [

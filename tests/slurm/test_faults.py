@@ -134,7 +134,7 @@ class Case:
 
 def slurm(*command: str, text: str | None = None, environment: dict[str, str] | None = None) -> str:
     ended = subprocess.run(
-        command, input=text, env=environment, capture_output=True, text=True, check=False, timeout=60
+        command, input=text, env=environment, capture_output=True, text=True, check=False, timeout=600
     )
     assert ended.returncode == 0, f"{command}: {ended.stderr}"
     return ended.stdout.strip()

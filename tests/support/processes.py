@@ -32,4 +32,4 @@ def kill_after(process: subprocess.Popen[str], line: str) -> None:
         if printed.strip() == line:
             process.send_signal(signal.SIGKILL)
             break
-    assert process.wait(timeout=60) == -signal.SIGKILL
+    assert process.wait(timeout=600) == -signal.SIGKILL

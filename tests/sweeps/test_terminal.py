@@ -48,7 +48,7 @@ class Terminal:
     def press(self, keys: bytes) -> None:
         os.write(self._keyboard, keys)
 
-    def end(self, seconds: float = 90) -> int:
+    def end(self, seconds: float = 600) -> int:
         deadline = time.time() + seconds
         while self.read(0.2):
             assert time.time() < deadline, self.text

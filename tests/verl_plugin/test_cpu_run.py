@@ -195,7 +195,7 @@ def test_gspo_loses_no_step_to_a_killed_driver_and_its_guard_forks_it_to_another
         "-c",
         "import sys; from sweeps.worker.job import run_in_worker; run_in_worker(sys.argv[1], 's', 9)",
     ]
-    second = subprocess.run([*command, str(parent.path)], cwd=ROOT, check=False, timeout=60)
+    second = subprocess.run([*command, str(parent.path)], cwd=ROOT, check=False, timeout=600)
     assert second.returncode == Exit.RUNS_ELSEWHERE
     # At once, so that step 2 and the guard's decision are the second driver's.
     wait_for(logged(runs, 1), "step 1")

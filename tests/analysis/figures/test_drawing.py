@@ -156,7 +156,7 @@ with drawing.begun(run_store.load(Path(sys.argv[1])), sys.argv[2:], "a test", Fo
 )
 def test_what_fails_in_either_process_ends_both(store: Path, failure: str, work: str, said: str) -> None:
     command = [sys.executable, "-c", FAIL.format(failure=failure, work=work), str(store), *NAMES]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stdout == ""

@@ -95,6 +95,6 @@ def _run(page: Path, *arguments: str, dark: bool, width: int) -> str:
         *arguments,
         page.as_uri(),
     ]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 0, ended.stderr[-2000:]
     return ended.stdout

@@ -41,7 +41,7 @@ def record(
         env={**inherited, **(environment or {})},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert ended.returncode == (-signal.SIGKILL if kill else 0), ended.stderr

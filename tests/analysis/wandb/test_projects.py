@@ -101,7 +101,7 @@ def test_runs_are_synced_to_a_project_of_any_legal_name(server: WandbServer, tmp
     )
     inherited = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
     environment = {**inherited, "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
-    subprocess.run([sys.executable, "-c", code, name, str(directory.path)], env=environment, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code, name, str(directory.path)], env=environment, check=True, timeout=600)
     values = config({"seed": 1})
     values["tracking"] = {"backend": "wandb", "mode": "offline", "project": name, "entity": None}
     from omegaconf import OmegaConf

@@ -145,7 +145,7 @@ def test_wandb_sync_passes_over_what_was_sent(root: Path, server: WandbServer) -
         [sys.executable, "-m", "wandb", "sync", str(root / "aaaa" / "wandb")],
         check=False,
         capture_output=True,
-        timeout=60,
+        timeout=600,
     )
     assert_every_step_once(on_server(server))
 

@@ -114,7 +114,9 @@ def test_missing_gpus_are_refused_before_anything_is_written(tmp_path: Path) -> 
     environment = {**os.environ, "QAE_RUNS": str(tmp_path / "runs"), "CUDA_VISIBLE_DEVICES": ""}
     data = [f"data.{name}=[{Path(__file__)}]" for name in ("train_files", "val_files")]
     command = [sys.executable, "sweep.py", "model=qwen3-8b-base", "resources.nodes=1", *data]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    result = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600
+    )
     assert result.returncode == 2
     assert result.stderr.startswith("error: resources.gpus_per_node=8 cannot be used: this machine has 0 GPUs")
     assert len(result.stderr.splitlines()) == 1

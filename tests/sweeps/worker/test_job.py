@@ -61,7 +61,7 @@ def planned(tmp_path: Path, *overrides: str) -> RunDirectory:
 
 def work(directory: RunDirectory, attempts: int = 0) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", WORKER, str(directory.path), str(attempts)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_ray_that_does_not_start_in_time_is_started_again_twice(
 ) -> None:
     directory = planned(tmp_path)
     command = [sys.executable, "-c", RAY_FAILS, str(directory.path), str(times)]
-    assert subprocess.run(command, cwd=ROOT, check=False, timeout=200).returncode == code
+    assert subprocess.run(command, cwd=ROOT, check=False, timeout=600).returncode == code
     state = directory.read_state()
     assert (state.status, state.attempt, state.reasons) == (status, attempts, {"Ray did not start": times})
     assert [path.name for path in sorted(directory.logs.glob("*.log"))] == [f"attempt-{n}.log" for n in (1, 2, 3)]
@@ -160,7 +160,7 @@ def test_a_job_that_is_asked_to_stop_leaves_a_checkpoint(tmp_path: Path, number:
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(number)
-    assert process.wait(timeout=60) == Exit.ENDED
+    assert process.wait(timeout=600) == Exit.ENDED
     state = directory.read_state()
     assert (state.status, state.reason) == (RunStatus.CANCELLED, f"stopped by {number.name} after step {state.step}")
     assert [path.name for path in directory.checkpoints.glob("*.pt")] == [f"step-{state.step:06d}.pt"]

@@ -73,7 +73,7 @@ def only_run(runs: Path) -> RunDirectory:
 def test_an_offline_run_has_every_step_once_under_the_run_id(runs: Path) -> None:
     # The address of a W&B process of who started the sweep, here of one that is gone: a run has its own.
     process = sweep(runs, "sweep.name=mine", WANDB_SERVICE="3-1-tcp-localhost-9")
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     run = only_run(runs)
     (segment,) = (run.path / "wandb").glob("offline-run-*")
@@ -100,10 +100,10 @@ def test_a_stopped_run_is_resumed_under_the_same_id_without_doubled_steps(runs: 
             process.send_signal(signal.SIGTERM)
             break
         time.sleep(0.02)
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 130, output
     process = sweep(runs, *long)
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     run = only_run(runs)
     segments = list((run.path / "wandb").glob("offline-run-*"))
@@ -121,13 +121,13 @@ def test_a_killed_run_is_resumed_after_its_checkpoint(runs: Path) -> None:
             os.kill(state.pid, signal.SIGKILL)
             break
         time.sleep(0.02)
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 1, output
     assert "killed by SIGKILL" in output
     run = only_run(runs)
     checkpoint = max(int(path.stem.removeprefix("step-")) for path in run.checkpoints.glob("step-*.pt"))
     process = sweep(runs, *long)
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     _, continued = sorted((run.path / "wandb").glob("offline-run-*"))
     assert continued.name.endswith(run.run_id)
@@ -136,7 +136,7 @@ def test_a_killed_run_is_resumed_after_its_checkpoint(runs: Path) -> None:
 
 def test_no_tracking_leaves_no_trace(runs: Path) -> None:
     process = sweep(runs, "tracking=none")
-    output, _ = process.communicate(timeout=200)
+    output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     assert not (only_run(runs).path / "wandb").exists()
 
