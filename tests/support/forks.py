@@ -27,7 +27,7 @@ _LATER = {
     QAE: ("analysis.comparison", "analysis.commands.closing", "analysis.advice.advise", "sweeps.commands.status"),
 }
 CLOSED_PIPE = "a pipe that nobody reads"
-_SECONDS = 1200  # a fork that hangs ends; a slow machine ends none
+_SECONDS = 1200  # ends a fork that hangs, and leaves a busy machine its time
 
 
 class Forks:

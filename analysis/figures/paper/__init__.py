@@ -87,7 +87,7 @@ def of_experiment(experiment: str) -> tuple[str, ...]:
 
 def title(name: str) -> str:
     """The first line of the module's docstring."""
-    return (importlib.import_module(_modules()[name]).__doc__ or name).strip().splitlines()[0].rstrip(".")
+    return (_module(name).__doc__ or name).strip().splitlines()[0].rstrip(".")
 
 
 def needs_of(name: str) -> Needs:
